@@ -1,0 +1,105 @@
+//! Base64url without padding, in its one canonical spelling (RFC 4648 section 5, RFC 7515
+//! appendix C).
+//!
+//! Padding, white space, the other alphabet and left-over bits that are not zero are refused: two
+//! texts never stand for the same bytes.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use locum_model::KeyId;
+
+/// A text that is not canonical base64url, or not of the length asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not canonical unpadded base64url")]
+pub struct NotBase64Url;
+
+/// The text of `bytes`.
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Appends the text of `bytes` to `text`.
+pub fn encode_to(bytes: impl AsRef<[u8]>, text: &mut String) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
+}
+
+/// The bytes of `text`.
+///
+/// # Errors
+///
+/// [`NotBase64Url`] for anything but the one canonical spelling.
+pub fn decode(text: impl AsRef<[u8]>) -> Result<Vec<u8>, NotBase64Url> {
+    URL_SAFE_NO_PAD.decode(text).or(Err(NotBase64Url))
+}
+
+/// The `N` bytes of `text`, without allocating.
+///
+/// # Errors
+///
+/// [`NotBase64Url`] for anything but the one canonical spelling of exactly `N` bytes.
+pub fn decode_array<const N: usize>(text: impl AsRef<[u8]>) -> Result<[u8; N], NotBase64Url> {
+    let mut bytes = [0; N];
+    match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+        Ok(length) if length == N => Ok(bytes),
+        _ => Err(NotBase64Url),
+    }
+}
+
+/// A `kid` as it stands in headers and key sets: 43 characters.
+pub fn kid_text(kid: &KeyId) -> String {
+    encode(kid.0)
+}
+
+/// The reverse of [`kid_text`].
+///
+/// # Errors
+///
+/// [`NotBase64Url`] for anything but 43 characters of canonical base64url.
+pub fn parse_kid(text: &str) -> Result<KeyId, NotBase64Url> {
+    decode_array(text).map(KeyId)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_the_canonical_spelling_is_read() {
+        // RFC 7515 appendix C.
+        assert_eq!(encode([3, 236, 255, 224, 193]), "A-z_4ME");
+        for bad in ["A-z_4ME=", "A+z/4ME", "A-z_4MF", "A-z_4M\n", " A-z_4ME", "A", "A-z_4", "Ä"] {
+            assert_eq!(decode(bad), Err(NotBase64Url), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_array_has_its_length() {
+        assert_eq!(decode_array::<5>("A-z_4ME"), Ok([3, 236, 255, 224, 193]));
+        assert_eq!(decode_array::<4>("A-z_4ME"), Err(NotBase64Url));
+        assert_eq!(decode_array::<6>("A-z_4ME"), Err(NotBase64Url));
+        assert_eq!(decode_array::<0>(""), Ok([]));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_survive_their_text(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(decode(encode(&bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn no_two_texts_mean_the_same_bytes(text in "[A-Za-z0-9_-]{0,20}") {
+            if let Ok(bytes) = decode(&text) {
+                prop_assert_eq!(encode(bytes), text);
+            }
+        }
+
+        #[test]
+        fn a_kid_survives_its_text(bytes in any::<[u8; 32]>()) {
+            let kid = KeyId(bytes);
+            prop_assert_eq!(kid_text(&kid).len(), 43);
+            prop_assert_eq!(parse_kid(&kid_text(&kid)), Ok(kid));
+        }
+    }
+}
