@@ -1,1 +1,27 @@
-//! placeholder
+//! The journal: ordered, hash-chained, durable events in our own segment files.
+//!
+//! One [`Writer`] appends batches, each with one write and one `fdatasync`; any number of
+//! [`Reader`]s see what is durable and nothing else. What happened is never interpreted here: an
+//! event goes in and comes out, [`Committed`](locum_model::Committed) at its position. The
+//! journal does no work of its own: no thread, no clock, no randomness, and every access to the
+//! disk goes through a [`FileLayer`].
+//!
+//! What holds is said where it is kept: durability in [`Writer`], recovery in [`open`], the
+//! format and what can be told about a damaged one in `format`, compaction in
+//! [`Reader::snapshot`], the offline check in [`verify`].
+
+mod damage;
+mod files;
+mod journal;
+mod reader;
+mod snapshot;
+mod verify;
+mod writer;
+
+pub use damage::{Damage, Flaw};
+pub use files::{DirectoryError, DiskFiles, Fault, FileLayer, MemoryFiles, OpenFile, SECTOR_BYTES};
+pub use journal::{Head, Journal, Lane, OpenError, Options, open};
+pub use reader::{Events, ReadError, Reader};
+pub use snapshot::{SnapshotError, SnapshotReport};
+pub use verify::{Progress, Report, verify};
+pub use writer::{AppendError, Writer};
