@@ -3,8 +3,6 @@
 //! `protox` is the compiler, so that no system `protoc` is needed. The stored format of the journal
 //! is not the served contract and is not compiled here.
 
-#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on stdout")]
-
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

@@ -5,7 +5,11 @@
 
 pub mod admin;
 pub mod broker;
+pub mod convert;
 mod redact;
+pub mod violation;
+
+pub use violation::{Malformed, Violation};
 
 /// The encoded `google.protobuf.FileDescriptorSet` of the whole contract, imports included, for
 /// server reflection.
