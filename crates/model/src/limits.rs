@@ -95,6 +95,12 @@ pub const POLICIES_MAX: usize = 10_000;
 pub const POLICY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Deepest nesting of brackets in a policy text.
 pub const POLICY_NESTING_MAX: usize = 64;
+/// Operators, member accesses and conditions in one policy: what nests without brackets.
+pub const POLICY_OPERATORS_MAX: usize = 256;
+/// Problems told about one refused policy set.
+pub const POLICY_PROBLEMS_MAX: usize = 100;
+/// Longest message about a policy, in characters.
+pub const POLICY_MESSAGE_CHARS_MAX: usize = 400;
 /// Registration numbers of one kind that a broker ever gives out.
 pub const REGISTRATION_NUMBERS_MAX: u32 = 1 << 20;
 /// Locks in force at once.

@@ -1,0 +1,1 @@
+//! A small registry for tests.
