@@ -104,3 +104,6 @@ fn signed_claims(keys: &Keys, token: &Compact<'_>) -> Result<Object, Refusal> {
         _ => Refusal::invalid(problem),
     })
 }
+
+#[cfg(test)]
+mod tests;

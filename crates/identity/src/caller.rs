@@ -49,3 +49,6 @@ pub fn caller(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

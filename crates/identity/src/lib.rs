@@ -14,6 +14,8 @@
 //! An assertion's binding to the first key proved with it needs memory, so it is not judged here.
 
 mod assertion;
+#[cfg(test)]
+mod authority;
 mod bounds;
 mod caller;
 mod options;

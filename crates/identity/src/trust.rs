@@ -244,3 +244,6 @@ fn is_issuer_url(text: &str) -> bool {
     let fits = text.len() <= CLAIM_BYTES_MAX && rest.bytes().all(plain);
     fits && !host.is_empty() && !host.starts_with(':') && !host.bytes().any(|b| b.is_ascii_uppercase())
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,3 +72,6 @@ fn of_another_use(set: &[u8], usage: &str) -> Result<BTreeSet<String>, NotAKeySe
     let others = jwks.filter(|jwk| jwk.get("use").is_some_and(|value| value.as_text() != Some(usage)));
     Ok(others.filter_map(|jwk| jwk.text("kid")).map(str::to_owned).collect())
 }
+
+#[cfg(test)]
+mod tests;

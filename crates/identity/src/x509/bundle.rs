@@ -23,6 +23,8 @@ pub(crate) struct Bundle {
 #[derive(Clone, Debug)]
 pub(crate) struct Anchor {
     trust: TrustAnchor<'static>,
+    /// Kept because every request of a connection asks for it.
+    digest: [u8; 32],
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -111,7 +113,7 @@ impl Bundle {
 
     /// Whether one of the CAs holds at `now` and has this digest (see [`digest`]).
     pub(crate) fn holds(&self, anchor: &[u8; 32], now: Timestamp) -> bool {
-        self.anchors.iter().any(|a| a.holds(now) && digest(&a.trust) == *anchor)
+        self.anchors.iter().any(|a| a.holds(now) && a.digest == *anchor)
     }
 
     /// Whether both trust the same key.
@@ -167,7 +169,8 @@ impl Anchor {
         }
         let malformed = |_| unreadable(Unreadable::Malformed);
         let trust = webpki::anchor_from_trusted_cert(der).map_err(malformed)?.to_owned();
-        Ok(Self { trust, not_before: fields.not_before(), not_after: fields.not_after() })
+        let (not_before, not_after) = (fields.not_before(), fields.not_after());
+        Ok(Self { digest: digest(&trust), trust, not_before, not_after })
     }
 
     fn holds(&self, now: Timestamp) -> bool {
@@ -182,3 +185,6 @@ fn of_domain(domain: &TrustDomain, name: &GeneralName<'_>) -> Result<(), String>
     let named = rest.split('/').next().unwrap_or(rest);
     if named == domain.as_str() { Ok(()) } else { Err(Shown(uri).to_string()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,3 +141,6 @@ impl From<ChainProblem> for rustls::Error {
         Self::InvalidCertificate(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,6 @@ impl ClientCertVerifier for ClientCerts {
         self.algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;
