@@ -6,9 +6,14 @@
 pub mod admin;
 pub mod broker;
 pub mod convert;
+pub mod errors_page;
 mod redact;
+pub mod roles;
+pub mod status;
 pub mod violation;
 
+pub use errors_page::errors_page;
+pub use roles::Role;
 pub use violation::{Malformed, Violation};
 
 /// The encoded `google.protobuf.FileDescriptorSet` of the whole contract, imports included, for
