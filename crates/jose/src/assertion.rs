@@ -76,3 +76,6 @@ impl From<NotVerified> for NotAsserted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

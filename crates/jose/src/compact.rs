@@ -215,3 +215,6 @@ fn read_header(header: &Object, profile: &Profile) -> Result<HeaderParts, NotCom
     }
     Ok((algorithm, kid, typ.map(str::to_owned)))
 }
+
+#[cfg(test)]
+mod tests;

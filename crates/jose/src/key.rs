@@ -273,3 +273,6 @@ fn uncompressed(point: Material) -> Result<PublicKey, NotAKey> {
 fn array<const N: usize>(jwk: &Object, name: &'static str) -> Result<[u8; N], NotAKey> {
     jwk.text(name).and_then(|text| base64url::decode_array(text).ok()).ok_or(NotAKey::Member(name))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -33,7 +33,8 @@ static PROVIDER: CryptoProvider = CryptoProvider {
         rsa_pub_components_from_private_key: |_| Err(ErrorKind::UnsupportedAlgorithm.into()),
         rsa_pub_components_from_public_key: |_| Err(ErrorKind::UnsupportedAlgorithm.into()),
         ec_pub_components_from_private_key: ec_components,
-        ed_pub_components_from_private_key: ed_components,
+        // Only ever called for PKCS#8 of version 1, which ring does not read.
+        ed_pub_components_from_private_key: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
         compute_digest: digest,
     },
 };
@@ -163,15 +164,6 @@ fn ec_components(pkcs8: &[u8], algorithm: Algorithm) -> Result<EcComponents, Err
     Ok((EllipticCurve::P256, x.to_vec(), y.to_vec()))
 }
 
-fn ed_components(pkcs8: &[u8], curve: &EllipticCurve) -> Result<Vec<u8>, Error> {
-    if *curve != EllipticCurve::Ed25519 {
-        return Err(ErrorKind::UnsupportedAlgorithm.into());
-    }
-    let key = SigningKey::from_pkcs8(registry::Algorithm::Ed25519, pkcs8);
-    let key = key.or(Err(Error::from(ErrorKind::InvalidEddsaKey)))?;
-    Ok(key.public().as_bytes().to_vec())
-}
-
 fn digest(bytes: &[u8], hash: ThumbprintHash) -> Result<Vec<u8>, Error> {
     let algorithm = match hash {
         ThumbprintHash::SHA256 => &ring::digest::SHA256,
@@ -181,3 +173,6 @@ fn digest(bytes: &[u8], hash: ThumbprintHash) -> Result<Vec<u8>, Error> {
     };
     Ok(ring::digest::digest(algorithm, bytes).as_ref().to_vec())
 }
+
+#[cfg(test)]
+mod tests;
