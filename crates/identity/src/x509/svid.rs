@@ -91,3 +91,39 @@ fn in_disguise(name: &GeneralName<'_>) -> bool {
 fn holds_scheme(bytes: &[u8]) -> bool {
     bytes.windows(b"spiffe:".len()).any(|window| window.eq_ignore_ascii_case(b"spiffe:"))
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CustomExtension, IsCa};
+
+    use super::*;
+    use crate::authority::{Authority, REFUNDER, uri};
+
+    fn refused(edit: impl FnOnce(&mut CertificateParams)) -> NotSvid {
+        let svid = Authority::root("acme root").svid_with(REFUNDER, edit);
+        leaf(&svid.chain[0]).expect_err("no SVID")
+    }
+
+    // Path validation would find these too; the rules here do not lean on it.
+    #[test]
+    fn the_rules_stand_without_path_validation() {
+        let two = refused(|params| params.subject_alt_names.push(uri("spiffe://acme.test/admin")));
+        assert_eq!(two, NotSvid::UriNames(2));
+        assert_eq!(refused(|params| params.subject_alt_names.clear()), NotSvid::UriNames(0));
+        let ca = refused(|params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+        assert_eq!(ca, NotSvid::Ca);
+    }
+
+    #[test]
+    fn a_uri_that_does_not_parse_counts_as_one() {
+        // A good one, then one that is no UTF-8.
+        let good = [&[0x86, REFUNDER.len() as u8][..], REFUNDER.as_bytes()].concat();
+        let names = [&good[..], &[0x86, 1, 0xff]].concat();
+        let content = [&[0x30, names.len() as u8][..], &names].concat();
+        let mangled = refused(|params| {
+            params.subject_alt_names.clear();
+            params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 17], content));
+        });
+        assert_eq!(mangled, NotSvid::UriNames(2));
+    }
+}

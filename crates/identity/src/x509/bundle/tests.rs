@@ -12,9 +12,9 @@ fn read(pem: &[u8]) -> Result<usize, BundleProblem> {
     Bundle::of(&domain, pem, NOW).map(|bundle| bundle.trusted_at(NOW).len())
 }
 
-fn uri_constraint() -> CustomExtension {
-    // excluded: URI "evil.test"
-    let content = [&[0x30, 0x0f, 0xa1, 0x0d, 0x30, 0x0b, 0x86, 0x09][..], b"evil.test"].concat();
+fn uri_constraint(host: &[u8; 9]) -> CustomExtension {
+    // excluded: a URI of this host
+    let content = [&[0x30, 0x0f, 0xa1, 0x0d, 0x30, 0x0b, 0x86, 0x09][..], host].concat();
     CustomExtension::from_oid_content(&[2, 5, 29, 30], content)
 }
 
@@ -55,7 +55,12 @@ fn what_is_no_bundle_of_authorities_is_refused() {
         ),
         (
             "URI constraints",
-            with(&|p| p.custom_extensions.push(uri_constraint())),
+            with(&|p| p.custom_extensions.push(uri_constraint(b"evil.test"))),
+            BundleProblem::UriConstraints { index },
+        ),
+        (
+            "URI constraints in disguise",
+            with(&|p| p.custom_extensions.push(uri_constraint(b"evil\xfftest"))),
             BundleProblem::UriConstraints { index },
         ),
         (
@@ -74,7 +79,8 @@ fn what_is_no_bundle_of_authorities_is_refused() {
 
 #[test]
 fn the_operator_reads_why_uri_constraints_are_refused() {
-    let bad = Authority::root_with("bad", |params| params.custom_extensions.push(uri_constraint()));
+    let bad =
+        Authority::root_with("bad", |params| params.custom_extensions.push(uri_constraint(b"evil.test")));
     let said = read(&bad.pem()).expect_err("refused").to_string();
     assert!(said.contains("URI name constraints"), "{said}");
 }
