@@ -25,3 +25,6 @@ pub fn jti_of(compact: &str) -> Option<TokenId> {
     let digits = groups.strip_prefix(b":\"")?.strip_suffix(b"\",")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -320,3 +320,6 @@ impl KeyRingError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,3 +32,6 @@ pub use key_store::{KeyStore, MemoryKeyStore};
 pub use locum_jose::base64url::{kid_text, parse_kid};
 pub use sign::{SignError, check_record, sign};
 pub use verify::{Refusal, read, verify};
+
+#[cfg(test)]
+mod sample;

@@ -120,3 +120,6 @@ fn actor(rest: &mut &[u8]) -> Option<Actor> {
     };
     Some(Actor { workload, owner, model })
 }
+
+#[cfg(test)]
+mod tests;

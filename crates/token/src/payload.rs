@@ -188,3 +188,6 @@ fn confirmation(object: &Object) -> Result<Option<Confirmation>, ClaimFault> {
     let confirmation = certificate.or_else(|| thumbprint("jkt").map(Confirmation::Key));
     confirmation.map(Some).ok_or(ClaimFault::Malformed("cnf"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,3 +85,6 @@ impl SignError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

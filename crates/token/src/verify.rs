@@ -127,3 +127,6 @@ impl From<NotVerified> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
