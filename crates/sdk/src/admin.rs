@@ -1,0 +1,39 @@
+//! The calls of operators: what is live, what happened, revocation, locks, keys and policies.
+//!
+//! Thin: one method per call, plain types in and out. What the broker says is bounded and escaped
+//! here, so that it can be shown; ids and times are parsed.
+
+mod control;
+mod inspection;
+mod revocation;
+
+pub use control::{Key, PolicyFile, PolicyProblem, PolicyVerdict, Reloaded, Rotation};
+pub(crate) use inspection::page_size;
+pub use inspection::{History, Page, Record, RecordEntry, Status, TaskQuery};
+pub use revocation::{Lock, Match, NamedCount, Preview, Revocation};
+
+use crate::client::Client;
+
+/// The admin API of one broker. Cheap to clone.
+///
+/// ```no_run
+/// # async fn example(client: locum_sdk::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use locum_sdk::model::Selector;
+///
+/// let refunder = Selector::Workload("refunder".parse()?);
+/// let preview = client.admin().preview_revoke(&refunder, None).await?;
+/// println!("{} tokens of {} tasks would die", preview.tokens, preview.tasks);
+/// client.admin().revoke(&refunder, "stolen laptop", None).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Admin {
+    client: Client,
+}
+
+impl Admin {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+}

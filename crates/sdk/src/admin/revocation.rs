@@ -1,0 +1,225 @@
+//! Forced revocation and locks (`locum.admin.v1.RevocationService`).
+
+use std::time::Duration;
+
+use locum_api::admin::v1 as wire;
+use locum_api::admin::v1::revocation_service_client::RevocationServiceClient;
+use locum_api::convert;
+use locum_model::{Selector, Timestamp};
+
+use crate::admin::Admin;
+use crate::admin::inspection::{Page, page_size};
+use crate::client::Repeat;
+use crate::error::Error;
+use crate::refusal::bounded;
+use crate::wire::{required_time, time};
+
+/// What a selector came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// The level, for instance `workload`.
+    pub level: String,
+    /// The name or id.
+    pub name: String,
+    /// The tenant; empty where the level has none.
+    pub tenant: String,
+}
+
+/// A name and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCount {
+    /// The name.
+    pub name: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What a revocation would kill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// What the selector came to.
+    pub matches: Vec<Match>,
+    /// Live tokens.
+    pub tokens: u64,
+    /// Live tasks.
+    pub tasks: u64,
+    /// Live tokens by workload, most first.
+    pub by_workload: Vec<NamedCount>,
+    /// Live tokens by connector, most first.
+    pub by_connector: Vec<NamedCount>,
+    /// When the oldest was issued.
+    pub oldest: Option<Timestamp>,
+    /// When the newest was issued.
+    pub newest: Option<Timestamp>,
+    /// The counts are a lower bound.
+    pub partial: bool,
+}
+
+/// A revocation that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// What the selector came to.
+    pub matches: Vec<Match>,
+    /// Where it stands, `home.epoch.sequence`.
+    pub position: String,
+    /// Until when backends that check by signature alone may still believe; none when there is none.
+    pub residual_until: Option<Timestamp>,
+}
+
+/// A lock in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Its number.
+    pub number: u64,
+    /// As it was made.
+    pub selector: Selector,
+    /// What the selector came to.
+    pub matches: Vec<Match>,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub locked_by: String,
+    /// When.
+    pub lock_time: Timestamp,
+    /// When it ends by itself.
+    pub end_time: Timestamp,
+}
+
+impl Admin {
+    /// Shows what [`Admin::revoke`] would kill now. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with `SELECTOR_UNKNOWN`, `SELECTOR_FORBIDDEN` or `TIME_IN_FUTURE`.
+    pub async fn preview_revoke(
+        &self,
+        selector: &Selector,
+        issued_before: Option<Timestamp>,
+    ) -> Result<Preview, Error> {
+        let message = wire::PreviewRevokeRequest {
+            selector: Some(convert::selector::to_wire(selector)),
+            issued_before: issued_before.map(convert::time::timestamp_to_wire),
+        };
+        let answer = self.client.ask(Repeat::Safe, message, |channel, request| async move {
+            RevocationServiceClient::new(channel).preview_revoke(request).await
+        });
+        let answer = answer.await?;
+        Ok(Preview {
+            matches: matches(answer.matches),
+            tokens: answer.tokens,
+            tasks: answer.tasks,
+            by_workload: counts(answer.by_workload),
+            by_connector: counts(answer.by_connector),
+            oldest: time(answer.oldest_issue_time)?,
+            newest: time(answer.newest_issue_time)?,
+            partial: answer.partial,
+        })
+    }
+
+    /// Revokes everything that the selector covers and that was decided before. Durable on return.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with `SELECTOR_UNKNOWN`, `SELECTOR_FORBIDDEN`, `REQUEST_MALFORMED` or
+    /// `TIME_IN_FUTURE`.
+    pub async fn revoke(
+        &self,
+        selector: &Selector,
+        reason: &str,
+        issued_before: Option<Timestamp>,
+    ) -> Result<Revocation, Error> {
+        let message = wire::RevokeRequest {
+            selector: Some(convert::selector::to_wire(selector)),
+            reason: reason.to_owned(),
+            issued_before: issued_before.map(convert::time::timestamp_to_wire),
+        };
+        // A revocation only grows what is dead: again is as good as once.
+        let answer = self.client.ask(Repeat::Safe, message, |channel, request| async move {
+            RevocationServiceClient::new(channel).revoke(request).await
+        });
+        let answer = answer.await?;
+        Ok(Revocation {
+            matches: matches(answer.matches),
+            position: bounded(&answer.position),
+            residual_until: time(answer.residual_until)?,
+        })
+    }
+
+    /// Refuses anything new for what the selector covers, for `ttl`. Durable on return.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with `SELECTOR_UNKNOWN`, `SELECTOR_FORBIDDEN`, `REQUEST_MALFORMED` or
+    /// `QUOTA_EXCEEDED`.
+    pub async fn lock(&self, selector: &Selector, reason: &str, ttl: Duration) -> Result<Lock, Error> {
+        let message = wire::LockRequest {
+            selector: Some(convert::selector::to_wire(selector)),
+            reason: reason.to_owned(),
+            ttl: Some(convert::time::duration_to_wire(ttl)),
+        };
+        let answer = self.client.ask(Repeat::Never, message, |channel, request| async move {
+            RevocationServiceClient::new(channel).lock(request).await
+        });
+        lock(answer.await?.lock)
+    }
+
+    /// Lifts the locks that were made with this selector. Durable on return. Revives nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with `LOCK_UNKNOWN`, `SELECTOR_FORBIDDEN` or `REQUEST_MALFORMED`.
+    pub async fn unlock(&self, selector: &Selector, reason: &str) -> Result<Vec<Lock>, Error> {
+        let message = wire::UnlockRequest {
+            selector: Some(convert::selector::to_wire(selector)),
+            reason: reason.to_owned(),
+        };
+        let answer = self.client.ask(Repeat::Never, message, |channel, request| async move {
+            RevocationServiceClient::new(channel).unlock(request).await
+        });
+        answer.await?.locks.into_iter().map(|one| lock(Some(one))).collect()
+    }
+
+    /// Lists the locks in force, oldest first; `page` is empty for the first page.
+    ///
+    /// # Errors
+    ///
+    /// When the broker refuses the caller or cannot be reached.
+    pub async fn list_locks(&self, size: u32, page: &str) -> Result<Page<Lock>, Error> {
+        let message = wire::ListLocksRequest { page_size: page_size(size), page_token: page.to_owned() };
+        let answer = self.client.ask(Repeat::Safe, message, |channel, request| async move {
+            RevocationServiceClient::new(channel).list_locks(request).await
+        });
+        let answer = answer.await?;
+        let items: Result<_, _> = answer.locks.into_iter().map(|one| lock(Some(one))).collect();
+        Ok(Page { items: items?, next: answer.next_page_token })
+    }
+}
+
+fn matches(matches: Vec<wire::Match>) -> Vec<Match> {
+    let one = |m: wire::Match| Match {
+        level: bounded(&m.level),
+        name: bounded(&m.name),
+        tenant: bounded(&m.tenant),
+    };
+    matches.into_iter().map(one).collect()
+}
+
+fn counts(counts: Vec<wire::NamedCount>) -> Vec<NamedCount> {
+    counts.into_iter().map(|c| NamedCount { name: bounded(&c.name), count: c.count }).collect()
+}
+
+fn lock(lock: Option<wire::ActiveLock>) -> Result<Lock, Error> {
+    let lock = lock.ok_or(Error::Unexpected("a lock is missing"))?;
+    let Ok(selector) = convert::selector::from_wire(lock.selector.as_ref(), "selector") else {
+        return Err(Error::Unexpected("a lock's selector is malformed"));
+    };
+    Ok(Lock {
+        number: lock.lock_id,
+        selector,
+        matches: matches(lock.matches),
+        reason: bounded(&lock.reason),
+        locked_by: bounded(&lock.locked_by),
+        lock_time: required_time(lock.lock_time)?,
+        end_time: required_time(lock.end_time)?,
+    })
+}
