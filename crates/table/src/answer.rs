@@ -5,6 +5,7 @@ use locum_model::{ConnectorNo, IssueRecord, Live, Reason, TaskId, Timestamp, Tok
 
 /// What applying an event came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "made once an event and taken apart at once")]
 pub enum Applied {
     /// The task is entered and alive.
     Started,
@@ -82,7 +83,7 @@ pub struct Reaped {
 /// What a revocation would kill if it were committed now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
-    /// Tokens that would die. Rows past their expiry count until they are reaped.
+    /// Tokens that would die.
     pub tokens: usize,
     /// Tasks that would die.
     pub tasks: usize,
@@ -94,7 +95,7 @@ pub struct Preview {
     pub oldest_issued_at: Option<Timestamp>,
     /// When the newest of these tokens was issued; whole seconds.
     pub newest_issued_at: Option<Timestamp>,
-    /// Whether everything was looked at. When not, the figures are those of what was.
+    /// Whether everything was looked at.
     pub complete: bool,
 }
 

@@ -1,0 +1,153 @@
+//! The check: is this token alive, now?
+//!
+//! One SHA-256 over the token, one probe of the map, one compare of 16 bytes, then the judgement:
+//! expiry, one compare with the highest watermark there is, and the flags of at most eight tasks.
+//! No lock is held longer than the read of one shard, and none is held when it returns. The
+//! judgement is made under the row's guard, because the row is what keeps its task and its standing
+//! from being reused meanwhile.
+
+use locum_model::limits::TOKEN_BYTES_MAX;
+use locum_model::{Reason, SubjectKey, TaskId, Timestamp, TokenId};
+
+use crate::answer::{Dead, LiveToken, Lookup};
+use crate::hashing::RowKey;
+use crate::row::{Memo, Row};
+use crate::standing::StandingCell;
+use crate::table::Table;
+use crate::task::TaskCell;
+
+/// What a token rests on, while it is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rests<'a> {
+    /// The order of its decision.
+    pub(crate) decided: u64,
+    /// Its standing.
+    pub(crate) standing: &'a StandingCell,
+    /// The slot of its task.
+    pub(crate) task: u32,
+}
+
+impl Table {
+    /// Looks a token up by its bytes: the fast path of every online check.
+    ///
+    /// `jti` is what stands at the fixed offset of the token's payload. The answer is
+    /// [`Lookup::Unrecognised`] when there is no row, no memo yet, or when one byte of `compact`
+    /// differs from the token that the memo was filled with; the caller then verifies the
+    /// signature in full and calls [`Table::lookup_verified`]. Nothing else about the token has to
+    /// be checked when it is recognised: these bytes were signed or verified here.
+    pub fn lookup(&self, jti: TokenId, compact: &str, now: Timestamp) -> Lookup {
+        if compact.len() > TOKEN_BYTES_MAX {
+            return Lookup::Unrecognised;
+        }
+        let memo = Memo::of(compact);
+        let key = RowKey::of(jti);
+        match self.rows.get(&key) {
+            Some(row) if row.recognises(memo) => self.judge(key, &row, now),
+            _ => Lookup::Unrecognised,
+        }
+    }
+
+    /// Looks a token up whose signature and claims the caller has verified in full.
+    ///
+    /// [`Lookup::Unrecognised`] here means that it is not in the table: never entered, or reaped.
+    pub fn lookup_verified(&self, jti: TokenId, now: Timestamp) -> Lookup {
+        let key = RowKey::of(jti);
+        self.rows.get(&key).map_or(Lookup::Unrecognised, |row| self.judge(key, &row, now))
+    }
+
+    /// Fills the memo of a token's row, so that [`Table::lookup`] recognises these bytes from now on.
+    ///
+    /// Only the signer calls this, or who has just verified `compact` in full: the memo takes the
+    /// place of the signature check.
+    pub fn remember(&self, jti: TokenId, compact: &str) {
+        let memo = Memo::of(compact);
+        if let Some(mut row) = self.rows.get_mut(&RowKey::of(jti)) {
+            row.remember(memo);
+        }
+    }
+
+    /// Whether a task is alive, and why not; none when it is not in the table.
+    ///
+    /// The nearest dead task of its chain gives the reason; of one task, that it was closed goes
+    /// before that it was revoked.
+    pub fn task(&self, task: TaskId) -> Option<Result<(), Reason>> {
+        // The guard lives until the judgement is made: the entry keeps the cell in use.
+        let slot = self.tasks.index().get(&task.as_u64())?;
+        Some(self.task_reason(*slot).map_or(Ok(()), Err))
+    }
+
+    /// `row` is borrowed from a guard that the caller holds.
+    fn judge(&self, key: RowKey, row: &Row, now: Timestamp) -> Lookup {
+        let (jti, task) = (key.jti(), self.tasks.at(row.task()).id());
+        let uses_left = self.uses_left(key, row);
+        match self.reason(row, uses_left, now) {
+            None => Lookup::Live(LiveToken { jti, task, expires_at: row.expires_at(), uses_left }),
+            Some(reason) => Lookup::Dead(Dead { jti, task, reason }),
+        }
+    }
+
+    /// Why a token is dead: expired, then revoked, then its task's reason, then spent.
+    pub(crate) fn reason(&self, row: &Row, uses_left: Option<u32>, now: Timestamp) -> Option<Reason> {
+        if now >= row.expires_at() {
+            return Some(Reason::TokenExpired);
+        }
+        if row.is_revoked() {
+            return Some(Reason::TokenRevoked);
+        }
+        self.rests_reason(self.rests(row)).or((uses_left == Some(0)).then_some(Reason::TokenSpent))
+    }
+
+    /// Uses left; none for a token without a limit.
+    pub(crate) fn uses_left(&self, key: RowKey, row: &Row) -> Option<u32> {
+        // A limited token without its count is one that is being reaped: it has none left.
+        row.is_limited().then(|| self.uses.get(&key).map_or(0, |left| *left))
+    }
+
+    pub(crate) fn rests(&self, row: &Row) -> Rests<'_> {
+        Rests { decided: row.decided(), standing: self.standings.at(row.standing()), task: row.task() }
+    }
+
+    /// Why what a token rests on is dead: revoked at any level, or else its task's reason.
+    pub(crate) fn rests_reason(&self, rests: Rests<'_>) -> Option<Reason> {
+        let Rests { decided, standing, task } = rests;
+        let reached = self.watermarks.reach(decided);
+        if reached && self.watermarks.cover(standing, decided) {
+            return Some(Reason::TokenRevoked);
+        }
+        if reached && self.watermarks.cover_subject(self.subject_of(standing, task), decided) {
+            return Some(Reason::TokenRevoked);
+        }
+        let mut reason = None;
+        for cell in self.tasks.chain(task) {
+            if decided < cell.below() {
+                return Some(Reason::TokenRevoked);
+            }
+            reason = reason.or_else(|| self.cell_reason(cell));
+        }
+        reason
+    }
+
+    fn subject_of(&self, standing: &StandingCell, task: u32) -> SubjectKey {
+        standing.subject().unwrap_or_else(|| self.tasks.at(task).subject())
+    }
+
+    /// Why the task at `slot` is dead: the reason of the nearest dead one of its chain.
+    pub(crate) fn task_reason(&self, slot: u32) -> Option<Reason> {
+        self.tasks.chain(slot).find_map(|cell| self.cell_reason(cell))
+    }
+
+    /// Why one task is dead by itself.
+    fn cell_reason(&self, cell: &TaskCell) -> Option<Reason> {
+        cell.closed().or_else(|| self.is_revoked(cell).then_some(Reason::TaskRevoked))
+    }
+
+    fn is_revoked(&self, cell: &TaskCell) -> bool {
+        let decided = cell.decided();
+        if decided < cell.below() {
+            return true;
+        }
+        self.watermarks.reach(decided)
+            && (self.watermarks.cover(self.standings.at(cell.standing()), decided)
+                || self.watermarks.cover_subject(cell.subject(), decided))
+    }
+}

@@ -1,0 +1,218 @@
+//! The preview: what would a revocation kill, were it committed now?
+//!
+//! A question for operators, not for checks: it scans rows and tasks up to a bound. Where the bound
+//! cuts it short and only registrations are named, the counters of the standings tell how many
+//! tokens rest on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use locum_model::{ConnectorNo, Level, Position, SubjectKey, Target, TaskId, Timestamp, TokenId, WorkloadNo};
+
+use crate::answer::Preview;
+use crate::hashing::RowKey;
+use crate::row::Row;
+use crate::standing::{Mark, StandingCell};
+use crate::table::{Table, Writer};
+use crate::task::TaskCell;
+
+/// What is sought: the targets by kind, and what was decided below the end.
+#[derive(Debug, Default)]
+struct Sought {
+    tokens: BTreeSet<TokenId>,
+    tasks: BTreeSet<TaskId>,
+    subjects: BTreeSet<SubjectKey>,
+    marks: BTreeSet<Mark>,
+    below: u64,
+    /// The newest event's time: by it expiry is judged.
+    now: Timestamp,
+}
+
+/// The counts so far.
+#[derive(Debug, Default)]
+struct Tally {
+    tokens: usize,
+    by_workload: BTreeMap<WorkloadNo, usize>,
+    by_connector: BTreeMap<ConnectorNo, usize>,
+    issued_at: Option<(Timestamp, Timestamp)>,
+}
+
+impl Table {
+    /// What revoking `targets` would kill now: what is alive, and would not be after it.
+    ///
+    /// Expiry is judged at the newest event's time. Looks at `scan_max` rows and as many tasks at most;
+    /// tokens that are named by id are found without a scan. When that was not enough,
+    /// `complete` is false, and the figures are those of what was looked at; for targets that are
+    /// all registrations (any level but token, task and subject) without `until`, tokens and their
+    /// split are then those of the counters instead, dead rows included until they are reaped.
+    pub fn preview(&self, targets: &[Target], until: Option<Position>, scan_max: usize) -> Preview {
+        let sought = Sought::of(targets, until, &self.writer.lock());
+        let mut tally = Tally::default();
+        let only_tokens = sought.tokens.len() <= scan_max && sought.names_only_tokens();
+        let all_rows = if only_tokens {
+            self.tally_named(&sought, &mut tally);
+            true
+        } else {
+            self.tally_rows(&sought, scan_max, &mut tally)
+        };
+        let (tasks, all_tasks) =
+            if sought.names_only_tokens() { (0, true) } else { self.tally_tasks(&sought, scan_max) };
+        if !all_rows && until.is_none() && sought.names_only_registrations() {
+            self.take_counters(&sought, &mut tally);
+        }
+        tally.preview(tasks, all_rows && all_tasks)
+    }
+
+    fn tally_named(&self, sought: &Sought, tally: &mut Tally) {
+        for jti in &sought.tokens {
+            if let Some(row) = self.rows.get(&RowKey::of(*jti)) {
+                self.tally_row(sought, *row.key(), &row, tally);
+            }
+        }
+    }
+
+    /// False when there were more rows than it may look at.
+    fn tally_rows(&self, sought: &Sought, scan_max: usize, tally: &mut Tally) -> bool {
+        for (seen, row) in self.rows.iter().enumerate() {
+            if seen == scan_max {
+                return false;
+            }
+            self.tally_row(sought, *row.key(), &row, tally);
+        }
+        true
+    }
+
+    /// `row` is borrowed from a guard that the caller holds.
+    fn tally_row(&self, sought: &Sought, key: RowKey, row: &Row, tally: &mut Tally) {
+        let is_live = self.reason(row, self.uses_left(key, row), sought.now).is_none();
+        if is_live && self.would_kill(sought, key.jti(), row) {
+            tally.add(self.standings.at(row.standing()), row.issued_at());
+        }
+    }
+
+    fn would_kill(&self, sought: &Sought, jti: TokenId, row: &Row) -> bool {
+        let standing = self.standings.at(row.standing());
+        let subject = standing.subject().unwrap_or_else(|| self.tasks.at(row.task()).subject());
+        let named = sought.tokens.contains(&jti)
+            || sought.subjects.contains(&subject)
+            || sought.names(standing)
+            || self.tasks.chain(row.task()).any(|cell| sought.tasks.contains(&cell.id()));
+        (named && row.decided() < sought.below) || self.would_kill_task(sought, row.task())
+    }
+
+    fn would_kill_task(&self, sought: &Sought, slot: u32) -> bool {
+        let covers = |cell: &TaskCell| {
+            cell.decided() < sought.below
+                && (sought.tasks.contains(&cell.id())
+                    || sought.subjects.contains(&cell.subject())
+                    || sought.names(self.standings.at(cell.standing())))
+        };
+        self.tasks.chain(slot).any(covers)
+    }
+
+    /// How many tasks, and whether all were looked at.
+    fn tally_tasks(&self, sought: &Sought, scan_max: usize) -> (usize, bool) {
+        let mut tasks = 0;
+        for (seen, entry) in self.tasks.index().iter().enumerate() {
+            if seen == scan_max {
+                return (tasks, false);
+            }
+            let slot = *entry.value();
+            tasks += usize::from(self.task_reason(slot).is_none() && self.would_kill_task(sought, slot));
+        }
+        (tasks, true)
+    }
+
+    fn take_counters(&self, sought: &Sought, tally: &mut Tally) {
+        let writer = self.writer.lock();
+        *tally = Tally { issued_at: tally.issued_at, ..Tally::default() };
+        for (index, rows) in writer.interner.tokens() {
+            let standing = self.standings.at(index);
+            if sought.names(standing) {
+                tally.count(standing, rows);
+            }
+        }
+    }
+}
+
+// === impl Sought ===
+
+impl Sought {
+    fn of(targets: &[Target], until: Option<Position>, writer: &Writer) -> Self {
+        let next = writer.homes.newest().saturating_add(1);
+        let until = until.and_then(|until| writer.homes.order(until)).map(|order| order + 1);
+        let below = until.map_or(next, |until| until.min(next));
+        let mut sought = Self { below, now: writer.newest_at, ..Self::default() };
+        targets.iter().for_each(|target| sought.add(*target, writer));
+        sought
+    }
+
+    fn add(&mut self, target: Target, writer: &Writer) {
+        let mark = match target {
+            Target::Token(jti) => {
+                self.tokens.insert(jti);
+                return;
+            }
+            Target::Task(task) => {
+                self.tasks.insert(task);
+                return;
+            }
+            Target::Subject(subject) => {
+                self.subjects.insert(subject);
+                return;
+            }
+            // A key that the table never met signed nothing.
+            Target::SigningKey(kid) => writer.keys.get(&kid).map(|key| Mark::new(Level::SigningKey, *key)),
+            Target::Workload(no) => Some(Mark::new(Level::Workload, no.0)),
+            Target::Connector(no) => Some(Mark::new(Level::Connector, no.0)),
+            Target::Tenant(no) => Some(Mark::new(Level::Tenant, no.0)),
+            Target::Owner(no) => Some(Mark::new(Level::Owner, no.0)),
+            Target::Model(no) => Some(Mark::new(Level::Model, no.0)),
+            Target::PolicyRevision(no) => Some(Mark::new(Level::PolicyRevision, no.0)),
+        };
+        self.marks.extend(mark);
+    }
+
+    fn names(&self, standing: &StandingCell) -> bool {
+        standing.marks().any(|mark| self.marks.contains(&mark))
+    }
+
+    fn names_only_tokens(&self) -> bool {
+        self.tasks.is_empty() && self.subjects.is_empty() && self.marks.is_empty()
+    }
+
+    fn names_only_registrations(&self) -> bool {
+        self.tokens.is_empty() && self.tasks.is_empty() && self.subjects.is_empty()
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    fn add(&mut self, standing: &StandingCell, issued_at: Timestamp) {
+        self.count(standing, 1);
+        let (oldest, newest) = self.issued_at.unwrap_or((issued_at, issued_at));
+        self.issued_at = Some((oldest.min(issued_at), newest.max(issued_at)));
+    }
+
+    fn count(&mut self, standing: &StandingCell, rows: usize) {
+        self.tokens += rows;
+        if let Some(workload) = standing.workload() {
+            *self.by_workload.entry(workload).or_default() += rows;
+        }
+        if let Some(connector) = standing.connector() {
+            *self.by_connector.entry(connector).or_default() += rows;
+        }
+    }
+
+    fn preview(self, tasks: usize, complete: bool) -> Preview {
+        Preview {
+            tokens: self.tokens,
+            tasks,
+            by_workload: self.by_workload.into_iter().collect(),
+            by_connector: self.by_connector.into_iter().collect(),
+            oldest_issued_at: self.issued_at.map(|(oldest, _)| oldest),
+            newest_issued_at: self.issued_at.map(|(_, newest)| newest),
+            complete,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! [`Row`]: what the table keeps of one token, 64 bytes with its key.
+//!
+//! Everything that the token's own claims tell, or that its standing and its task tell, is left
+//! out. Nothing here is state but `decided`, `exp`, the standing, the task and the two flags: the
+//! memo and the checks start empty after a restart.
+
+use std::sync::atomic::AtomicU32;
+
+use locum_model::Timestamp;
+use ring::digest;
+
+use crate::answer::CheckOutcome;
+use crate::checks::{Checks, Summed};
+use crate::hashing::RowKey;
+use crate::order::ORDER_MAX;
+
+/// Task slots use the bits below the two flags.
+pub(crate) const TASK_SLOTS_MAX: u32 = 1 << 25;
+const REVOKED: u32 = 1 << 31;
+const LIMITED: u32 = 1 << 30;
+const SLOT: u32 = LIMITED - 1;
+const LIFE_BITS: u32 = 16;
+
+// A row and its key fill one cache line's worth of memory.
+const _: () = assert!(size_of::<(RowKey, Row)>() == 64);
+
+/// 128 bits of SHA-256 over a compact token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memo([u64; 2]);
+
+/// One token.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// All zero while empty.
+    memo: Memo,
+    /// The decision's order (48 bits), then its life in seconds (16 bits, saturating).
+    decided_and_life: u64,
+    checks: Checks,
+    active: AtomicU32,
+    exp: u32,
+    standing: u32,
+    /// Slot of the task, and the flags.
+    task: u32,
+}
+
+/// What a row is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewRow {
+    /// The order of its decision.
+    pub(crate) decided: u64,
+    /// Until when, exclusive.
+    pub(crate) expires_at: Timestamp,
+    /// When it was issued.
+    pub(crate) issued_at: Timestamp,
+    /// Its interned standing.
+    pub(crate) standing: u32,
+    /// The slot of its task.
+    pub(crate) task: u32,
+    /// Whether its uses are counted.
+    pub(crate) limited: bool,
+}
+
+// === impl Memo ===
+
+impl Memo {
+    /// The memo of an empty cell; no token is recognised by it.
+    const EMPTY: Self = Self([0; 2]);
+
+    /// The memo of a token: the first 16 bytes of SHA-256 over all its bytes.
+    pub(crate) fn of(compact: &str) -> Self {
+        let digest = digest::digest(&digest::SHA256, compact.as_bytes());
+        let half = |from: usize| {
+            let bytes = digest.as_ref()[from..from + 8].try_into().expect("SHA-256 has 32 bytes");
+            u64::from_ne_bytes(bytes)
+        };
+        Self([half(0), half(8)])
+    }
+
+    /// Whether both are the same, in a time that does not depend on where they differ.
+    fn is(self, other: Self) -> bool {
+        (self.0[0] ^ other.0[0]) | (self.0[1] ^ other.0[1]) == 0
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    /// A row without memo or checks.
+    pub(crate) fn new(new: NewRow) -> Self {
+        debug_assert!(new.decided <= ORDER_MAX && new.task < TASK_SLOTS_MAX, "both fit their bits");
+        let exp = exp_seconds(new.expires_at);
+        let life = i64::from(exp).saturating_sub(new.issued_at.as_seconds());
+        let life = u16::try_from(life.max(0)).unwrap_or(u16::MAX);
+        Self {
+            memo: Memo::EMPTY,
+            decided_and_life: new.decided << LIFE_BITS | u64::from(life),
+            checks: Checks::default(),
+            active: AtomicU32::new(0),
+            exp,
+            standing: new.standing,
+            task: new.task | if new.limited { LIMITED } else { 0 },
+        }
+    }
+
+    /// Whether `memo` is this token's, byte for byte.
+    pub(crate) fn recognises(&self, memo: Memo) -> bool {
+        self.memo.is(memo) & !self.memo.is(Memo::EMPTY)
+    }
+
+    /// Fills the memo.
+    pub(crate) fn remember(&mut self, memo: Memo) {
+        self.memo = memo;
+    }
+
+    /// The order of its decision.
+    pub(crate) fn decided(&self) -> u64 {
+        self.decided_and_life >> LIFE_BITS
+    }
+
+    /// The second from which it is dead.
+    pub(crate) fn exp(&self) -> u32 {
+        self.exp
+    }
+
+    /// The moment from which it is dead.
+    pub(crate) fn expires_at(&self) -> Timestamp {
+        Timestamp::from_seconds(i64::from(self.exp))
+    }
+
+    /// When it was issued, in whole seconds.
+    pub(crate) fn issued_at(&self) -> Timestamp {
+        let life = self.decided_and_life & u64::from(u16::MAX);
+        Timestamp::from_seconds(i64::from(self.exp) - i64::try_from(life).expect("a life has 16 bits"))
+    }
+
+    /// Its interned standing.
+    pub(crate) fn standing(&self) -> u32 {
+        self.standing
+    }
+
+    /// The slot of its task.
+    pub(crate) fn task(&self) -> u32 {
+        self.task & SLOT
+    }
+
+    /// Whether it was revoked by its own id.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.task & REVOKED != 0
+    }
+
+    /// Whether its uses are counted.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.task & LIMITED != 0
+    }
+
+    /// Revokes it by its own id.
+    pub(crate) fn revoke(&mut self) {
+        self.task |= REVOKED;
+    }
+
+    /// Adds a check.
+    pub(crate) fn note(&self, now: Timestamp, outcome: CheckOutcome) {
+        self.checks.note(&self.active, self.exp, now, outcome);
+    }
+
+    /// Takes the checks noted so far.
+    pub(crate) fn take_checks(&mut self) -> Option<Summed> {
+        self.checks.take(&mut self.active, self.exp)
+    }
+}
+
+/// The second from which a token is dead. Part of a second is cut off, and a time outside 1970 to
+/// 2106 becomes the nearer end: never later than what was decided, but for times before 1970, which
+/// are past in any case.
+pub(crate) fn exp_seconds(expires_at: Timestamp) -> u32 {
+    u32::try_from(expires_at.as_seconds().max(0)).unwrap_or(u32::MAX)
+}
+
+/// The last second that has wholly begun at `now`; rows of it and of earlier ones are due.
+pub(crate) fn due_second(now: Timestamp) -> u32 {
+    exp_seconds(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(exp: i64) -> Row {
+        Row::new(NewRow {
+            decided: ORDER_MAX,
+            expires_at: Timestamp::from_seconds(exp),
+            issued_at: Timestamp::from_seconds(exp - 120),
+            standing: u32::MAX,
+            task: TASK_SLOTS_MAX - 1,
+            limited: true,
+        })
+    }
+
+    #[test]
+    fn a_row_gives_back_what_went_in_at_the_ends_of_its_bits() {
+        let mut row = row(1_795_305_279);
+        assert_eq!((row.decided(), row.standing(), row.task()), (ORDER_MAX, u32::MAX, TASK_SLOTS_MAX - 1));
+        assert_eq!(row.issued_at(), Timestamp::from_seconds(1_795_305_159));
+        assert!(row.is_limited() && !row.is_revoked());
+        row.revoke();
+        assert!(row.is_limited() && row.is_revoked());
+        assert_eq!(row.task(), TASK_SLOTS_MAX - 1);
+    }
+
+    #[test]
+    fn an_empty_memo_recognises_nothing_not_even_itself() {
+        let mut row = row(100);
+        assert!(!row.recognises(Memo::of("a.b.c")));
+        assert!(!row.recognises(Memo::EMPTY));
+        row.remember(Memo::of("a.b.c"));
+        assert!(row.recognises(Memo::of("a.b.c")));
+        for other in ["", "a.b.d", "a.b.c ", "A.b.c"] {
+            assert!(!row.recognises(Memo::of(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_memo_is_the_first_half_of_sha_256() {
+        // FIPS 180-4 example: SHA-256("abc") = ba7816bf 8f01cfea 414140de 5dae2223 …
+        let bytes: Vec<u8> = Memo::of("abc").0.iter().flat_map(|half| half.to_ne_bytes()).collect();
+        assert_eq!(bytes, 0xba78_16bf_8f01_cfea_4141_40de_5dae_2223_u128.to_be_bytes());
+    }
+
+    #[test]
+    fn part_of_a_second_is_never_granted() {
+        for (millis, seconds) in [(1_999, 1), (1_000, 1), (-1, 0), (i64::MAX, u32::MAX)] {
+            assert_eq!(exp_seconds(Timestamp::from_millis(millis)), seconds, "{millis}");
+        }
+    }
+}

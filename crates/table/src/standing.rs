@@ -1,0 +1,272 @@
+//! [`Standings`]: on which registrations a token or a task rests, interned once.
+//!
+//! A standing is a list of marks, one for each registration, so that judging is one loop over
+//! watermarks whatever the registrations are. Millions of rows share few standings; a row keeps
+//! the index. The cells are read without a lock: whoever reads one holds a row or a task that
+//! keeps it in use, and it is only rewritten when nothing does.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use locum_model::event::TaskStarted;
+use locum_model::limits::{ACTORS_MAX, SCOPE_GRANTS_MAX};
+use locum_model::{Actor, ConnectorNo, IssueRecord, Level, SubjectKey, WorkloadNo};
+
+use crate::chunked::Chunked;
+
+/// A token has at most three marks an actor and five more, a task one a connector and four more.
+const MARKS_MAX: usize = 4 + SCOPE_GRANTS_MAX;
+const _: () = assert!(MARKS_MAX >= 3 * ACTORS_MAX + 5);
+/// More different standings at once are refused.
+const STANDINGS_MAX: u32 = 1 << 20;
+const NO_WORKLOAD: u64 = u64::MAX;
+
+/// One registration: its level and its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Mark(u64);
+
+/// A standing as a value: what is interned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Standing {
+    /// Ordered, each once.
+    marks: Vec<Mark>,
+    /// The workload that asked for the token; none for tasks.
+    workload: Option<WorkloadNo>,
+    /// The token's subject, where it is not its task's.
+    subject: Option<SubjectKey>,
+}
+
+/// A standing where readers find it.
+#[derive(Debug, Default)]
+pub(crate) struct StandingCell {
+    length: AtomicU32,
+    /// Whether the subject below is set.
+    apart: AtomicU32,
+    workload: AtomicU64,
+    subject: [AtomicU64; 2],
+    marks: [AtomicU64; MARKS_MAX],
+}
+
+/// The readers' side.
+#[derive(Debug)]
+pub(crate) struct Standings {
+    cells: Chunked<StandingCell>,
+}
+
+/// The writer's side: which standing has which index, and how much rests on it.
+#[derive(Debug, Default)]
+pub(crate) struct Interner {
+    indexes: HashMap<Standing, u32>,
+    held: Vec<Held>,
+    free: Vec<u32>,
+}
+
+/// What rests on one standing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    tokens: u32,
+    tasks: u32,
+}
+
+/// What takes hold of a standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// A row.
+    Token,
+    /// A task.
+    Task,
+}
+
+// === impl Mark ===
+
+impl Mark {
+    /// The mark of a registration; for a signing key the number is the table's own.
+    pub(crate) fn new(level: Level, number: u32) -> Self {
+        Self(u64::from(level as u8) << 32 | u64::from(number))
+    }
+
+    /// The level's number, as in [`Level`].
+    pub(crate) fn level(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    /// The registration's number.
+    pub(crate) fn number(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// What a token rests on; none when it has more actors than there may be.
+    pub(crate) fn of_token(record: &IssueRecord, key: u32, task_subject: SubjectKey) -> Option<Self> {
+        let standing = &record.standing;
+        if standing.actors.len() > ACTORS_MAX {
+            return None;
+        }
+        let mut marks = vec![
+            Mark::new(Level::Tenant, standing.tenant.0),
+            Mark::new(Level::Connector, standing.connector.0),
+            Mark::new(Level::Owner, standing.connector_owner.0),
+            Mark::new(Level::PolicyRevision, standing.policy_revision.0),
+            Mark::new(Level::SigningKey, key),
+        ];
+        standing.actors.iter().for_each(|actor| push_actor(&mut marks, actor));
+        let workload = standing.actors.last().map(|actor| actor.workload);
+        let subject = (record.subject_key != task_subject).then_some(record.subject_key);
+        Some(Self { marks, workload, subject }.ordered())
+    }
+
+    /// What a task rests on, its subject apart; none when it names more connectors than an intent can.
+    pub(crate) fn of_task(started: &TaskStarted) -> Option<Self> {
+        let mut marks = vec![Mark::new(Level::Tenant, started.tenant.0)];
+        push_actor(
+            &mut marks,
+            &Actor { workload: started.workload, owner: started.owner, model: started.model },
+        );
+        marks.extend(started.connectors.iter().map(|connector| Mark::new(Level::Connector, connector.0)));
+        let standing = Self { marks, workload: None, subject: None }.ordered();
+        (standing.marks.len() <= MARKS_MAX).then_some(standing)
+    }
+
+    fn ordered(mut self) -> Self {
+        self.marks.sort_unstable();
+        self.marks.dedup();
+        self
+    }
+
+    /// The marks.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = Mark> {
+        self.marks.iter().copied()
+    }
+
+    /// The workload that asked for the token.
+    pub(crate) fn workload(&self) -> Option<WorkloadNo> {
+        self.workload
+    }
+}
+
+fn push_actor(marks: &mut Vec<Mark>, actor: &Actor) {
+    marks.push(Mark::new(Level::Workload, actor.workload.0));
+    marks.push(Mark::new(Level::Owner, actor.owner.0));
+    marks.extend(actor.model.map(|model| Mark::new(Level::Model, model.0)));
+}
+
+// === impl StandingCell ===
+
+impl StandingCell {
+    /// The marks.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = Mark> {
+        let length = self.length.load(Ordering::Relaxed) as usize;
+        self.marks.iter().take(length).map(|mark| Mark(mark.load(Ordering::Relaxed)))
+    }
+
+    /// The token's subject, where it is not its task's.
+    pub(crate) fn subject(&self) -> Option<SubjectKey> {
+        (self.apart.load(Ordering::Relaxed) != 0).then(|| load_subject(&self.subject))
+    }
+
+    /// The workload that asked for the token.
+    pub(crate) fn workload(&self) -> Option<WorkloadNo> {
+        let number = self.workload.load(Ordering::Relaxed);
+        (number != NO_WORKLOAD).then_some(WorkloadNo(number as u32))
+    }
+
+    /// The connector that the token is for; of a task's standing, the first.
+    pub(crate) fn connector(&self) -> Option<ConnectorNo> {
+        let connector = self.marks().find(|mark| mark.level() == Level::Connector as usize)?;
+        Some(ConnectorNo(connector.number()))
+    }
+
+    // Relaxed: the row or task that leads readers here is published after this, through a lock.
+    fn write(&self, standing: &Standing) {
+        for (cell, mark) in self.marks.iter().zip(&standing.marks) {
+            cell.store(mark.0, Ordering::Relaxed);
+        }
+        let length = u32::try_from(standing.marks.len()).expect("a standing has few marks");
+        self.length.store(length, Ordering::Relaxed);
+        let workload = standing.workload.map_or(NO_WORKLOAD, |workload| u64::from(workload.0));
+        self.workload.store(workload, Ordering::Relaxed);
+        self.apart.store(u32::from(standing.subject.is_some()), Ordering::Relaxed);
+        store_subject(&self.subject, standing.subject.unwrap_or(SubjectKey([0; 16])));
+    }
+
+    fn read(&self) -> Standing {
+        Standing { marks: self.marks().collect(), workload: self.workload(), subject: self.subject() }
+    }
+}
+
+/// Reads a subject kept as two integers.
+pub(crate) fn load_subject(cell: &[AtomicU64; 2]) -> SubjectKey {
+    let [high, low] = cell.each_ref().map(|half| u128::from(half.load(Ordering::Relaxed)));
+    SubjectKey((high << 64 | low).to_be_bytes())
+}
+
+/// Keeps a subject as two integers.
+pub(crate) fn store_subject(cell: &[AtomicU64; 2], subject: SubjectKey) {
+    let whole = u128::from_be_bytes(subject.0);
+    cell[0].store((whole >> 64) as u64, Ordering::Relaxed);
+    cell[1].store(whole as u64, Ordering::Relaxed);
+}
+
+// === impl Standings, Interner ===
+
+impl Standings {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self { cells: Chunked::with_room_for(STANDINGS_MAX) }
+    }
+
+    /// The standing at `index`, which a row or a task holds.
+    pub(crate) fn at(&self, index: u32) -> &StandingCell {
+        self.cells.get(index).expect("an index in use was interned")
+    }
+}
+
+impl Interner {
+    /// Takes hold of a standing and gives its index; none when there are too many.
+    pub(crate) fn hold(&mut self, cells: &Standings, standing: Standing, holder: Holder) -> Option<u32> {
+        let index = match self.indexes.get(&standing) {
+            Some(index) => *index,
+            None => {
+                let index = self.free.pop().or_else(|| u32::try_from(self.held.len()).ok())?;
+                cells.cells.make(index)?.write(&standing);
+                if index as usize == self.held.len() {
+                    self.held.push(Held::default());
+                }
+                self.indexes.insert(standing, index);
+                index
+            }
+        };
+        *self.count(index, holder) += 1;
+        Some(index)
+    }
+
+    /// Lets go of a standing; the last to do so frees it.
+    pub(crate) fn release(&mut self, cells: &Standings, index: u32, holder: Holder) {
+        *self.count(index, holder) -= 1;
+        let Held { tokens: 0, tasks: 0 } = self.held[index as usize] else { return };
+        self.indexes.remove(&cells.at(index).read());
+        self.free.push(index);
+    }
+
+    fn count(&mut self, index: u32, holder: Holder) -> &mut u32 {
+        let held = &mut self.held[index as usize];
+        match holder {
+            Holder::Token => &mut held.tokens,
+            Holder::Task => &mut held.tasks,
+        }
+    }
+
+    /// How many standings are in use.
+    pub(crate) fn len(&self) -> usize {
+        self.indexes.len()
+    }
+
+    /// The standings that tokens rest on, with how many rows each.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = (u32, usize)> {
+        let counted = self.held.iter().enumerate().filter(|(_, held)| held.tokens > 0);
+        counted.filter_map(|(index, held)| Some((u32::try_from(index).ok()?, held.tokens as usize)))
+    }
+}
