@@ -7,6 +7,7 @@ pub mod admin;
 pub mod broker;
 pub mod convert;
 pub mod errors_page;
+pub mod feed;
 mod redact;
 pub mod roles;
 pub mod status;

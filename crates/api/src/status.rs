@@ -155,6 +155,9 @@ const fn later(code: Code, http: u16, millis: u64, sentence: &'static str) -> Pu
 mod tests {
     use std::collections::BTreeMap;
 
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
     use super::*;
 
     /// The causes for not believing a token, listed by hand so that moving one out of the common
@@ -252,5 +255,22 @@ mod tests {
                 assert_eq!(other, public_reason(*reason), "{sentence}");
             }
         }
+    }
+    #[test]
+    fn every_reason_that_the_contract_names_is_known() {
+        let descriptors = FileDescriptorSet::decode(crate::FILE_DESCRIPTOR_SET).expect("a descriptor set");
+        let ours = descriptors.file.iter().filter(|file| file.package().starts_with("locum."));
+        let comments = ours.filter_map(|file| file.source_code_info.as_ref()).flat_map(|info| &info.location);
+        let mut named = 0;
+        for comment in comments.map(|place| place.leading_comments()) {
+            let Some((_, list)) = comment.split_once("Reasons: ") else { continue };
+            for word in
+                list.split([',', '.', ' ', '\n']).filter(|word| word.contains('_') || *word == "LOCKED")
+            {
+                assert!(word.parse::<Reason>().is_ok(), "`{word}` is no reason");
+                named += 1;
+            }
+        }
+        assert!(named > 50, "the comments were read: {named}");
     }
 }

@@ -1,0 +1,102 @@
+//! Frames to bytes. Total: every frame has one encoding, and the same frame the same bytes.
+
+use locum_model::KeyId;
+use locum_model::event::KeyPurpose;
+use locum_model::registry::Algorithm;
+use prost::Message as _;
+
+use super::{Body, Entry, Frame, Key, SIGNING_CONTEXT, SnapshotEnd, VERSION};
+use crate::broker::v1 as wire;
+use crate::broker::v1::feed_payload::Body as WireBody;
+use crate::convert::time::timestamp_to_wire;
+
+/// The payload of a frame: the bytes that are signed, hashed and sent.
+pub fn encode(frame: &Frame) -> Vec<u8> {
+    let payload = wire::FeedPayload {
+        version: VERSION,
+        issuer: frame.issuer.clone(),
+        home: frame.home.into(),
+        partition: frame.partition.0,
+        epoch: frame.epoch,
+        sequence: frame.sequence,
+        previous: frame.previous.to_vec(),
+        server_time: Some(timestamp_to_wire(frame.server_time)),
+        body: Some(body_to_wire(&frame.body)),
+    };
+    payload.encode_to_vec()
+}
+
+/// What a frame's signature is over: `"locum-feed-v1\0"`, then the payload.
+pub fn signing_input(payload: &[u8]) -> Vec<u8> {
+    [SIGNING_CONTEXT, payload].concat()
+}
+
+/// One entry as it is encoded within a frame: what a snapshot's hash is over.
+pub fn encode_entry(entry: &Entry) -> Vec<u8> {
+    entry_to_wire(entry).encode_to_vec()
+}
+
+/// The word for a purpose, as key sets write it.
+pub(crate) fn purpose_to_wire(purpose: KeyPurpose) -> &'static str {
+    match purpose {
+        KeyPurpose::Token => "token",
+        KeyPurpose::Feed => "feed",
+        KeyPurpose::KeysetRoot => "keyset-root",
+    }
+}
+
+/// The word for an algorithm, as `alg` writes it.
+pub(crate) fn algorithm_to_wire(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Es256 => "ES256",
+        Algorithm::Ed25519 => "EdDSA",
+    }
+}
+
+fn body_to_wire(body: &Body) -> WireBody {
+    match body {
+        Body::KeySet { number, keys } => WireBody::KeySet(wire::FeedKeySet {
+            number: *number,
+            keys: keys.iter().map(key_to_wire).collect(),
+        }),
+        Body::SnapshotPart { part, end, position, entries } => {
+            WireBody::SnapshotPart(wire::FeedSnapshotPart {
+                part: *part,
+                last: end.is_some(),
+                position: *position,
+                entries: entries.iter().map(entry_to_wire).collect(),
+                count: end.map_or(0, |end| end.count),
+                entries_sha256: end
+                    .map_or(vec![], |SnapshotEnd { entries_sha256, .. }| entries_sha256.into()),
+            })
+        }
+        Body::Delta { position, entries } => WireBody::Delta(wire::FeedDelta {
+            position: *position,
+            entries: entries.iter().map(entry_to_wire).collect(),
+        }),
+        Body::Heartbeat { nonce, position } => WireBody::Heartbeat(wire::FeedHeartbeat {
+            nonce: nonce.map_or(vec![], Into::into),
+            position: *position,
+        }),
+        Body::Reset => WireBody::Reset(wire::FeedReset {}),
+    }
+}
+
+fn entry_to_wire(entry: &Entry) -> wire::FeedEntry {
+    wire::FeedEntry {
+        level: entry.level as i32,
+        id: entry.id.to_vec(),
+        below_sequence: entry.below_sequence,
+        drop_after: entry.drop_after.map(timestamp_to_wire),
+    }
+}
+
+fn key_to_wire(key: &Key) -> wire::FeedKey {
+    let KeyId(kid) = key.kid;
+    wire::FeedKey {
+        kid: kid.to_vec(),
+        purpose: purpose_to_wire(key.purpose).into(),
+        algorithm: algorithm_to_wire(key.algorithm).into(),
+        public_key: key.public_key.clone(),
+    }
+}
