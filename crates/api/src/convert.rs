@@ -10,6 +10,7 @@
 pub mod confirmation;
 pub mod id;
 pub mod intent;
+pub mod key;
 pub mod page;
 pub mod scope;
 pub mod selector;

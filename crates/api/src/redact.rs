@@ -115,3 +115,81 @@ impl fmt::Debug for AuthorizeRequest {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    /// Names of fields that carry a secret or people's own words, wherever they stand.
+    const SECRET_FIELDS: [&str; 4] = ["token", "holder_secret", "parent_holder_secret", "justification"];
+
+    fn secret() -> Vec<u8> {
+        b"hunter2-hunter2".to_vec()
+    }
+
+    fn word() -> String {
+        "hunter2-hunter2".to_owned()
+    }
+
+    /// Each message that carries a secret, by name, as it is printed.
+    fn printed() -> Vec<(&'static str, String)> {
+        let start = StartTaskRequest {
+            parent_holder_secret: secret(),
+            justification: word(),
+            ..StartTaskRequest::default()
+        };
+        let issue = IssueTokenRequest { holder_secret: secret(), ..IssueTokenRequest::default() };
+        let issued = IssueTokenResponse { token: word(), ..IssueTokenResponse::default() };
+        let introspect = IntrospectTokenRequest { token: word(), ..IntrospectTokenRequest::default() };
+        let authorize = AuthorizeRequest { token: word(), ..AuthorizeRequest::default() };
+        let end = EndTaskRequest { holder_secret: secret(), ..EndTaskRequest::default() };
+        let task_id = String::new;
+        vec![
+            ("StartTaskRequest", format!("{start:?}")),
+            (
+                "HoldTaskRequest",
+                format!("{:?}", HoldTaskRequest { task_id: task_id(), holder_secret: secret() }),
+            ),
+            (
+                "RenewTaskRequest",
+                format!("{:?}", RenewTaskRequest { task_id: task_id(), holder_secret: secret() }),
+            ),
+            ("EndTaskRequest", format!("{end:?}")),
+            ("IssueTokenRequest", format!("{issue:?}")),
+            ("IssueTokenResponse", format!("{issued:?}")),
+            ("RevokeTokenRequest", format!("{:?}", RevokeTokenRequest { token: word() })),
+            ("IntrospectTokenRequest", format!("{introspect:?}")),
+            ("AuthorizeRequest", format!("{authorize:?}")),
+        ]
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let as_numbers = format!("{:?}", secret());
+        for (name, text) in printed() {
+            assert!(text.contains("[15 bytes]") && text.starts_with(name), "{text}");
+            assert!(!text.contains("hunter2") && !text.contains(as_numbers.trim_end_matches(']')), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_message_with_a_secret_is_redacted() {
+        let descriptors = FileDescriptorSet::decode(crate::FILE_DESCRIPTOR_SET).expect("a descriptor set");
+        let broker = descriptors.file.iter().filter(|file| file.package() == "locum.broker.v1");
+        let mut carrying = BTreeSet::new();
+        for message in broker.flat_map(|file| &file.message_type) {
+            // A field of message type is printed by that message's own `Debug`.
+            let text = message.field.iter().filter(|field| field.type_name().is_empty());
+            if text.into_iter().any(|field| SECRET_FIELDS.contains(&field.name())) {
+                carrying.insert(message.name().to_owned());
+            }
+        }
+        let redacted: BTreeSet<_> = printed().into_iter().map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(carrying, redacted);
+    }
+}

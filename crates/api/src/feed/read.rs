@@ -12,6 +12,7 @@ use super::{
 use crate::broker::v1 as wire;
 use crate::broker::v1::feed_payload::Body as WireBody;
 use crate::convert::id::{SEQUENCE_MAX, bytes_from_wire, optional_bytes_from_wire};
+use crate::convert::key::{algorithm_from_wire, purpose_from_wire};
 use crate::convert::time::{optional_timestamp_from_wire, timestamp_from_wire};
 use crate::violation::Malformed;
 
@@ -107,15 +108,14 @@ fn key_set_from_wire(set: &wire::FeedKeySet) -> Result<Body, NotAFrame> {
 }
 
 fn key_from_wire(key: &wire::FeedKey) -> Result<Key, Malformed> {
-    let purpose = match key.purpose.as_str() {
-        "token" => KeyPurpose::Token,
-        "feed" => KeyPurpose::Feed,
-        _ => return Err(Malformed::of("key_set.keys.purpose", "must be token or feed")),
-    };
-    let (algorithm, length) = match key.algorithm.as_str() {
-        "ES256" => (Algorithm::Es256, 65),
-        "EdDSA" => (Algorithm::Ed25519, 32),
-        _ => return Err(Malformed::of("key_set.keys.algorithm", "must be ES256 or EdDSA")),
+    let purpose = purpose_from_wire(&key.purpose, "key_set.keys.purpose")?;
+    if purpose == KeyPurpose::KeysetRoot {
+        return Err(Malformed::of("key_set.keys.purpose", "verifiers pin the root, no set names it"));
+    }
+    let algorithm = algorithm_from_wire(&key.algorithm, "key_set.keys.algorithm")?;
+    let length = match algorithm {
+        Algorithm::Es256 => 65,
+        Algorithm::Ed25519 => 32,
     };
     if key.public_key.len() != length {
         return Err(Malformed::of("key_set.keys.public_key", format_args!("must be {length} bytes")));

@@ -1,13 +1,12 @@
 //! Frames to bytes. Total: every frame has one encoding, and the same frame the same bytes.
 
 use locum_model::KeyId;
-use locum_model::event::KeyPurpose;
-use locum_model::registry::Algorithm;
 use prost::Message as _;
 
 use super::{Body, Entry, Frame, Key, SIGNING_CONTEXT, SnapshotEnd, VERSION};
 use crate::broker::v1 as wire;
 use crate::broker::v1::feed_payload::Body as WireBody;
+use crate::convert::key::{algorithm_to_wire, purpose_to_wire};
 use crate::convert::time::timestamp_to_wire;
 
 /// The payload of a frame: the bytes that are signed, hashed and sent.
@@ -34,23 +33,6 @@ pub fn signing_input(payload: &[u8]) -> Vec<u8> {
 /// One entry as it is encoded within a frame: what a snapshot's hash is over.
 pub fn encode_entry(entry: &Entry) -> Vec<u8> {
     entry_to_wire(entry).encode_to_vec()
-}
-
-/// The word for a purpose, as key sets write it.
-pub(crate) fn purpose_to_wire(purpose: KeyPurpose) -> &'static str {
-    match purpose {
-        KeyPurpose::Token => "token",
-        KeyPurpose::Feed => "feed",
-        KeyPurpose::KeysetRoot => "keyset-root",
-    }
-}
-
-/// The word for an algorithm, as `alg` writes it.
-pub(crate) fn algorithm_to_wire(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::Es256 => "ES256",
-        Algorithm::Ed25519 => "EdDSA",
-    }
 }
 
 fn body_to_wire(body: &Body) -> WireBody {
