@@ -30,6 +30,7 @@ pub use jti::jti_of;
 pub use key_ring::{KeyRing, KeyRingError, KeyState, RingKey, generate};
 pub use key_store::{KeyStore, MemoryKeyStore};
 pub use locum_jose::base64url::{kid_text, parse_kid};
+pub use locum_jose::digest::sha256;
 pub use sign::{SignError, check_record, sign};
 pub use verify::{Refusal, read, verify};
 

@@ -24,6 +24,8 @@ fn what_is_not_in_its_place_is_not_there() {
     assert_eq!(jti_of(&good[1..]), None);
     assert_eq!(jti_of(&good.replacen("eyJqdGki", "eyJqdGkj", 1)), None);
     assert_eq!(jti_of(&format!("{}é{}", &good[..PAYLOAD_AT], &good[PAYLOAD_AT..])), None);
+    let longer = format!("{{\"jti\":\"{}\",", "5a".repeat(17));
+    assert_eq!(jti_of(&format!("{}{}", &good[..PAYLOAD_AT], base64url::encode(longer))), None);
     for at in PAYLOAD_AT..PAYLOAD_AT + OPENING.len() + DIGITS_TEXT_BYTES {
         let mut text = good.clone();
         text.replace_range(at..=at, "*");

@@ -149,6 +149,12 @@ fn a_second_spelling_is_refused() {
 }
 
 #[test]
+fn no_resources_never_read_as_all_of_them() {
+    let refused = edited(r#""resources":["order/1","order/2"]"#, r#""resources":[]"#);
+    assert_eq!(refused, Err(ClaimFault::Malformed("authorization_details")));
+}
+
+#[test]
 fn lives_are_bounded() {
     assert!(edited("1795305399", &format!("{}", 1_795_305_279 + 900)).is_ok());
     assert_eq!(edited("1795305399", &format!("{}", 1_795_305_279 + 901)), Err(ClaimFault::LifeTooLong));
