@@ -1,5 +1,5 @@
 //! Identity assertions of others (JWT-SVID, OpenID tokens), verified by jsonwebtoken on our
-//! [`provider`](crate::provider).
+//! [`provider`].
 //!
 //! jsonwebtoken's own judgement is switched off where it is too loose: times, audience and issuer
 //! are the caller's to judge, with its own clock. What stays is signature and decoding, behind the

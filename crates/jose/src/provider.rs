@@ -11,7 +11,7 @@
 //! The factories are stateless functions that jsonwebtoken calls on each operation. The bytes in
 //! a `DecodingKey` are those of a [`PublicKey`], so that nothing is parsed but what ring parses
 //! itself; an `EncodingKey` holds PKCS#8 and is parsed each time, which is why our own tokens are
-//! signed by [`SigningKey`](crate::sign::SigningKey) instead.
+//! signed by [`SigningKey`] instead.
 
 use std::sync::OnceLock;
 

@@ -1,7 +1,7 @@
 //! Tokens: claims in and out, the ring of keys and its rotation, the JWK set.
 //!
 //! A token is an `at+jwt` (RFC 9068) of exactly one spelling: the same record gives the same
-//! payload, and [`verify`] takes nothing that [`sign`] would not have written. Only a live issue
+//! payload, and [`verify()`] takes nothing that [`sign()`] would not have written. Only a live issue
 //! record is signed, and only with the key that the record names.
 //!
 //! What it deliberately does not know: whether a token is in the table or revoked, what a task's
