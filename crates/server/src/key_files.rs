@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use locum_model::KeyId;
+use locum_token::KeyStore;
+use zeroize::Zeroizing;
 
 use crate::private_file;
 
@@ -20,59 +22,45 @@ pub struct FileKeyStore {
     dir: PathBuf,
 }
 
-/// A key file could not be used.
-#[derive(Debug, thiserror::Error)]
-#[error("key file `{}`: {cause}", .path.display())]
-pub struct KeyFileRefused {
-    /// Which file or directory.
-    pub path: PathBuf,
-    /// Why.
-    #[source]
-    pub cause: io::Error,
-}
+// === impl FileKeyStore ===
 
 impl FileKeyStore {
     /// Opens the directory, creating it if it is missing.
     ///
     /// # Errors
     ///
-    /// [`KeyFileRefused`] when it cannot be made or others may enter it.
-    pub fn open(dir: &Path) -> Result<Self, KeyFileRefused> {
-        private_file::private_dir(dir).map_err(|cause| KeyFileRefused { path: dir.to_owned(), cause })?;
+    /// What the system says, with the path; also when others may enter the directory.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        private_file::private_dir(dir).map_err(|error| named(dir, &error))?;
         Ok(Self { dir: dir.to_owned() })
     }
 
-    /// Stores the key, durably.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyFileRefused`] with what the system said.
-    pub fn write(&self, kid: KeyId, pkcs8: &[u8]) -> Result<(), KeyFileRefused> {
+    fn at<T>(&self, kid: &KeyId, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        let path = self.dir.join(format!("{kid}.pk8"));
+        work(&path).map_err(|error| named(&path, &error))
+    }
+}
+
+impl KeyStore for FileKeyStore {
+    fn save(&self, kid: &KeyId, pkcs8: &[u8]) -> io::Result<()> {
         self.at(kid, |path| private_file::write(path, pkcs8))
     }
 
-    /// The key, if it is here.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyFileRefused`] also when others may read or write the file.
-    pub fn read(&self, kid: KeyId) -> Result<Option<Vec<u8>>, KeyFileRefused> {
-        self.at(kid, |path| private_file::read(path, KEY_BYTES_MAX))
+    fn load(&self, kid: &KeyId) -> io::Result<Zeroizing<Vec<u8>>> {
+        self.at(kid, |path| {
+            let found = private_file::read(path, KEY_BYTES_MAX)?;
+            found.map(Zeroizing::new).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such key"))
+        })
     }
 
-    /// Deletes the key; fine when there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyFileRefused`] with what the system said.
-    pub fn remove(&self, kid: KeyId) -> Result<(), KeyFileRefused> {
+    fn delete(&self, kid: &KeyId) -> io::Result<()> {
         self.at(kid, private_file::remove)
     }
+}
 
-    fn at<T>(&self, kid: KeyId, work: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, KeyFileRefused> {
-        let path = self.dir.join(format!("{kid}.pk8"));
-        work(&path).map_err(|cause| KeyFileRefused { path, cause })
-    }
+/// The same kind of error, with the path in front.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -87,12 +75,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let store = FileKeyStore::open(&dir.path().join("keys")).expect("opened");
         let (one, two) = (KeyId([1; 32]), KeyId([2; 32]));
-        store.write(one, b"first").expect("written");
-        store.write(two, b"second").expect("written");
-        assert_eq!(store.read(one).expect("readable").as_deref(), Some(&b"first"[..]));
-        store.remove(one).expect("removed");
-        assert_eq!(store.read(one).expect("readable"), None);
-        assert_eq!(store.read(two).expect("readable").as_deref(), Some(&b"second"[..]));
+        store.save(&one, b"first").expect("written");
+        store.save(&two, b"second").expect("written");
+        assert_eq!(store.load(&one).expect("readable").as_slice(), b"first");
+        store.delete(&one).expect("removed");
+        assert_eq!(store.load(&one).expect_err("gone").kind(), io::ErrorKind::NotFound);
+        assert_eq!(store.load(&two).expect("readable").as_slice(), b"second");
     }
 
     #[test]
@@ -100,10 +88,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let store = FileKeyStore::open(&dir.path().join("keys")).expect("opened");
         let kid = KeyId([7; 32]);
-        store.write(kid, b"secret").expect("written");
+        store.save(&kid, b"secret").expect("written");
         let path = dir.path().join("keys").join(format!("{kid}.pk8"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
-        let refused = store.read(kid).expect_err("others may read it");
+        let refused = store.load(&kid).expect_err("others may read it");
         assert!(refused.to_string().contains(&kid.to_string()), "{refused}");
         assert!(refused.to_string().contains("0640"), "{refused}");
     }

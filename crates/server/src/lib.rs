@@ -1,14 +1,23 @@
 //! The server: configuration, files, time, listeners, metrics and logs around the broker.
 //!
 //! Everything that touches the world stands here, each part by itself and usable without the
-//! others: nothing in this crate decides what a caller may do.
+//! others; nothing in this crate decides what a caller may do.
 //!
 //! Reading order: what the operator wrote ([`config`], [`registry_file`], [`policy_files`]), what
 //! the machine gives ([`clock`], [`entropy`], [`key_files`]), who gets in ([`tls`], [`accept`],
 //! [`grpc`], [`http`]), what is told ([`metrics`], [`logging`]), and what runs ([`tasks`]).
 
+pub mod accept;
 pub mod clock;
+pub mod config;
 pub mod entropy;
+pub mod grpc;
 pub mod key_files;
+pub mod policy_files;
 pub mod private_file;
+pub mod registry_file;
 pub mod tasks;
+pub mod tls;
+
+#[cfg(test)]
+mod test_pki;

@@ -13,6 +13,8 @@ use rustix::fs::OFlags;
 
 /// Any right of group or others.
 const OPEN_TO_OTHERS: u32 = 0o077;
+/// Any right of others, and writing by the group.
+const BEYOND_GROUP_READ: u32 = 0o027;
 /// Creates `dir` with mode 0700 if it is missing; refuses one that others may enter.
 ///
 /// # Errors
@@ -27,7 +29,7 @@ pub fn private_dir(dir: &Path) -> io::Result<()> {
     if !found.is_dir() {
         return Err(io::Error::new(io::ErrorKind::NotADirectory, "not a directory"));
     }
-    refuse_open_to_others(found.mode())
+    refuse_mode(found.mode(), OPEN_TO_OTHERS)
 }
 
 /// Replaces the file at `path` by `bytes`, mode 0600; durable when it returns.
@@ -65,8 +67,23 @@ pub fn read(path: &Path, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
     if !found.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file"));
     }
-    refuse_open_to_others(found.mode())?;
+    refuse_mode(found.mode(), OPEN_TO_OTHERS)?;
     read_bounded(file, bytes_max).map(Some)
+}
+
+/// Reads a secret that somebody else laid down, a mounted private key for example, links followed.
+///
+/// Its group may read it, as mounts of orchestrators need; nobody else may, and only its owner
+/// may write.
+///
+/// # Errors
+///
+/// What the system says, `PermissionDenied` when too many may touch it, `FileTooLarge` above
+/// `bytes_max`.
+pub fn read_secret(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    refuse_mode(file.metadata()?.mode(), BEYOND_GROUP_READ)?;
+    read_bounded(file, bytes_max)
 }
 
 /// Reads a public file such as a certificate or a policy, links followed, up to `bytes_max`.
@@ -102,11 +119,11 @@ fn read_bounded(file: File, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn refuse_open_to_others(mode: u32) -> io::Result<()> {
-    if mode & OPEN_TO_OTHERS == 0 {
+fn refuse_mode(mode: u32, forbidden: u32) -> io::Result<()> {
+    if mode & forbidden == 0 {
         return Ok(());
     }
-    let text = format!("mode {:04o} lets others in; it must be for its owner alone", mode & 0o7777);
+    let text = format!("mode {:04o} lets others in", mode & 0o7777);
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
