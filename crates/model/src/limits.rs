@@ -93,8 +93,11 @@ pub const REGISTRY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const POLICIES_MAX: usize = 10_000;
 /// Largest policy text of one revision, in bytes.
 pub const POLICY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Deepest nesting of brackets in a policy text.
-pub const POLICY_NESTING_MAX: usize = 64;
+/// Deepest nesting of brackets in a policy text. The parser takes about 52 KiB of stack a level in
+/// an unoptimised build, and threads may have 2 MiB.
+pub const POLICY_NESTING_MAX: usize = 16;
+/// Longest text of one policy, in bytes: it bounds what one evaluation costs.
+pub const POLICY_STATEMENT_BYTES_MAX: usize = 16 * 1024;
 /// Operators, member accesses and conditions in one policy: what nests without brackets.
 pub const POLICY_OPERATORS_MAX: usize = 256;
 /// Problems told about one refused policy set.

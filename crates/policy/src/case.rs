@@ -64,17 +64,11 @@ impl<'a> Case<'a> {
     }
 
     /// The request as Cedar takes it.
-    pub(crate) fn put(&self, set: &PolicySet, placed: &Placed<'_>) -> Result<CedarRequest, Unaskable> {
+    fn put(&self, set: &PolicySet, placed: &Placed<'_>) -> Result<CedarRequest, Unaskable> {
         let context = facts(self.request, &placed.asked)?;
         let action = set.vocabulary.action(self.request.ask).clone();
         CedarRequest::new(self.workload.clone(), action, placed.entity.clone(), context, None)
             .map_err(|_invalid| Unaskable)
-    }
-
-    /// The entities that policies can look at.
-    #[cfg(test)]
-    pub(crate) fn entities(&self) -> &Entities {
-        &self.entities
     }
 }
 

@@ -21,6 +21,11 @@ use crate::set::PolicySet;
 use crate::statement::{Statement, statements};
 use crate::vocabulary;
 
+/// Steps from principal or resource to the last entity that a policy can look into: from an
+/// operation over its connector and that one's owner to the tenant. Bounding them also refuses to
+/// look into an entity that is written in the policy, which a request's entities need not hold.
+const DEREFERENCES_MAX: u32 = 4;
+
 /// Compiles and validates policy texts as one set.
 ///
 /// # Errors
@@ -39,7 +44,9 @@ pub fn compile(texts: &[PolicyText]) -> Result<PolicySet, Vec<PolicyProblem>> {
         let policies = draft.policies.into_values().map(|drafted| (drafted.policy, drafted.terms));
         return Ok(PolicySet::of(policies.collect()));
     }
-    draft.problems.sort_by_key(|(order, _)| *order);
+    // Cedar says the same once per action, in no particular order: one problem a place is enough.
+    draft.problems.sort();
+    draft.problems.dedup_by_key(|(place, _)| *place);
     Err(draft.problems.into_iter().map(|(_, problem)| problem).take(POLICY_PROBLEMS_MAX).collect())
 }
 
@@ -116,7 +123,8 @@ impl<'a> Draft<'a> {
     fn validate(&mut self) {
         let policies = self.policies.values().map(|drafted| drafted.policy.clone());
         let set = CedarSet::from_policies(policies).expect("static policies, each with an id of its own");
-        let result = Validator::new(vocabulary::schema()).validate(&set, ValidationMode::Strict);
+        let validator = Validator::new(vocabulary::schema());
+        let result = validator.validate_with_level(&set, ValidationMode::Strict, DEREFERENCES_MAX);
         let errors = result.validation_errors().map(|error| (error.policy_id(), DetailedError::from(error)));
         let warnings =
             result.validation_warnings().map(|warning| (warning.policy_id(), DetailedError::from(warning)));

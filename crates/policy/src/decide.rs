@@ -48,7 +48,7 @@ pub fn decide(set: &PolicySet, registry: &Registry, request: &Request<'_>) -> Re
 }
 
 /// The tenant of the caller's registration, when all that the request says of the caller is so.
-fn tenant_of<'a>(registry: &'a Registry, request: &Request<'_>) -> Result<&'a Tenant, Denial> {
+pub(crate) fn tenant_of<'a>(registry: &'a Registry, request: &Request<'_>) -> Result<&'a Tenant, Denial> {
     let workload = request.workload;
     let agreed = || {
         let tenant = registry.tenant(workload.tenant).filter(|tenant| tenant.name == *request.tenant)?;
@@ -62,7 +62,7 @@ fn tenant_of<'a>(registry: &'a Registry, request: &Request<'_>) -> Result<&'a Te
 }
 
 /// The line of the scope as registered, when its resources are among those of its action.
-fn known<'a>(
+pub(crate) fn known<'a>(
     registry: &'a Registry,
     tenant: &Tenant,
     (operation, resources): (&'a Operation, &'a Resources),

@@ -20,7 +20,7 @@
 //! What this crate does not do: no IO, clock, randomness or mutable state; it does not know
 //! tasks, tokens or locks; free text is no input to any decision.
 //!
-//! Standard: the Cedar policy language 4 (strict validation), without its extension functions.
+//! Standard: the Cedar policy language 4 (strict validation).
 
 mod annotation;
 mod candidates;
@@ -48,3 +48,5 @@ pub use locum_model::Permit;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 //! blanks and comments may stand outside, so that a text cut wrongly is refused and never read
 //! differently.
 
-use locum_model::limits::{POLICY_NESTING_MAX, POLICY_OPERATORS_MAX};
+use locum_model::limits::{POLICY_NESTING_MAX, POLICY_OPERATORS_MAX, POLICY_STATEMENT_BYTES_MAX};
 
 use crate::problem::is_invisible;
 
@@ -72,6 +72,9 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Statement<'_>>, Fault> {
         }
         reading.take(&piece, &text[at..at + length]).map_err(|message| fault(at, message))?;
         at += length;
+        if let Some(start) = reading.start.filter(|start| at - start > POLICY_STATEMENT_BYTES_MAX) {
+            return Err(fault(start, format!("a policy of more than {POLICY_STATEMENT_BYTES_MAX} bytes")));
+        }
         if let (Piece::End, Some(start)) = (piece, reading.start) {
             found.push(Statement { text: &text[start..at], start, conditional: reading.conditional });
             reading = Reading::default();
@@ -179,8 +182,8 @@ mod tests {
             (Ok(found), Ok(expected)) => {
                 assert_eq!(found.iter().map(|s| s.text).collect::<Vec<_>>(), expected, "{text}");
             }
-            (Err(fault), Err(part)) => assert!(fault.message.contains(part), "{fault}"),
-            _ => assert!(found.is_ok() == expected.is_ok(), "{text}: {found:?}"),
+            (Err(fault), Err(part)) => assert!(fault.message.contains(part), "{fault}: {part}"),
+            _ => panic!("{}: expected {}", text.chars().take(60).collect::<String>(), expected.is_ok()),
         }
     }
 
@@ -210,10 +213,10 @@ mod tests {
             let long = format!("a {};", joiner.repeat(POLICY_OPERATORS_MAX + 1));
             check(&long, Err("operators in one policy"));
         }
-        check(
-            &format!("a [{}];", "\"x\",".repeat(5_000)),
-            Ok(&[&format!("a [{}];", "\"x\",".repeat(5_000))]),
-        );
+        let list = |n: usize| format!("a [{}];", "\"x\",".repeat(n));
+        check(&list(4_000), Ok(&[&list(4_000)]));
+        check(&list(4_100), Err("more than 16384 bytes"));
+        check(&format!("//{}\na;", "x".repeat(100_000)), Ok(&["a;"]));
     }
 
     #[test]
