@@ -13,6 +13,8 @@ pub mod config;
 pub mod entropy;
 pub mod grpc;
 pub mod key_files;
+pub mod logging;
+pub mod metrics;
 pub mod policy_files;
 pub mod private_file;
 pub mod registry_file;

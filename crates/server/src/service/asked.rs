@@ -1,0 +1,58 @@
+//! What the gate found out about a request, as handlers take it.
+
+use locum_api::violation::Malformed;
+use locum_broker::{Operator, Refusal};
+use locum_model::{Caller, Reason};
+use tonic::{Extensions, Request, Status};
+
+/// The id that a request has in logs and answers.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub String);
+
+/// A request whose caller is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked<W> {
+    pub who: W,
+    pub request_id: String,
+}
+
+/// A request of a workload.
+pub(crate) fn workload<M>(request: Request<M>) -> Result<(Asked<Caller>, M), Status> {
+    let (_, extensions, message) = request.into_parts();
+    Ok((asked(&extensions)?, message))
+}
+
+/// A request of an operator.
+pub(crate) fn operator<M>(request: Request<M>) -> Result<(Asked<Operator>, M), Status> {
+    let (_, extensions, message) = request.into_parts();
+    Ok((asked(&extensions)?, message))
+}
+
+/// What the gate left in a request. A method that the gate did not prepare is refused.
+fn asked<W: Clone + Send + Sync + 'static>(extensions: &Extensions) -> Result<Asked<W>, Status> {
+    let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    match extensions.get::<W>() {
+        Some(who) => Ok(Asked { who: who.clone(), request_id }),
+        None => Err(locum_api::status::status(Reason::RoleMissing, None, &request_id, &[])),
+    }
+}
+
+impl<W> Asked<W> {
+    /// A refusal of the broker as the caller hears it.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Status {
+        tracing::info!(request_id = %self.request_id, reason = %refusal.reason(), detail = refusal.detail(), "refused");
+        let detail = Some(refusal.detail()).filter(|detail| !detail.is_empty());
+        locum_api::status::status(refusal.reason(), detail, &self.request_id, &[])
+    }
+
+    /// A message that is not of the contract's shape.
+    pub(crate) fn malformed(&self, malformed: Malformed) -> Status {
+        malformed.status(&self.request_id)
+    }
+
+    /// A failure of our own; the cause goes to the log alone.
+    pub(crate) fn failed(&self, cause: &dyn std::fmt::Display) -> Status {
+        tracing::error!(request_id = %self.request_id, %cause, "failed");
+        locum_api::status::status(Reason::Internal, None, &self.request_id, &[])
+    }
+}

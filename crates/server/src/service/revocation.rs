@@ -1,0 +1,144 @@
+//! `locum.admin.v1.RevocationService`.
+
+use std::sync::Arc;
+
+use locum_api::admin::v1 as wire;
+use locum_api::admin::v1::revocation_service_server::RevocationService;
+use locum_api::convert::time::{duration_from_wire, optional_timestamp_from_wire, timestamp_to_wire};
+use locum_api::convert::{page, selector, text};
+use locum_api::violation::Malformed;
+use locum_broker::Broker;
+use tonic::{Request, Response, Status};
+
+use super::asked::operator;
+use super::show;
+use crate::metrics::Metrics;
+
+/// Forced revocation and locks.
+pub(crate) struct Revocation {
+    pub broker: Arc<Broker>,
+    pub metrics: Arc<Metrics>,
+}
+
+#[tonic::async_trait]
+impl RevocationService for Revocation {
+    async fn preview_revoke(
+        &self,
+        request: Request<wire::PreviewRevokeRequest>,
+    ) -> Result<Response<wire::PreviewRevokeResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let read = || -> Result<_, Malformed> {
+            let before = optional_timestamp_from_wire(message.issued_before.as_ref(), "issued_before")?;
+            Ok((selector::from_wire(message.selector.as_ref(), "selector")?, before))
+        };
+        let (selector, before) = read().map_err(|malformed| asked.malformed(malformed))?;
+        let previewed = self.broker.preview_revoke(&asked.who, &selector, before);
+        let previewed = previewed.map_err(|refusal| asked.refuse(refusal))?;
+        let count = |(name, count): &(String, usize)| wire::NamedCount { name: name.clone(), count: *count as u64 };
+        Ok(Response::new(wire::PreviewRevokeResponse {
+            matches: show::matches(&previewed.matches),
+            tokens: previewed.preview.tokens as u64,
+            tasks: previewed.preview.tasks as u64,
+            by_workload: previewed.by_workload.iter().map(count).collect(),
+            by_connector: previewed.by_connector.iter().map(count).collect(),
+            oldest_issue_time: previewed.preview.oldest_issued_at.map(timestamp_to_wire),
+            newest_issue_time: previewed.preview.newest_issued_at.map(timestamp_to_wire),
+            partial: !previewed.preview.complete,
+        }))
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<wire::RevokeRequest>,
+    ) -> Result<Response<wire::RevokeResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let read = || -> Result<_, Malformed> {
+            let before = optional_timestamp_from_wire(message.issued_before.as_ref(), "issued_before")?;
+            let reason = text::reason_from_wire(&message.reason, "reason")?;
+            Ok((selector::from_wire(message.selector.as_ref(), "selector")?, reason, before))
+        };
+        let (selector, reason, before) = read().map_err(|malformed| asked.malformed(malformed))?;
+        let level = level_of(&selector);
+        let revoked = self.broker.revoke(&asked.who, selector, &reason, before).await;
+        let done = revoked.map_err(|refusal| asked.refuse(refusal))?;
+        self.metrics.revoked(level);
+        tracing::info!(request_id = %asked.request_id, operator = %asked.who.name, position = %done.position, "revoked");
+        Ok(Response::new(wire::RevokeResponse {
+            matches: show::matches(&done.matches),
+            position: done.position.to_string(),
+            residual_until: done.residual_until.map(timestamp_to_wire),
+        }))
+    }
+
+    async fn lock(&self, request: Request<wire::LockRequest>) -> Result<Response<wire::LockResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let read = || -> Result<_, Malformed> {
+            let selector = selector::from_wire(message.selector.as_ref(), "selector")?;
+            let reason = text::reason_from_wire(&message.reason, "reason")?;
+            let ttl = message.ttl.as_ref().ok_or_else(|| Malformed::of("ttl", "is required"))?;
+            Ok((selector, reason, duration_from_wire(ttl, "ttl")?))
+        };
+        let (selector, reason, ttl) = read().map_err(|malformed| asked.malformed(malformed))?;
+        let locked = self.broker.lock(&asked.who, selector, &reason, ttl).await;
+        let locked = locked.map_err(|refusal| asked.refuse(refusal))?;
+        Ok(Response::new(wire::LockResponse { lock: Some(show::lock(&locked)) }))
+    }
+
+    async fn unlock(
+        &self,
+        request: Request<wire::UnlockRequest>,
+    ) -> Result<Response<wire::UnlockResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let read = || -> Result<_, Malformed> {
+            let reason = text::reason_from_wire(&message.reason, "reason")?;
+            Ok((selector::from_wire(message.selector.as_ref(), "selector")?, reason))
+        };
+        let (selector, reason) = read().map_err(|malformed| asked.malformed(malformed))?;
+        let lifted = self.broker.unlock(&asked.who, &selector, &reason).await;
+        let lifted = lifted.map_err(|refusal| asked.refuse(refusal))?;
+        Ok(Response::new(wire::UnlockResponse { locks: lifted.iter().map(|lock| show::lock(lock)).collect() }))
+    }
+
+    async fn list_locks(
+        &self,
+        request: Request<wire::ListLocksRequest>,
+    ) -> Result<Response<wire::ListLocksResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let read = || -> Result<_, Malformed> {
+            let size = page::size_from_wire(message.page_size, "page_size")?;
+            let after = match message.page_token.as_str() {
+                "" => 0,
+                token => token.parse().map_err(|_| Malformed::of("page_token", "is not one of ours"))?,
+            };
+            Ok((size, after))
+        };
+        let (size, after): (usize, u64) = read().map_err(|malformed| asked.malformed(malformed))?;
+        let locks = self.broker.locks_of(&asked.who).map_err(|refusal| asked.refuse(refusal))?;
+        let mut locks: Vec<_> = locks.into_iter().filter(|lock| lock.lock > after).take(size + 1).collect();
+        let more = locks.len() > size;
+        locks.truncate(size);
+        let next = locks.last().filter(|_| more).map(|lock| lock.lock.to_string()).unwrap_or_default();
+        Ok(Response::new(wire::ListLocksResponse {
+            locks: locks.iter().map(|lock| show::lock(lock)).collect(),
+            next_page_token: next,
+        }))
+    }
+}
+
+/// The word for the level that a selector names.
+fn level_of(selector: &locum_model::Selector) -> &'static str {
+    use locum_model::{Level, Selector};
+    let level = match selector {
+        Selector::Token(_) => Level::Token,
+        Selector::Task(_) => Level::Task,
+        Selector::Subject(_) => Level::Subject,
+        Selector::Workload(_) | Selector::WorkloadPattern(_) => Level::Workload,
+        Selector::Connector(_) => Level::Connector,
+        Selector::Tenant(_) => Level::Tenant,
+        Selector::Owner(_) => Level::Owner,
+        Selector::Model(_) => Level::Model,
+        Selector::SigningKey(_) => Level::SigningKey,
+        Selector::PolicyRevision(_) => Level::PolicyRevision,
+    };
+    level.as_str()
+}

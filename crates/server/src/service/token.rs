@@ -1,0 +1,76 @@
+//! `locum.broker.v1.TokenService`.
+
+use std::sync::Arc;
+
+use locum_api::broker::v1 as wire;
+use locum_api::broker::v1::token_service_server::TokenService;
+use locum_api::convert::id::{bytes_from_wire, request_id_from_wire, task_from_wire};
+use locum_api::convert::time::{duration_to_wire, optional_duration_from_wire, timestamp_to_wire};
+use locum_api::convert::{request, scope};
+use locum_api::violation::Malformed;
+use locum_broker::{Binding, Broker, Holder, IssueToken};
+use locum_model::issue_record::RequestKey;
+use tonic::{Request, Response, Status};
+
+use super::asked::workload;
+use crate::metrics::Metrics;
+
+/// Tokens of the calling workload's tasks.
+pub(crate) struct Tokens {
+    pub broker: Arc<Broker>,
+    pub metrics: Arc<Metrics>,
+}
+
+#[tonic::async_trait]
+impl TokenService for Tokens {
+    async fn issue_token(
+        &self,
+        request: Request<wire::IssueTokenRequest>,
+    ) -> Result<Response<wire::IssueTokenResponse>, Status> {
+        let (asked, message) = workload(request)?;
+        let ask = issue_from_wire(&message).map_err(|malformed| asked.malformed(malformed))?;
+        let issued = match self.broker.issue_token(&asked.who, ask).await {
+            Ok(issued) => issued,
+            Err(refusal) => {
+                self.metrics.token_denied(refusal.reason());
+                return Err(asked.refuse(refusal));
+            }
+        };
+        self.metrics.token_issued();
+        let record = &issued.record;
+        let life = record.expires_at.since(record.issued_at);
+        Ok(Response::new(wire::IssueTokenResponse {
+            token: issued.token.compact().into(),
+            jti: record.jti.to_string(),
+            expire_time: Some(timestamp_to_wire(record.expires_at)),
+            refresh_in: Some(duration_to_wire(life * 2 / 3)),
+            scope: scope::to_wire(&record.scope),
+            audience: record.audience.clone(),
+        }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<wire::RevokeTokenRequest>,
+    ) -> Result<Response<wire::RevokeTokenResponse>, Status> {
+        let (asked, message) = workload(request)?;
+        let revoked = self.broker.revoke_token(&asked.who, &message.token).await;
+        revoked.map_err(|refusal| asked.refuse(refusal))?;
+        Ok(Response::new(wire::RevokeTokenResponse {}))
+    }
+}
+
+fn issue_from_wire(message: &wire::IssueTokenRequest) -> Result<IssueToken, Malformed> {
+    let mut canonical = message.clone();
+    canonical.holder_secret.clear();
+    Ok(IssueToken {
+        task: task_from_wire(&message.task_id, "task_id")?,
+        holder: Holder::shown(bytes_from_wire(&message.holder_secret, "holder_secret")?),
+        scope: scope::from_wire(&message.scope, "scope")?,
+        ttl: optional_duration_from_wire(message.ttl.as_ref(), "ttl")?,
+        uses_max: (message.uses_max > 0).then_some(message.uses_max),
+        binding: if message.bind_to_certificate { Binding::Required } else { Binding::AsDemanded },
+        request: request_id_from_wire(&message.request_id, "request_id")?
+            .map(|id| RequestKey { id, hash: locum_token::sha256(&request::canonical(&canonical)) }),
+    })
+}
