@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod entropy;
 pub mod grpc;
+pub mod http;
 pub mod key_files;
 pub mod logging;
 pub mod metrics;
