@@ -1,1 +1,59 @@
-//! placeholder
+//! The broker: what Locum does, one file for each thing, named as the RPC is named.
+//!
+//! Every state change goes through one waist, [`commit`](Committer): durable first, then folded,
+//! then answered. Everything else here decides, on a world that it pinned once, and asks the waist.
+//!
+//! It knows no wire format, no configuration, no socket, and no clock or randomness by name: those
+//! are [`Surroundings`]. The simulator drives this very code.
+
+mod activate;
+mod authorize;
+mod broker;
+mod commit;
+mod denials;
+mod end_task;
+mod feed;
+mod fold;
+mod get_task;
+mod history;
+mod hold_task;
+mod introspect_token;
+mod issue_token;
+mod keys;
+mod leases;
+mod lock;
+mod number_registry;
+mod operator;
+mod reaper;
+mod record;
+mod refusal;
+mod revoke;
+mod select;
+mod start_task;
+mod state;
+mod status;
+mod task_access;
+mod watch_revocations;
+mod world;
+
+pub use activate::{Activated, NotActivated};
+pub use authorize::Authorized;
+pub use broker::{Broker, Options, StartError, Surroundings};
+pub use commit::{Committer, JournalFailed, Pumped};
+pub use feed::{FeedDelta, FeedEntry};
+pub use get_task::{Page, TaskFilter, TaskPage, TaskState, TaskView};
+pub use history::History;
+pub use hold_task::Hold;
+pub use introspect_token::{ActiveToken, Checked, Presentation};
+pub use issue_token::{Binding, IssueToken, Issued};
+pub use keys::KeyView;
+pub use operator::{Operator, Tenants};
+pub use reaper::Ticked;
+pub use record::RecordEntry;
+pub use refusal::Refusal;
+pub use revoke::{Previewed, RevokeDone};
+pub use select::Match;
+pub use start_task::StartTask;
+pub use status::Status;
+pub use task_access::Holder;
+pub use watch_revocations::Following;

@@ -24,6 +24,7 @@ mod calendar;
 mod checks;
 mod chunked;
 mod hashing;
+mod live;
 mod lookup;
 mod order;
 mod preview;
@@ -36,3 +37,6 @@ mod watermark;
 
 pub use answer::{Applied, CheckOutcome, Counts, Dead, LiveToken, Lookup, Preview, Reaped};
 pub use table::Table;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! The waist: every state change goes through here, in one order, durable before anything sees it.
+//!
+//! Use cases [submit](Commits::submit) events and wait. One [`Committer`] takes them in batches,
+//! appends each batch to the journal with one flush, then folds in order (apply, feed, wake). So
+//! a use case that is cancelled never leaves a committed event unapplied, and nothing is applied
+//! that is not durable.
+//!
+//! Two lanes: what takes authority away (revocations, ends, lapses, locks) is urgent and never
+//! waits behind what gives it, nor for disk space that the journal keeps in reserve.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use locum_journal::{AppendError, Lane, Writer};
+use locum_model::limits::{BATCH_EVENTS_MAX, COMMIT_QUEUE_MAX};
+use locum_model::{Event, Position, Reason};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use crate::fold::{Fold, Verdict};
+use crate::refusal::Refusal;
+
+/// How long the writer idles before it seals the journal's end.
+const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(500);
+
+/// What became of a submitted event.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// Where it stands in the journal.
+    pub position: Position,
+    /// What the fold made of it.
+    pub verdict: Verdict,
+}
+
+/// The submitting side; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Commits {
+    queue: Arc<Queue>,
+}
+
+/// The one writer.
+pub struct Committer {
+    queue: Arc<Queue>,
+    writer: Writer,
+    fold: Arc<Fold>,
+    sealed: bool,
+}
+
+/// The journal failed: nothing more will ever be acknowledged, the process has to end.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal cannot be written: {0}")]
+pub struct JournalFailed(String);
+
+#[derive(Default)]
+struct Queue {
+    lanes: Mutex<Lanes>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct Lanes {
+    urgent: VecDeque<Waiting>,
+    ordinary: VecDeque<Waiting>,
+    closed: bool,
+}
+
+struct Waiting {
+    event: Event,
+    reply: oneshot::Sender<Result<Settled, Reason>>,
+}
+
+// === impl Commits ===
+
+impl Commits {
+    /// Queues `event` and waits until it is durable and applied.
+    ///
+    /// # Errors
+    ///
+    /// OVERLOADED when the lane is full, DRAINING once the writer is closing, STORAGE_FULL when the
+    /// disk has no room but for urgent events, JOURNAL_UNAVAILABLE when it failed. In every case
+    /// but the last nothing happened.
+    pub(crate) async fn commit(&self, event: Event) -> Result<Settled, Refusal> {
+        let reply = self.submit(event)?;
+        match reply.await {
+            Ok(settled) => settled.map_err(Refusal::from),
+            Err(_closed) => Err(Reason::JournalUnavailable.into()),
+        }
+    }
+
+    /// Queues `event`. The answer may be dropped: the event is committed all the same.
+    pub(crate) fn submit(&self, event: Event) -> Result<oneshot::Receiver<Result<Settled, Reason>>, Reason> {
+        let (reply, answer) = oneshot::channel();
+        let mut lanes = self.queue.lanes.lock();
+        if lanes.closed {
+            return Err(Reason::Draining);
+        }
+        let lane = match lane_of(&event) {
+            Lane::Urgent => &mut lanes.urgent,
+            Lane::Ordinary => &mut lanes.ordinary,
+        };
+        if lane.len() >= COMMIT_QUEUE_MAX {
+            return Err(Reason::Overloaded);
+        }
+        lane.push_back(Waiting { event, reply });
+        drop(lanes);
+        self.queue.filled.notify_one();
+        Ok(answer)
+    }
+
+    /// Takes nothing more; the writer ends once the queue is empty.
+    pub(crate) fn close(&self) {
+        self.queue.lanes.lock().closed = true;
+        self.queue.filled.notify_one();
+    }
+}
+
+/// What takes authority away is urgent.
+fn lane_of(event: &Event) -> Lane {
+    match event {
+        Event::TaskEnded(_)
+        | Event::TaskLapsed(_)
+        | Event::Revoked(_)
+        | Event::Locked(_)
+        | Event::KeyRetired(_) => Lane::Urgent,
+        Event::KeyPublished(_)
+        | Event::KeyActivated(_)
+        | Event::RegistryActivated(_)
+        | Event::PolicyActivated(_)
+        | Event::TaskStarted(_)
+        | Event::TokenIssued(_)
+        | Event::TokenUsed(_)
+        | Event::ChecksSummed(_)
+        | Event::DenialsSummed(_)
+        | Event::Unlocked(_) => Lane::Ordinary,
+    }
+}
+
+// === impl Committer ===
+
+impl Committer {
+    /// A writer over an opened journal, and the side that submits to it.
+    pub(crate) fn new(writer: Writer, fold: Arc<Fold>) -> (Self, Commits) {
+        let queue = Arc::new(Queue::default());
+        let commits = Commits { queue: Arc::clone(&queue) };
+        (Self { queue, writer, fold, sealed: true }, commits)
+    }
+
+    /// Commits until the queue is closed and empty, then seals. Blocks; give it its own thread.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalFailed`] at the first failed write or flush. It is never tried again: what the
+    /// disk holds is then unknown, and only a restart finds out.
+    pub fn run(mut self) -> Result<(), JournalFailed> {
+        while self.wait_for_work() {
+            self.pump()?;
+        }
+        self.seal()
+    }
+
+    /// Commits one batch of what is queued; urgent before ordinary. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`Committer::run`].
+    pub fn pump(&mut self) -> Result<Pumped, JournalFailed> {
+        let (lane, batch) = self.take_batch();
+        if batch.is_empty() {
+            return Ok(Pumped::Idle);
+        }
+        self.sealed = false;
+        let (events, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.event, w.reply)).unzip();
+        match self.writer.append(lane, events) {
+            Ok(committed) => {
+                for (committed, reply) in committed.iter().zip(replies) {
+                    let verdict = self.fold.apply(committed);
+                    // The use case may have been cancelled; the event is applied all the same.
+                    let _ = reply.send(Ok(Settled { position: committed.position(), verdict }));
+                }
+                Ok(Pumped::Committed(committed.len()))
+            }
+            Err(AppendError::Full) => Ok(refuse_all(replies, Reason::StorageFull)),
+            Err(AppendError::TooLarge) => Ok(refuse_all(replies, Reason::RequestMalformed)),
+            Err(fatal @ AppendError::Fatal) => {
+                self.queue.lanes.lock().closed = true;
+                refuse_all(replies, Reason::JournalUnavailable);
+                self.refuse_the_rest();
+                Err(JournalFailed(fatal.to_string()))
+            }
+        }
+    }
+
+    /// Marks the journal's end, so that a torn tail and damage can be told apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`Committer::run`].
+    pub fn seal(&mut self) -> Result<(), JournalFailed> {
+        if self.sealed {
+            return Ok(());
+        }
+        self.writer.seal().map_err(|cause| JournalFailed(cause.to_string()))?;
+        self.sealed = true;
+        Ok(())
+    }
+
+    /// Waits until something is queued; `false` when the queue is closed and empty.
+    fn wait_for_work(&mut self) -> bool {
+        let queue = Arc::clone(&self.queue);
+        let mut lanes = queue.lanes.lock();
+        loop {
+            if !lanes.urgent.is_empty() || !lanes.ordinary.is_empty() {
+                return true;
+            }
+            if lanes.closed {
+                return false;
+            }
+            let idle = queue.filled.wait_for(&mut lanes, IDLE_BEFORE_SEAL).timed_out();
+            if idle && !self.sealed && lanes.urgent.is_empty() && lanes.ordinary.is_empty() {
+                // A failed seal shows itself at the next append, which is then refused for good.
+                let _ = parking_lot::MutexGuard::unlocked(&mut lanes, || self.seal());
+            }
+        }
+    }
+
+    fn take_batch(&self) -> (Lane, Vec<Waiting>) {
+        let mut lanes = self.queue.lanes.lock();
+        let lane = if lanes.urgent.is_empty() { Lane::Ordinary } else { Lane::Urgent };
+        let queue = match lane {
+            Lane::Urgent => &mut lanes.urgent,
+            Lane::Ordinary => &mut lanes.ordinary,
+        };
+        let count = queue.len().min(BATCH_EVENTS_MAX);
+        (lane, queue.drain(..count).collect())
+    }
+
+    fn refuse_the_rest(&self) {
+        let mut lanes = self.queue.lanes.lock();
+        let urgent = std::mem::take(&mut lanes.urgent);
+        let ordinary = std::mem::take(&mut lanes.ordinary);
+        drop(lanes);
+        refuse_all(urgent.into_iter().chain(ordinary).map(|w| w.reply), Reason::JournalUnavailable);
+    }
+}
+
+/// What one turn of the writer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pumped {
+    /// Nothing was queued.
+    Idle,
+    /// So many events were committed.
+    Committed(usize),
+    /// So many were refused; nothing was written.
+    Refused(usize),
+}
+
+fn refuse_all(
+    replies: impl IntoIterator<Item = oneshot::Sender<Result<Settled, Reason>>>,
+    reason: Reason,
+) -> Pumped {
+    let refused = replies.into_iter().map(|reply| reply.send(Err(reason))).count();
+    Pumped::Refused(refused)
+}

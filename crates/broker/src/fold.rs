@@ -1,0 +1,278 @@
+//! The fold: what every committed event does, live, at restart and in the simulator alike.
+//!
+//! Called by one writer in journal order. What may happen once is judged here and nowhere else:
+//! a request id answers once, a task ends once, a use is spent once, and what lands after its
+//! world was revoked or locked is too late.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use locum_model::event::{By, PolicyActivated, RegistryActivated};
+use locum_model::limits::{CLOCK_SKEW_MAX, TASK_DEADLINE_MAX, TOKEN_TTL_MAX};
+use locum_model::registry::Registry;
+use locum_model::{Committed, Event, IssueRecord, Position, Reason, Target, Timestamp};
+use locum_policy::PolicySet;
+use locum_table::{Applied, Table};
+use locum_token::KeyStore;
+use parking_lot::RwLock;
+
+use crate::feed::Feed;
+use crate::leases::Leases;
+use crate::state::State;
+use crate::state::requests::{Answered, RequestScope};
+use crate::state::tasks::{Ended, HowEnded};
+use crate::world::{Pinned, World};
+
+/// What the fold made of an event.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// The table took it, or says why it came too late.
+    Applied(Applied),
+    /// Its request id had been answered before; nothing was applied.
+    Repeated,
+}
+
+/// Everything that events change.
+pub(crate) struct Fold {
+    pub table: Arc<Table>,
+    pub state: RwLock<State>,
+    pub leases: Leases,
+    pub feed: Feed,
+    world: ArcSwap<World>,
+    keys: Arc<dyn KeyStore>,
+    /// The sequence of the newest applied event; home and epoch are fixed while running.
+    applied: AtomicU64,
+    origin: RwLock<Position>,
+    /// What could not be put in force at a restart; for operators.
+    troubles: RwLock<Vec<String>>,
+}
+
+// === impl Fold ===
+
+impl Fold {
+    /// Nothing has happened yet.
+    pub(crate) fn new(home: u16, keys: Arc<dyn KeyStore>) -> Self {
+        Self {
+            table: Arc::new(Table::new()),
+            state: RwLock::default(),
+            leases: Leases::default(),
+            feed: Feed::new(),
+            world: ArcSwap::from_pointee(World::default()),
+            keys,
+            applied: AtomicU64::new(0),
+            origin: RwLock::new(Position { home, epoch: 1, sequence: 0 }),
+            troubles: RwLock::default(),
+        }
+    }
+
+    /// Applies an event.
+    pub(crate) fn apply(&self, committed: &Committed<Event>) -> Verdict {
+        let position = committed.position();
+        let verdict = self.judge(committed);
+        self.state.write().timeline.note(committed.event().at(), position);
+        self.advance(position);
+        self.feed.publish(committed, &verdict);
+        verdict
+    }
+
+    /// The newest position whose event is applied.
+    pub(crate) fn position(&self) -> Position {
+        Position { sequence: self.applied.load(Ordering::Acquire), ..*self.origin.read() }
+    }
+
+    /// Takes the world as it is. The position is read first, so that it is never newer than what
+    /// the decision then reads: a decision can only look older than it is, which is the safe side.
+    pub(crate) fn pin(&self) -> Pinned {
+        let position = self.position();
+        let world = self.world.load_full();
+        let pin = locum_model::evidence::WorldPin {
+            position,
+            policy: world.policy_revision,
+            registry: world.registry.revision(),
+        };
+        Pinned { world, pin }
+    }
+
+    /// What could not be put in force when the journal was replayed.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        self.troubles.read().clone()
+    }
+
+    /// Sets where the journal stands, after a replay that may have brought no event of this epoch.
+    pub(crate) fn stand_at(&self, head: Position) {
+        *self.origin.write() = Position { sequence: 0, ..head };
+        self.applied.fetch_max(head.sequence, Ordering::AcqRel);
+    }
+
+    fn advance(&self, position: Position) {
+        let origin = *self.origin.read();
+        if (origin.home, origin.epoch) != (position.home, position.epoch) {
+            *self.origin.write() = Position { sequence: 0, ..position };
+        }
+        self.applied.store(position.sequence, Ordering::Release);
+    }
+
+    fn judge(&self, committed: &Committed<Event>) -> Verdict {
+        match committed.event() {
+            Event::TaskStarted(started) => self.start_task(committed, started),
+            Event::TokenIssued(record) => self.issue(committed, record),
+            Event::TaskEnded(ended) => {
+                let end = Ended { how: HowEnded::Ended(ended.outcome), at: ended.at, by: ended.by.clone() };
+                self.end(committed, ended.task, end)
+            }
+            Event::TaskLapsed(lapsed) => {
+                let end = Ended { how: HowEnded::Lapsed, at: lapsed.at, by: By::Broker };
+                self.end(committed, lapsed.task, end)
+            }
+            Event::RegistryActivated(activated) => self.activate_registry(committed, activated),
+            Event::PolicyActivated(activated) => self.activate_policy(activated),
+            Event::KeyPublished(_) | Event::KeyActivated(_) | Event::KeyRetired(_) => {
+                self.move_key(committed.event());
+                Verdict::Applied(self.table.apply(committed))
+            }
+            Event::Locked(locked) => {
+                self.state.write().locks.lock(locked);
+                Verdict::Applied(Applied::Done)
+            }
+            Event::Unlocked(unlocked) => {
+                self.state.write().locks.unlock(&unlocked.locks);
+                Verdict::Applied(Applied::Done)
+            }
+            Event::TokenUsed(_) | Event::Revoked(_) | Event::ChecksSummed(_) | Event::DenialsSummed(_) => {
+                Verdict::Applied(self.table.apply(committed))
+            }
+        }
+    }
+
+    fn start_task(&self, committed: &Committed<Event>, started: &locum_model::event::TaskStarted) -> Verdict {
+        let mut state = self.state.write();
+        let request = RequestScope::of_start(started);
+        if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope).is_some()) {
+            return Verdict::Repeated;
+        }
+        let covered = crate::lock::targets_of_start(started);
+        if state.locks.covering(&covered, started.at).is_some() {
+            return Verdict::Applied(Applied::TooLate(Reason::Locked));
+        }
+        let applied = self.table.apply(committed);
+        if matches!(applied, Applied::Started) {
+            state.tasks.start(started, committed.position());
+            if let Some((scope, key)) = request {
+                state.requests.remember(scope, key.hash, Answered::Task(started.task), started.deadline);
+            }
+            self.leases.enter(started.task, started.at, started.lease, started.deadline);
+        }
+        Verdict::Applied(applied)
+    }
+
+    fn issue(&self, committed: &Committed<Event>, record: &IssueRecord) -> Verdict {
+        let mut state = self.state.write();
+        let request = RequestScope::of_issue(record);
+        if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope).is_some()) {
+            return Verdict::Repeated;
+        }
+        let covered = crate::lock::targets_of_issue(record);
+        if state.locks.covering(&covered, record.issued_at).is_some() {
+            return Verdict::Applied(Applied::TooLate(Reason::Locked));
+        }
+        let applied = self.table.apply(committed);
+        if let (Applied::Issued(_), Some((scope, key))) = (&applied, request) {
+            let answered = Answered::Token(Arc::new(record.clone()));
+            state.requests.remember(scope, key.hash, answered, record.expires_at);
+        }
+        Verdict::Applied(applied)
+    }
+
+    fn end(&self, committed: &Committed<Event>, task: locum_model::TaskId, ended: Ended) -> Verdict {
+        let applied = self.table.apply(committed);
+        if matches!(applied, Applied::Ended) {
+            self.state.write().tasks.end(task, ended);
+            self.leases.remove(task);
+        }
+        Verdict::Applied(applied)
+    }
+
+    fn activate_registry(&self, committed: &Committed<Event>, activated: &RegistryActivated) -> Verdict {
+        let applied = self.table.apply(committed);
+        self.change_world(|world| {
+            world.registry = Arc::new(Registry::of(activated.entries.clone()));
+            world.registry_digest = activated.digest;
+        });
+        Verdict::Applied(applied)
+    }
+
+    fn activate_policy(&self, activated: &PolicyActivated) -> Verdict {
+        // The texts were compiled before they were committed. A later version of the product may
+        // judge them otherwise; then no policy is in force, which denies everything.
+        let compiled = locum_policy::compile(&activated.texts);
+        if let Err(problems) = &compiled {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            let trouble = format!("policy revision {} does not compile: {first}", activated.revision);
+            self.troubles.write().push(trouble);
+        }
+        let set: Option<Arc<PolicySet>> = compiled.ok().map(Arc::new);
+        self.change_world(|world| {
+            world.policy = set;
+            world.policy_revision = activated.revision;
+            world.policy_digest = activated.digest;
+        });
+        Verdict::Applied(Applied::Done)
+    }
+
+    fn move_key(&self, event: &Event) {
+        let mut keys = self.world.load().keys.clone();
+        if let Err(cause) = keys.apply(event, self.keys.as_ref()) {
+            self.troubles.write().push(format!("key store: {cause}"));
+        }
+        self.change_world(|world| world.keys = keys);
+    }
+
+    fn change_world(&self, change: impl FnOnce(&mut World)) {
+        let mut world = World::clone(&self.world.load());
+        change(&mut world);
+        self.world.store(Arc::new(world));
+    }
+
+    /// Whether an event still matters to a restart; what does not may be left out of a snapshot.
+    ///
+    /// INVARIANT: what took authority away is kept for longer than anything may live. Events that
+    /// came too late stand in the journal too, and a replay has to find them too late again.
+    pub(crate) fn still_matters(&self, committed: &Committed<Event>, now: Timestamp) -> bool {
+        let state = self.state.read();
+        let world = self.world.load();
+        let recent = |at: Timestamp| now < at.plus(TASK_DEADLINE_MAX + TOKEN_TTL_MAX + CLOCK_SKEW_MAX);
+        let in_table =
+            |targets: &[Target]| targets.iter().any(|target| self.table.watermark(*target).is_some());
+        match committed.event() {
+            Event::KeyPublished(key) => world.keys.key(&key.kid).is_some(),
+            Event::KeyActivated(key) => world.keys.key(&key.kid).is_some(),
+            // A retired key never verifies again, for ever.
+            Event::KeyRetired(_) => true,
+            Event::RegistryActivated(activated) => {
+                activated.entries.revision == world.registry.revision()
+                    || (!activated.removed.is_empty() && recent(activated.at))
+                    || in_table(&activated.removed)
+            }
+            Event::PolicyActivated(activated) => activated.revision == world.policy_revision,
+            // The newest task is kept so that its count is never given twice.
+            Event::TaskStarted(started) => {
+                state.tasks.get(started.task).is_some()
+                    || self.table.holds_task(started.task)
+                    || started.task.count() == state.tasks.count_max()
+            }
+            Event::TaskEnded(ended) => {
+                state.tasks.get(ended.task).is_some() || self.table.holds_task(ended.task)
+            }
+            Event::TaskLapsed(lapsed) => {
+                state.tasks.get(lapsed.task).is_some() || self.table.holds_task(lapsed.task)
+            }
+            Event::TokenIssued(record) => self.table.holds(record.jti) || state.requests.holds(record),
+            Event::TokenUsed(used) => self.table.holds(used.jti),
+            Event::ChecksSummed(_) | Event::DenialsSummed(_) => false,
+            Event::Revoked(revoked) => recent(revoked.at) || in_table(&revoked.targets),
+            Event::Locked(locked) => recent(locked.until) || locked.lock == state.locks.number_max(),
+            Event::Unlocked(unlocked) => recent(unlocked.at),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `IntrospectToken`: may this token be believed, now?
+//!
+//! No await, no journal, no lock held longer than one shard's read. Whatever makes a token dead,
+//! the answer is the same; the cause goes to the record's aggregate.
+
+use locum_model::limits::TOKEN_BYTES_MAX;
+use locum_model::registry::Connector;
+use locum_model::{Caller, Confirmation, Name, Reason, Timestamp, TokenId};
+use locum_table::{CheckOutcome, LiveToken, Lookup};
+use locum_token::Claims;
+
+use crate::broker::Broker;
+use crate::refusal::Refusal;
+use crate::world::Pinned;
+
+/// A question about a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Presentation<'a> {
+    /// The token, as presented.
+    pub token: &'a str,
+    /// The key that its presenter proved to the backend.
+    pub proved: Option<Confirmation>,
+}
+
+/// An active token.
+#[derive(Clone, Debug)]
+pub struct ActiveToken {
+    /// What it says.
+    pub claims: Claims,
+    /// Uses left, for a use-limited token.
+    pub uses_left: Option<u32>,
+}
+
+/// What a check found. The reason for an inactive token is for logs and metrics alone.
+#[derive(Clone, Debug)]
+pub enum Checked {
+    /// It may be believed.
+    Active(Box<ActiveToken>),
+    /// It must not.
+    Inactive(Reason),
+}
+
+impl Broker {
+    /// Whether the token is active for a connector that the caller serves.
+    ///
+    /// # Errors
+    ///
+    /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED, CLOCK_UNSETTLED.
+    pub fn introspect_token(
+        &self,
+        caller: &Caller,
+        connector: &Name,
+        shown: Presentation<'_>,
+    ) -> Result<Checked, Refusal> {
+        let pinned = self.fold.pin();
+        let workload = pinned.workload(caller)?;
+        let connector = pinned.served(workload, connector)?;
+        Ok(self.check(&pinned, connector, shown, self.now()?))
+    }
+
+    /// Judges a token for a connector and notes the check in the token's row.
+    pub(crate) fn check(
+        &self,
+        pinned: &Pinned,
+        connector: &Connector,
+        shown: Presentation<'_>,
+        now: Timestamp,
+    ) -> Checked {
+        let found = self.find(pinned, shown.token, now);
+        let judged = found.and_then(|(claims, live)| {
+            if claims.audience != connector.audience || claims.standing.connector != connector.number {
+                return Err((Some(live.jti), Reason::TokenWrongAudience));
+            }
+            if claims.confirmation.is_some_and(|bound| shown.proved != Some(bound)) {
+                return Err((Some(live.jti), Reason::TokenUnproved));
+            }
+            Ok((claims, live))
+        });
+        match judged {
+            Ok((claims, live)) => {
+                self.fold.table.note_check(live.jti, now, CheckOutcome::Active);
+                Checked::Active(Box::new(ActiveToken { claims, uses_left: live.uses_left }))
+            }
+            Err((jti, reason)) => {
+                if let Some(jti) = jti {
+                    self.fold.table.note_check(jti, now, CheckOutcome::Refused);
+                }
+                Checked::Inactive(reason)
+            }
+        }
+    }
+
+    /// The row of a token, by its bytes where they are known, else by its signature.
+    fn find(
+        &self,
+        pinned: &Pinned,
+        compact: &str,
+        now: Timestamp,
+    ) -> Result<(Claims, LiveToken), (Option<TokenId>, Reason)> {
+        if compact.len() > TOKEN_BYTES_MAX {
+            return Err((None, Reason::TokenMalformed));
+        }
+        let hint = locum_token::jti_of(compact).ok_or((None, Reason::TokenMalformed))?;
+        match self.fold.table.lookup(hint, compact, now) {
+            Lookup::Live(live) => {
+                let claims = locum_token::read(compact).map_err(|refusal| (None, refusal.reason()))?;
+                Ok((claims, live))
+            }
+            Lookup::Dead(dead) => Err((Some(dead.jti), dead.reason)),
+            Lookup::Unrecognised => self.verify(pinned, compact, now),
+        }
+    }
+
+    fn verify(
+        &self,
+        pinned: &Pinned,
+        compact: &str,
+        now: Timestamp,
+    ) -> Result<(Claims, LiveToken), (Option<TokenId>, Reason)> {
+        let claims = locum_token::verify(&pinned.world.keys, &self.options.issuer, compact, now)
+            .map_err(|refusal| (None, refusal.reason()))?;
+        match self.fold.table.lookup_verified(claims.jti, now) {
+            Lookup::Live(live) => {
+                self.fold.table.remember(claims.jti, compact);
+                Ok((claims, live))
+            }
+            Lookup::Dead(dead) => Err((Some(dead.jti), dead.reason)),
+            Lookup::Unrecognised => Err((None, Reason::TokenUnknown)),
+        }
+    }
+}

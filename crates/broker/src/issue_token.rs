@@ -1,0 +1,344 @@
+//! `IssueToken`: decided, written down, then signed.
+
+use std::time::Duration;
+
+use locum_model::event::KeyPurpose;
+use locum_model::issue_record::RequestKey;
+use locum_model::limits::{
+    CLOCK_SKEW_MAX, JWKS_TOKEN_TTL_MAX, NOT_BEFORE_BACKDATE, TOKEN_TTL_DEFAULT, TOKEN_TTL_MAX, TOKEN_TTL_MIN,
+    TOKEN_USES_MAX, TOKENS_PER_WORKLOAD_MAX,
+};
+use locum_model::registry::{Check, Connector, Workload};
+use locum_model::{
+    Caller, Confirmation, Event, IssueRecord, Live, Permit, Reason, Scope, SignedToken, Standing, TaskId,
+    Timestamp, TokenId,
+};
+use locum_policy::{Ask, Justification, Proof, Request, Subject};
+use locum_table::Applied;
+
+use crate::broker::{Broker, DeniedAt};
+use crate::fold::Verdict;
+use crate::refusal::Refusal;
+use crate::state::requests::{Answered, RequestScope};
+use crate::task_access::{Holder, not_found};
+use crate::world::Pinned;
+
+/// Whether the token is bound to the key proved on this request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// Only where policy demands it.
+    AsDemanded,
+    /// In any case; refused when the caller proved no key.
+    Required,
+}
+
+/// What a caller asks for.
+#[derive(Clone, Debug)]
+pub struct IssueToken {
+    /// The task that it is for.
+    pub task: TaskId,
+    /// The proof of holding it.
+    pub holder: Holder,
+    /// What it should allow; all of one connector.
+    pub scope: Scope,
+    /// The life wished for.
+    pub ttl: Option<Duration>,
+    /// How often it may be used.
+    pub uses_max: Option<u32>,
+    /// Whether it is bound to a key.
+    pub binding: Binding,
+    /// The caller's id for this request, with the hash of all of it.
+    pub request: Option<RequestKey>,
+}
+
+/// A token and what it says.
+#[derive(Debug)]
+pub struct Issued {
+    /// The token.
+    pub token: SignedToken,
+    /// What was allowed.
+    pub record: IssueRecord,
+}
+
+/// What a task contributes to its tokens.
+struct TaskFacts {
+    chain: Vec<TaskId>,
+    actors: Vec<locum_model::Actor>,
+    subject: String,
+    subject_key: locum_model::SubjectKey,
+    purpose: locum_model::Name,
+    justified: Justification,
+    deadline: Timestamp,
+}
+
+impl Broker {
+    /// Issues a token. Its issue record is durable before it is signed; a retry with the same
+    /// request id answers the same claims while they live.
+    ///
+    /// # Errors
+    ///
+    /// As the contract's `IssueToken` says.
+    pub async fn issue_token(&self, caller: &Caller, ask: IssueToken) -> Result<Issued, Refusal> {
+        let pinned = self.fold.pin();
+        let task = Some(ask.task);
+        let issued = self.issue_in(&pinned, caller, ask).await;
+        let at = DeniedAt { pinned: &pinned, caller, method: "IssueToken", task };
+        issued.map_err(|refusal| self.denied(at, refusal))
+    }
+
+    async fn issue_in(&self, pinned: &Pinned, caller: &Caller, ask: IssueToken) -> Result<Issued, Refusal> {
+        let now = self.now()?;
+        let workload = pinned.workload(caller)?;
+        self.shows_holder(workload, ask.task, &ask.holder)?;
+        let request = ask.request.as_ref().map(|key| {
+            let id = key.id.clone();
+            RequestScope { tenant: workload.tenant, workload: workload.number, task: Some(ask.task), id }
+        });
+        if let Some(record) = self.issued_before(request.as_ref(), &ask)? {
+            return self.sign_again(pinned, record, now);
+        }
+        self.live_task(ask.task)?;
+        self.may_issue(workload, now)?;
+        let facts = self.task_facts(&ask)?;
+        let connector = one_connector(pinned, workload, &ask.scope)?;
+        let permit = decide(pinned, workload, caller, &ask, &facts)?;
+        let record = self.record(pinned, caller, &ask, connector, facts, permit, now)?;
+        locum_token::check_record(&self.options.issuer, &record)
+            .map_err(|cause| Refusal::new(cause.reason(), "the claims do not fit into a token"))?;
+        self.refuse_locked(&crate::lock::targets_of_issue(&record), now)?;
+        let settled = self.commits.commit(Event::TokenIssued(Box::new(record))).await?;
+        match settled.verdict {
+            Verdict::Applied(Applied::Issued(live)) => self.sign(pinned, &live),
+            Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),
+            // A request with the same id came in between: answer with what that one got.
+            Verdict::Repeated => match self.issued_before(request.as_ref(), &ask)? {
+                Some(record) => self.sign_again(pinned, record, now),
+                None => Err(Reason::RequestIdReused.into()),
+            },
+            Verdict::Applied(_) => Err(Reason::Internal.into()),
+        }
+    }
+
+    fn sign(&self, pinned: &Pinned, live: &Live<IssueRecord>) -> Result<Issued, Refusal> {
+        let token = locum_token::sign(&pinned.world.keys, &self.options.issuer, live).map_err(|cause| {
+            tracing::error!(%cause, jti = %live.record().jti, "a recorded token could not be signed");
+            Refusal::from(cause.reason())
+        })?;
+        self.fold.table.remember(token.jti(), token.compact());
+        Ok(Issued { token, record: live.record().clone() })
+    }
+
+    fn issued_before(
+        &self,
+        request: Option<&RequestScope>,
+        ask: &IssueToken,
+    ) -> Result<Option<std::sync::Arc<IssueRecord>>, Refusal> {
+        let (Some(scope), Some(key)) = (request, &ask.request) else { return Ok(None) };
+        match self.fold.state.read().requests.answer(scope) {
+            None => Ok(None),
+            Some((hash, Answered::Token(record))) if *hash == key.hash => Ok(Some(record.clone())),
+            Some(_) => {
+                let detail = "this request id stands for another request of the task";
+                Err(Refusal::new(Reason::RequestIdReused, detail))
+            }
+        }
+    }
+
+    /// Signs the same claims once more, when the token is still alive.
+    fn sign_again(
+        &self,
+        pinned: &Pinned,
+        record: std::sync::Arc<IssueRecord>,
+        now: Timestamp,
+    ) -> Result<Issued, Refusal> {
+        match self.fold.table.live(&record, now) {
+            Ok(live) => self.sign(pinned, &live),
+            Err(reason) => Err(Refusal::new(reason, "the token that this request id stands for is dead")),
+        }
+    }
+
+    fn may_issue(&self, workload: &Workload, now: Timestamp) -> Result<(), Refusal> {
+        self.reaper_keeps_up(now)?;
+        if self.fold.table.tokens_of(workload.number) >= TOKENS_PER_WORKLOAD_MAX {
+            let detail = format!("this workload has {TOKENS_PER_WORKLOAD_MAX} live tokens, its limit");
+            return Err(Refusal::new(Reason::QuotaExceeded, detail));
+        }
+        if !self.fold.state.read().requests.has_room(workload.number) {
+            return Err(Refusal::new(Reason::QuotaExceeded, "too many request ids are remembered"));
+        }
+        Ok(())
+    }
+
+    fn task_facts(&self, ask: &IssueToken) -> Result<TaskFacts, Refusal> {
+        let state = self.fold.state.read();
+        let row = state.tasks.get(ask.task).ok_or_else(|| not_found(ask.task))?;
+        if let Some(beyond) = ask.scope.first_beyond(&row.started.intent.scope) {
+            let detail = format!("`{beyond}` is more than the task's intent declared");
+            return Err(Refusal::new(Reason::ScopeBeyondIntent, detail));
+        }
+        let justified = match row.started.justification {
+            Some(_) => Justification::Given,
+            None => Justification::Missing,
+        };
+        Ok(TaskFacts {
+            chain: row.chain.to_vec(),
+            actors: row.actors.to_vec(),
+            subject: row.started.subject.clone(),
+            subject_key: row.started.subject_key,
+            purpose: row.started.intent.purpose.clone(),
+            justified,
+            deadline: row.started.deadline,
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is another proof that the record rests on")]
+    fn record(
+        &self,
+        pinned: &Pinned,
+        caller: &Caller,
+        ask: &IssueToken,
+        connector: &Connector,
+        facts: TaskFacts,
+        permit: Permit,
+        now: Timestamp,
+    ) -> Result<IssueRecord, Refusal> {
+        let client_id = caller.spiffe_id().ok_or(Reason::WorkloadUnregistered)?.clone();
+        let tenant = connector.tenant;
+        let signer = pinned.world.keys.signer(KeyPurpose::Token, connector.algorithm).ok_or_else(|| {
+            Refusal::new(Reason::Internal, "there is no active key for this connector's algorithm")
+        })?;
+        let issued_at = now.floor_to_second();
+        Ok(IssueRecord {
+            jti: TokenId(self.random()?),
+            tasks: facts.chain,
+            standing: Standing {
+                actors: facts.actors,
+                tenant,
+                connector: connector.number,
+                connector_owner: connector.owner,
+                policy_revision: permit.world().policy,
+            },
+            subject: facts.subject,
+            subject_key: facts.subject_key,
+            client_id,
+            audience: connector.audience.clone(),
+            scope: permit.scope().clone(),
+            issued_at,
+            not_before: issued_at.minus(NOT_BEFORE_BACKDATE),
+            expires_at: expiry(ask, caller, connector, &permit, facts.deadline, now)?,
+            uses_max: uses(ask, &permit)?,
+            confirmation: confirmation(ask, caller, &permit)?,
+            kid: *signer.kid(),
+            decided_at: permit.world().position,
+            registry_revision: permit.world().registry,
+            policies: permit.policies().to_vec(),
+            request: ask.request.clone(),
+        })
+    }
+}
+
+fn one_connector<'a>(
+    pinned: &'a Pinned,
+    workload: &Workload,
+    scope: &Scope,
+) -> Result<&'a Connector, Refusal> {
+    let names = scope.connectors();
+    let mut names = names.into_iter();
+    match (names.next(), names.next()) {
+        (Some(name), None) => pinned.connector(workload.tenant, name),
+        _ => Err(Refusal::new(Reason::RequestMalformed, "a token is for one connector")),
+    }
+}
+
+fn decide(
+    pinned: &Pinned,
+    workload: &Workload,
+    caller: &Caller,
+    ask: &IssueToken,
+    facts: &TaskFacts,
+) -> Result<Permit, Refusal> {
+    let registry = &pinned.world.registry;
+    let tenant = registry.tenant(workload.tenant).ok_or(Reason::Internal)?;
+    let owner = registry.owner(workload.owner).ok_or(Reason::Internal)?;
+    let model = workload.model.and_then(|number| registry.model(number));
+    let own = caller.spiffe_id().is_some_and(|id| id.as_str() == facts.subject);
+    let request = Request {
+        ask: Ask::IssueToken,
+        tenant: &tenant.name,
+        workload,
+        owner: &owner.name,
+        model: model.map(|model| &model.name),
+        purpose: &facts.purpose,
+        scope: &ask.scope,
+        depth: facts.chain.len() as u32 - 1,
+        justification: facts.justified,
+        proof: if caller.confirmation().is_some() { Proof::Proved } else { Proof::Unproved },
+        subject: if own { Subject::Workload } else { Subject::Other },
+        world: pinned.pin,
+    };
+    locum_policy::decide(pinned.policy()?, registry, &request)
+        .map_err(|denial| Refusal::new(denial.reason(), denial.detail()))
+}
+
+/// The end of the token: the earliest of everything that bounds it, in whole seconds.
+///
+/// A life that was asked for and is longer than policy or connector allow is refused; the task's
+/// deadline and the caller's own proof shorten silently, because the caller cannot know them to
+/// the second.
+fn expiry(
+    ask: &IssueToken,
+    caller: &Caller,
+    connector: &Connector,
+    permit: &Permit,
+    deadline: Timestamp,
+    now: Timestamp,
+) -> Result<Timestamp, Refusal> {
+    let by_check = match connector.check {
+        Check::Jwks => JWKS_TOKEN_TTL_MAX,
+        Check::Online | Check::Feed => TOKEN_TTL_MAX,
+    };
+    let by_policy = permit.obligations().ttl_max.unwrap_or(TOKEN_TTL_MAX);
+    let most = TOKEN_TTL_MAX.min(connector.ttl_max).min(by_check).min(by_policy);
+    let ttl = match ask.ttl {
+        Some(ttl) if ttl < TOKEN_TTL_MIN => {
+            return Err(Refusal::new(Reason::RequestMalformed, "a token lives 1 s at least"));
+        }
+        Some(ttl) if ttl > most => {
+            let detail = format!("{} s are allowed at most", most.as_secs());
+            return Err(Refusal::new(Reason::TtlTooLong, detail));
+        }
+        Some(ttl) => ttl,
+        None => TOKEN_TTL_DEFAULT.min(most),
+    };
+    let end = now.plus(ttl).min(deadline).min(caller.expires_at()).floor_to_second();
+    if end <= now {
+        let reason =
+            if deadline <= caller.expires_at() { Reason::TaskLapsed } else { Reason::IdentityExpired };
+        return Err(Refusal::new(reason, "less than a second is left"));
+    }
+    Ok(end)
+}
+
+fn uses(ask: &IssueToken, permit: &Permit) -> Result<Option<u32>, Refusal> {
+    match ask.uses_max {
+        Some(uses) if uses == 0 || uses > TOKEN_USES_MAX => {
+            let detail = format!("a token is used 1 to {TOKEN_USES_MAX} times");
+            Err(Refusal::new(Reason::RequestMalformed, detail))
+        }
+        _ if permit.obligations().single_use => Ok(Some(1)),
+        wished => Ok(wished),
+    }
+}
+
+fn confirmation(ask: &IssueToken, caller: &Caller, permit: &Permit) -> Result<Option<Confirmation>, Refusal> {
+    let wanted = ask.binding == Binding::Required || permit.obligations().proof_of_possession;
+    match (wanted, caller.confirmation()) {
+        (false, _) => Ok(None),
+        (true, Some(key)) => Ok(Some(key)),
+        (true, None) => {
+            Err(Refusal::new(Reason::ProofRequired, "this needs a client certificate on the connection"))
+        }
+    }
+}
+
+const _: () = assert!(CLOCK_SKEW_MAX.as_secs() >= NOT_BEFORE_BACKDATE.as_secs());

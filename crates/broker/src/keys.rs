@@ -1,0 +1,176 @@
+//! `ListKeys`, `RotateKey` and the keys' schedule: published before use, retired after the last
+//! token that they signed.
+
+use locum_model::event::{By, KeyMoved, KeyPurpose};
+use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_TTL_MAX};
+use locum_model::registry::Algorithm;
+use locum_model::{Event, KeyId, Reason, Timestamp};
+use locum_token::{KeyRing, KeyState, RingKey};
+
+use crate::broker::Broker;
+use crate::operator::Operator;
+use crate::refusal::Refusal;
+
+/// The keys that a broker cannot do without.
+const NEEDED: [(KeyPurpose, Algorithm); 4] = [
+    (KeyPurpose::KeysetRoot, Algorithm::Es256),
+    (KeyPurpose::Feed, Algorithm::Es256),
+    (KeyPurpose::Token, Algorithm::Es256),
+    (KeyPurpose::Token, Algorithm::Ed25519),
+];
+
+impl Broker {
+    /// Makes the keys that are missing. At the first start there is nobody who could know an older
+    /// key, so they sign at once; the committer has to be running.
+    ///
+    /// # Errors
+    ///
+    /// What keeps a key from being made, stored or written down.
+    pub async fn prepare_keys(&self) -> Result<(), Refusal> {
+        for (purpose, algorithm) in NEEDED {
+            if self.fold.pin().world.keys.signer(purpose, algorithm).is_some_and(RingKey::can_sign) {
+                continue;
+            }
+            let kid = self.publish_key(purpose, algorithm, By::Broker).await?;
+            self.activate_key(kid, By::Broker).await?;
+        }
+        Ok(())
+    }
+
+    /// Every published key, newest first.
+    pub fn list_keys(&self) -> Vec<KeyView> {
+        let mut keys: Vec<_> = self.fold.pin().world.keys.keys().map(KeyView::of).collect();
+        keys.sort_by_key(|key| (std::cmp::Reverse(key.published_at), key.kid));
+        keys
+    }
+
+    /// The keys in force, for signing and publishing what is not a token.
+    pub fn key_ring(&self) -> KeyRing {
+        self.fold.pin().world.keys.clone()
+    }
+
+    /// Publishes a new key for tokens; it signs once it has been published long enough.
+    ///
+    /// # Errors
+    ///
+    /// QUOTA_EXCEEDED while the key before is still waiting to sign.
+    pub async fn rotate_key(
+        &self,
+        operator: &Operator,
+        algorithm: Algorithm,
+    ) -> Result<(KeyView, Timestamp), Refusal> {
+        let noted = |refusal| self.denied_operator(&operator.name, "RotateKey", refusal);
+        operator.needs_all().map_err(noted)?;
+        if self.waiting(KeyPurpose::Token, algorithm) {
+            let detail = "a key of this algorithm is published already and waits to sign";
+            return Err(noted(Refusal::new(Reason::QuotaExceeded, detail)));
+        }
+        let kid = self.publish_key(KeyPurpose::Token, algorithm, By::Operator(operator.name.clone())).await?;
+        let keys = self.key_ring();
+        let key = keys.key(&kid).ok_or(Reason::Internal)?;
+        Ok((KeyView::of(key), key.published_at().plus(self.options.key_publish_ahead)))
+    }
+
+    /// Moves the keys whose time has come; at most one of each kind a call.
+    pub(crate) fn keep_keys(&self, now: Timestamp) {
+        let keys = self.key_ring();
+        let ahead = self.options.key_publish_ahead;
+        for key in keys.keys() {
+            let age = now.since(key.changed_at());
+            let moved = KeyMoved { kid: *key.kid(), by: By::Broker, at: now };
+            let event = match key.state() {
+                KeyState::Published if age >= ahead && key.can_sign() => Event::KeyActivated(moved),
+                KeyState::Superseded if age >= TOKEN_TTL_MAX + CLOCK_SKEW_MAX => Event::KeyRetired(moved),
+                _ => continue,
+            };
+            // A queue that is full is tried again at the next tick.
+            let _ = self.commits.submit(event);
+        }
+        for (purpose, algorithm) in NEEDED {
+            let due = keys.signer(purpose, algorithm).is_some_and(|key| {
+                purpose == KeyPurpose::Token
+                    && now.since(key.changed_at()) + ahead >= self.options.key_rotate_every
+            });
+            if due && !self.waiting(purpose, algorithm) {
+                self.publish_scheduled(purpose, algorithm, now);
+            }
+        }
+    }
+
+    fn publish_scheduled(&self, purpose: KeyPurpose, algorithm: Algorithm, now: Timestamp) {
+        match self.make_key(purpose, algorithm, By::Broker, now) {
+            Ok(event) => drop(self.commits.submit(event)),
+            Err(refusal) => tracing::error!(%refusal, "the scheduled key could not be made"),
+        }
+    }
+
+    /// Whether a key is published and does not sign yet.
+    fn waiting(&self, purpose: KeyPurpose, algorithm: Algorithm) -> bool {
+        let waits = |key: &RingKey| {
+            (key.purpose(), key.algorithm(), key.state()) == (purpose, algorithm, KeyState::Published)
+        };
+        self.fold.pin().world.keys.keys().any(waits)
+    }
+
+    async fn publish_key(&self, purpose: KeyPurpose, algorithm: Algorithm, by: By) -> Result<KeyId, Refusal> {
+        let event = self.make_key(purpose, algorithm, by, self.now()?)?;
+        let Event::KeyPublished(published) = &event else { return Err(Reason::Internal.into()) };
+        let kid = published.kid;
+        self.commits.commit(event).await?;
+        Ok(kid)
+    }
+
+    async fn activate_key(&self, kid: KeyId, by: By) -> Result<(), Refusal> {
+        let at = self.now()?;
+        self.commits.commit(Event::KeyActivated(KeyMoved { kid, by, at })).await?;
+        Ok(())
+    }
+
+    /// Makes a key and stores its private half before anybody can hear of the public one.
+    fn make_key(
+        &self,
+        purpose: KeyPurpose,
+        algorithm: Algorithm,
+        by: By,
+        at: Timestamp,
+    ) -> Result<Event, Refusal> {
+        let failed = |cause: &dyn std::fmt::Display| {
+            tracing::error!(%cause, "a key could not be made");
+            Refusal::new(Reason::Internal, "a key could not be made")
+        };
+        let (published, private) =
+            locum_token::generate(algorithm, purpose, by, at).map_err(|cause| failed(&cause))?;
+        self.key_store.save(&published.kid, &private).map_err(|cause| failed(&cause))?;
+        Ok(Event::KeyPublished(published))
+    }
+}
+
+/// A key's public face.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyView {
+    /// Its id.
+    pub kid: KeyId,
+    /// What it is for.
+    pub purpose: KeyPurpose,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// When it reached its state.
+    pub changed_at: Timestamp,
+}
+
+impl KeyView {
+    fn of(key: &RingKey) -> Self {
+        Self {
+            kid: *key.kid(),
+            purpose: key.purpose(),
+            algorithm: key.algorithm(),
+            state: key.state(),
+            published_at: key.published_at(),
+            changed_at: key.changed_at(),
+        }
+    }
+}

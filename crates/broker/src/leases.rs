@@ -1,0 +1,190 @@
+//! Soft leases: which tasks somebody still holds, and which run out next.
+//!
+//! A lease is not durable and bounds no token; when it runs out the reaper commits `TaskLapsed`,
+//! and that ends the tree. After a restart every task gets its lease anew, which is its grace to
+//! reconnect.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use locum_model::limits::HOLD_GRACE;
+use locum_model::{TaskId, Timestamp};
+use parking_lot::Mutex;
+
+/// The leases of all live tasks.
+#[derive(Default)]
+pub(crate) struct Leases(Mutex<Inner>);
+
+/// Which hold stream is the current one of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HoldNumber(u64);
+
+#[derive(Default)]
+struct Inner {
+    leases: HashMap<TaskId, Lease>,
+    due: BTreeSet<(Timestamp, TaskId)>,
+    holds: u64,
+}
+
+struct Lease {
+    span: Duration,
+    deadline: Timestamp,
+    due: Timestamp,
+    held: Option<HoldNumber>,
+}
+
+// === impl Leases ===
+
+impl Leases {
+    /// A task began.
+    pub(crate) fn enter(&self, task: TaskId, now: Timestamp, span: Duration, deadline: Timestamp) {
+        let due = now.plus(span).min(deadline);
+        let mut inner = self.0.lock();
+        inner.due.insert((due, task));
+        inner.leases.insert(task, Lease { span, deadline, due, held: None });
+    }
+
+    /// A task is over.
+    pub(crate) fn remove(&self, task: TaskId) {
+        let mut inner = self.0.lock();
+        if let Some(lease) = inner.leases.remove(&task) {
+            inner.due.remove(&(lease.due, task));
+        }
+    }
+
+    /// Extends a task's lease; when it runs out then, or none for a task without one.
+    pub(crate) fn renew(&self, task: TaskId, now: Timestamp) -> Option<Timestamp> {
+        self.0.lock().set_due(task, |lease| match lease.held {
+            Some(_) => lease.deadline,
+            None => now.plus(lease.span),
+        })
+    }
+
+    /// A stream holds the task from now on; an older stream is superseded.
+    pub(crate) fn hold(&self, task: TaskId) -> Option<HoldNumber> {
+        let mut inner = self.0.lock();
+        inner.holds += 1;
+        let number = HoldNumber(inner.holds);
+        inner.leases.get_mut(&task)?.held = Some(number);
+        inner.set_due(task, |lease| lease.deadline)?;
+        Some(number)
+    }
+
+    /// Whether this stream is still the current one.
+    pub(crate) fn is_current(&self, task: TaskId, number: HoldNumber) -> bool {
+        self.0.lock().leases.get(&task).is_some_and(|lease| lease.held == Some(number))
+    }
+
+    /// The stream is gone. Only the current one's loss starts the grace.
+    pub(crate) fn release(&self, task: TaskId, number: HoldNumber, now: Timestamp) {
+        let mut inner = self.0.lock();
+        match inner.leases.get_mut(&task) {
+            Some(lease) if lease.held == Some(number) => lease.held = None,
+            _ => return,
+        }
+        inner.set_due(task, |lease| now.plus(lease.span.max(HOLD_GRACE)));
+    }
+
+    /// Takes at most `most` tasks whose lease ran out, oldest first.
+    pub(crate) fn take_due(&self, now: Timestamp, most: usize) -> Vec<(TaskId, Timestamp)> {
+        let mut inner = self.0.lock();
+        let mut taken = Vec::new();
+        while taken.len() < most && inner.due.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, task)) = inner.due.pop_first() else { break };
+            if let Some(lease) = inner.leases.remove(&task) {
+                taken.push((task, lease.deadline));
+            }
+        }
+        taken
+    }
+
+    /// Puts a task back that could not be lapsed just now.
+    pub(crate) fn put_back(&self, task: TaskId, now: Timestamp, deadline: Timestamp) {
+        self.enter(task, now, Duration::ZERO, deadline);
+    }
+
+    /// When the next lease runs out.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.0.lock().due.first().map(|(due, _)| *due)
+    }
+
+    /// Gives every task its lease anew: the grace after a restart.
+    pub(crate) fn grant_grace(&self, now: Timestamp) {
+        let mut inner = self.0.lock();
+        let tasks: Vec<_> = inner.leases.keys().copied().collect();
+        for task in tasks {
+            inner.set_due(task, |lease| now.plus(lease.span.max(HOLD_GRACE)));
+        }
+    }
+
+    /// How many tasks a stream holds.
+    #[cfg(test)]
+    fn held(&self) -> usize {
+        self.0.lock().leases.values().filter(|lease| lease.held.is_some()).count()
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn set_due(&mut self, task: TaskId, due: impl FnOnce(&Lease) -> Timestamp) -> Option<Timestamp> {
+        let lease = self.leases.get_mut(&task)?;
+        let new = due(lease).min(lease.deadline);
+        self.due.remove(&(lease.due, task));
+        self.due.insert((new, task));
+        lease.due = new;
+        Some(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    fn one_task() -> (Leases, TaskId) {
+        let (leases, task) = (Leases::default(), TaskId::new(1, 1));
+        leases.enter(task, at(0), LEASE, at(1_000));
+        (leases, task)
+    }
+
+    #[test]
+    fn a_lease_runs_out_unless_renewed() {
+        let (leases, task) = one_task();
+        assert_eq!(leases.take_due(at(29), 10), []);
+        assert_eq!(leases.renew(task, at(29)), Some(at(59)));
+        assert_eq!(leases.take_due(at(58), 10), []);
+        assert_eq!(leases.take_due(at(59), 10), [(task, at(1_000))]);
+        assert_eq!(leases.renew(task, at(59)), None);
+    }
+
+    #[test]
+    fn a_held_task_runs_to_its_deadline() {
+        let (leases, task) = one_task();
+        leases.hold(task).expect("a live task");
+        assert_eq!(leases.take_due(at(999), 10), []);
+        assert_eq!(leases.take_due(at(1_000), 10).len(), 1);
+    }
+
+    #[test]
+    fn only_the_current_streams_loss_starts_the_grace() {
+        let (leases, task) = one_task();
+        let older = leases.hold(task).expect("a live task");
+        let newer = leases.hold(task).expect("a live task");
+        leases.release(task, older, at(5));
+        assert_eq!((leases.held(), leases.is_current(task, newer)), (1, true));
+        leases.release(task, newer, at(5));
+        assert_eq!(leases.next_due(), Some(at(35)));
+    }
+
+    #[test]
+    fn no_lease_outlives_the_deadline() {
+        let (leases, task) = one_task();
+        assert_eq!(leases.renew(task, at(990)), Some(at(1_000)));
+    }
+}

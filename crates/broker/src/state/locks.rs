@@ -1,0 +1,54 @@
+//! Locks in force: standing refusals for a selector, until they end or are lifted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use locum_model::event::Locked;
+use locum_model::{Target, Timestamp};
+
+/// The locks, oldest first. A lock ends by the clock; freeing it is housekeeping.
+#[derive(Debug, Default)]
+pub(crate) struct Locks {
+    by_number: BTreeMap<u64, Arc<Locked>>,
+    number_max: u64,
+}
+
+impl Locks {
+    /// Puts a lock in force.
+    pub(crate) fn lock(&mut self, locked: &Locked) {
+        self.number_max = self.number_max.max(locked.lock);
+        self.by_number.insert(locked.lock, Arc::new(locked.clone()));
+    }
+
+    /// Lifts locks.
+    pub(crate) fn unlock(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            self.by_number.remove(number);
+        }
+    }
+
+    /// The first lock in force at `now` that covers any of `targets`.
+    pub(crate) fn covering(&self, targets: &[Target], now: Timestamp) -> Option<&Arc<Locked>> {
+        self.in_force(now).find(|lock| lock.targets.iter().any(|target| targets.contains(target)))
+    }
+
+    /// The locks in force at `now`, oldest first.
+    pub(crate) fn in_force(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Locked>> {
+        self.by_number.values().filter(move |lock| now < lock.until)
+    }
+
+    /// The largest number ever given.
+    pub(crate) fn number_max(&self) -> u64 {
+        self.number_max
+    }
+
+    /// How many are known, in force or not yet freed.
+    pub(crate) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
+    /// Frees locks whose time is over.
+    pub(crate) fn free(&mut self, now: Timestamp) {
+        self.by_number.retain(|_, lock| now < lock.until);
+    }
+}

@@ -1,0 +1,103 @@
+//! Request ids that were answered, so that a retry is told from a new request.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use locum_model::event::TaskStarted;
+use locum_model::issue_record::RequestKey;
+use locum_model::limits::{REQUEST_ID_KEPT_AFTER_EXP, REQUEST_IDS_PER_WORKLOAD_MAX};
+use locum_model::{IssueRecord, TaskId, TenantNo, Timestamp, WorkloadNo};
+
+/// Whose request id: ids of different workloads, tasks and methods never meet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RequestScope {
+    pub tenant: TenantNo,
+    pub workload: WorkloadNo,
+    /// The task that a token is for; none for `StartTask`.
+    pub task: Option<TaskId>,
+    pub id: String,
+}
+
+/// What a request id stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum Answered {
+    Task(TaskId),
+    Token(Arc<IssueRecord>),
+}
+
+/// The answered requests, bounded per workload and freed some time after what they answered.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    answered: HashMap<RequestScope, ([u8; 32], Answered)>,
+    until: BTreeSet<(Timestamp, RequestScope)>,
+    by_workload: HashMap<WorkloadNo, usize>,
+}
+
+// === impl RequestScope ===
+
+impl RequestScope {
+    /// Of a task's beginning.
+    pub(crate) fn of_start(started: &TaskStarted) -> Option<(Self, &RequestKey)> {
+        let key = started.request.as_ref()?;
+        let scope =
+            Self { tenant: started.tenant, workload: started.workload, task: None, id: key.id.clone() };
+        Some((scope, key))
+    }
+
+    /// Of a token.
+    pub(crate) fn of_issue(record: &IssueRecord) -> Option<(Self, &RequestKey)> {
+        let key = record.request.as_ref()?;
+        let workload = record.standing.actors.last()?.workload;
+        let task = Some(record.task());
+        Some((Self { tenant: record.standing.tenant, workload, task, id: key.id.clone() }, key))
+    }
+}
+
+// === impl Requests ===
+
+impl Requests {
+    /// What a request id was answered with, and the hash of that request.
+    pub(crate) fn answer(&self, scope: &RequestScope) -> Option<&([u8; 32], Answered)> {
+        self.answered.get(scope)
+    }
+
+    /// Remembers an answer until `until` and a little longer.
+    pub(crate) fn remember(
+        &mut self,
+        scope: RequestScope,
+        hash: [u8; 32],
+        answered: Answered,
+        until: Timestamp,
+    ) {
+        *self.by_workload.entry(scope.workload).or_default() += 1;
+        self.until.insert((until.plus(REQUEST_ID_KEPT_AFTER_EXP), scope.clone()));
+        self.answered.insert(scope, (hash, answered));
+    }
+
+    /// Whether `workload` may use one more request id.
+    pub(crate) fn has_room(&self, workload: WorkloadNo) -> bool {
+        self.by_workload.get(&workload).is_none_or(|count| *count < REQUEST_IDS_PER_WORKLOAD_MAX)
+    }
+
+    /// Whether some answered request stands for this token.
+    pub(crate) fn holds(&self, record: &IssueRecord) -> bool {
+        RequestScope::of_issue(record).is_some_and(|(scope, _)| self.answered.contains_key(&scope))
+    }
+
+    /// Forgets at most `most` requests whose time is over.
+    pub(crate) fn free(&mut self, now: Timestamp, most: usize) -> usize {
+        let mut freed = 0;
+        while freed < most && self.until.first().is_some_and(|(until, _)| *until <= now) {
+            let Some((_, scope)) = self.until.pop_first() else { break };
+            self.answered.remove(&scope);
+            if let Some(count) = self.by_workload.get_mut(&scope.workload) {
+                *count -= 1;
+                if *count == 0 {
+                    self.by_workload.remove(&scope.workload);
+                }
+            }
+            freed += 1;
+        }
+        freed
+    }
+}

@@ -1,0 +1,152 @@
+//! Tasks in full: what the table does not need for a check but people and use cases do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use locum_model::event::{By, Outcome, TaskStarted};
+use locum_model::limits::TOKEN_TTL_MAX;
+use locum_model::{Actor, Position, TaskId, TenantNo, Timestamp, WorkloadNo};
+
+/// A task, and everything that follows from its place in the tree.
+#[derive(Debug)]
+pub(crate) struct TaskRow {
+    /// As it began.
+    pub started: Arc<TaskStarted>,
+    /// Where its beginning stands in the journal.
+    pub position: Position,
+    /// The chain from root to this task.
+    pub chain: Arc<[TaskId]>,
+    /// The actors from root to leaf.
+    pub actors: Arc<[Actor]>,
+    /// How and when it left its active life by an event of its own.
+    pub ended: Option<Ended>,
+    /// Children that have not been freed yet.
+    pub children: usize,
+}
+
+/// How a task ended by an event of its own; revocations of what it rests on are the table's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub how: HowEnded,
+    pub at: Timestamp,
+    pub by: By,
+}
+
+/// The event that ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HowEnded {
+    Ended(Outcome),
+    Lapsed,
+    /// Noticed by the reaper: something above it, or that it rests on, is dead.
+    Dead,
+}
+
+/// Every task that is live or ended a short while ago.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    rows: BTreeMap<TaskId, TaskRow>,
+    live_by_workload: HashMap<WorkloadNo, usize>,
+    live_by_tenant: HashMap<TenantNo, usize>,
+    retired: BTreeSet<(Timestamp, TaskId)>,
+    count_max: u64,
+}
+
+// === impl Tasks ===
+
+impl Tasks {
+    /// Enters a task that the table took.
+    pub(crate) fn start(&mut self, started: &TaskStarted, position: Position) {
+        let own = Actor { workload: started.workload, owner: started.owner, model: started.model };
+        let (mut chain, mut actors) = match started.parent.and_then(|parent| self.rows.get_mut(&parent)) {
+            Some(parent) => {
+                parent.children += 1;
+                (parent.chain.to_vec(), parent.actors.to_vec())
+            }
+            None => (Vec::new(), Vec::new()),
+        };
+        chain.push(started.task);
+        if actors.last() != Some(&own) {
+            actors.push(own);
+        }
+        *self.live_by_workload.entry(started.workload).or_default() += 1;
+        *self.live_by_tenant.entry(started.tenant).or_default() += 1;
+        self.count_max = self.count_max.max(started.task.count());
+        let row = TaskRow {
+            started: Arc::new(started.clone()),
+            position,
+            chain: chain.into(),
+            actors: actors.into(),
+            ended: None,
+            children: 0,
+        };
+        self.rows.insert(started.task, row);
+    }
+
+    /// Notes how a task ended; the first note stands.
+    pub(crate) fn end(&mut self, task: TaskId, ended: Ended) {
+        let Some(row) = self.rows.get_mut(&task).filter(|row| row.ended.is_none()) else { return };
+        self.retired.insert((ended.at.plus(TOKEN_TTL_MAX), task));
+        row.ended = Some(ended);
+        lower(&mut self.live_by_workload, row.started.workload);
+        lower(&mut self.live_by_tenant, row.started.tenant);
+    }
+
+    /// The task with this id.
+    pub(crate) fn get(&self, task: TaskId) -> Option<&TaskRow> {
+        self.rows.get(&task)
+    }
+
+    /// Every task after `after`, in order.
+    pub(crate) fn after(&self, after: Option<TaskId>) -> impl Iterator<Item = &TaskRow> {
+        let from = match after {
+            Some(task) => std::ops::Bound::Excluded(task),
+            None => std::ops::Bound::Unbounded,
+        };
+        self.rows.range((from, std::ops::Bound::Unbounded)).map(|(_, row)| row)
+    }
+
+    /// Live tasks of a workload.
+    pub(crate) fn live_of_workload(&self, workload: WorkloadNo) -> usize {
+        self.live_by_workload.get(&workload).copied().unwrap_or(0)
+    }
+
+    /// Live tasks of a tenant.
+    pub(crate) fn live_of_tenant(&self, tenant: TenantNo) -> usize {
+        self.live_by_tenant.get(&tenant).copied().unwrap_or(0)
+    }
+
+    /// The largest count of any task ever entered.
+    pub(crate) fn count_max(&self) -> u64 {
+        self.count_max
+    }
+
+    /// Frees at most `most` tasks that ended long enough ago that no token of theirs can live.
+    pub(crate) fn free(&mut self, now: Timestamp, most: usize) -> usize {
+        let due: Vec<_> = self.retired.iter().take_while(|(at, _)| *at <= now).take(most).copied().collect();
+        let mut freed = 0;
+        for (at, task) in due {
+            self.retired.remove(&(at, task));
+            if self.rows.get(&task).is_some_and(|row| row.children > 0) {
+                // A child still points here; look again when the child may have gone.
+                self.retired.insert((now.plus(TOKEN_TTL_MAX), task));
+                continue;
+            }
+            if let Some(row) = self.rows.remove(&task) {
+                freed += 1;
+                if let Some(parent) = row.started.parent.and_then(|parent| self.rows.get_mut(&parent)) {
+                    parent.children -= 1;
+                }
+            }
+        }
+        freed
+    }
+}
+
+fn lower<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
+    if let std::collections::hash_map::Entry::Occupied(mut entry) = counts.entry(key) {
+        *entry.get_mut() -= 1;
+        if *entry.get() == 0 {
+            entry.remove();
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `GetStatus`: health and live counts.
+
+use locum_model::number::{PolicyRevision, RegistryRevision};
+use locum_model::{Position, Timestamp};
+
+use crate::broker::Broker;
+
+/// How the broker is.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Rows in the table.
+    pub tokens: usize,
+    /// Tasks in the table.
+    pub tasks: usize,
+    /// The registry in force.
+    pub registry: RegistryRevision,
+    /// The policy set in force.
+    pub policy: PolicyRevision,
+    /// The newest position.
+    pub position: Position,
+    /// How late the reaper is.
+    pub reaper_lag: std::time::Duration,
+    /// Followers of the revocation feed.
+    pub followers: usize,
+    /// When this process came up.
+    pub started_at: Timestamp,
+    /// What is wrong, for people.
+    pub warnings: Vec<String>,
+}
+
+impl Broker {
+    /// How the broker is, over all tenants.
+    pub fn status(&self) -> Status {
+        let counts = self.fold.table.counts();
+        let pin = self.fold.pin();
+        let mut warnings = self.fold.troubles();
+        let lag = match self.clock.now() {
+            Ok(now) => self.reaper_lag(now),
+            Err(unsettled) => {
+                warnings.push(unsettled.to_string());
+                std::time::Duration::ZERO
+            }
+        };
+        if pin.world.policy.is_none() {
+            warnings.push("no policy set is in force: every request is denied".into());
+        }
+        Status {
+            tokens: counts.tokens,
+            tasks: counts.tasks,
+            registry: pin.pin.registry,
+            policy: pin.pin.policy,
+            position: pin.pin.position,
+            reaper_lag: lag,
+            followers: self.fold.feed.followers(),
+            started_at: self.started_at(),
+            warnings,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `WatchRevocations`: what a follower of the revocation feed has to hear.
+
+use std::sync::Arc;
+
+use locum_model::registry::Connector;
+use locum_model::{Caller, Name, Position};
+use tokio::sync::broadcast;
+
+use crate::broker::Broker;
+use crate::feed::{FeedDelta, FeedEntry, drop_after};
+use crate::refusal::Refusal;
+
+/// A follower's place in the feed.
+pub struct Following {
+    /// The connector whose partition is followed.
+    pub connector: Connector,
+    /// Everything in force when the follower came, and the position that this covers.
+    pub snapshot: Vec<FeedEntry>,
+    /// The newest position that the snapshot covers.
+    pub position: Position,
+    /// What comes after; entries that the snapshot has may come once more, which changes nothing.
+    pub deltas: broadcast::Receiver<Arc<FeedDelta>>,
+}
+
+impl Broker {
+    /// Follows the revocations that matter to a connector that the caller serves.
+    ///
+    /// # Errors
+    ///
+    /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED, CLOCK_UNSETTLED.
+    pub fn watch_revocations(&self, caller: &Caller, connector: &Name) -> Result<Following, Refusal> {
+        let pinned = self.fold.pin();
+        let workload = pinned.workload(caller)?;
+        let connector = pinned.served(workload, connector)?.clone();
+        let now = self.now()?;
+        // Followed before the snapshot is taken, so that nothing falls between.
+        let deltas = self.fold.feed.follow();
+        let position = self.fold.position();
+        let entry = |(target, below)| FeedEntry { target, below, drop_after: drop_after(target, now) };
+        let snapshot = self.fold.table.watermarks().into_iter().map(entry).collect();
+        Ok(Following { connector, snapshot, position, deltas })
+    }
+}

@@ -1,0 +1,27 @@
+//! Evidence for a record that was applied before: what a retry of the same request signs again.
+
+use locum_model::{IssueRecord, Live, Reason, TaskId, Timestamp, TokenId};
+
+use crate::answer::Lookup;
+use crate::hashing::RowKey;
+use crate::table::Table;
+
+impl Table {
+    /// Evidence that `record` was applied and is alive at `now`, for signing it once more.
+    ///
+    /// # Errors
+    ///
+    /// Why it is dead; TOKEN_EXPIRED when its row is gone.
+    pub fn live(&self, record: &IssueRecord, now: Timestamp) -> Result<Live<IssueRecord>, Reason> {
+        match self.lookup_verified(record.jti, now) {
+            Lookup::Live(_) => Ok(Live::assertion(record.clone())),
+            Lookup::Dead(dead) => Err(dead.reason),
+            Lookup::Unrecognised => Err(Reason::TokenExpired),
+        }
+    }
+
+    /// The task that a token in the table is for.
+    pub fn task_of(&self, jti: TokenId) -> Option<TaskId> {
+        self.rows.get(&RowKey::of(jti)).map(|row| self.tasks.at(row.task()).id())
+    }
+}
