@@ -88,6 +88,10 @@ fn address(text: &str) -> Result<Uri, Error> {
         return Err(bad_address(text, "it has to begin with `https://`"));
     }
     let authority = uri.authority().map(|a| a.as_str()).unwrap_or_default();
+    // A port that does not fit reads as none: it must not become the default.
+    if uri.host().map(str::len) != Some(authority.len()) && uri.port_u16().is_none() {
+        return Err(bad_address(text, "the port is 1 to 65535"));
+    }
     if authority.contains('@') || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
         return Err(bad_address(text, "it is `https://host:port` and nothing more"));
     }

@@ -48,6 +48,7 @@ mod tasks;
 mod tls;
 mod token;
 mod token_source;
+mod untrusted;
 mod verified_token;
 mod wire;
 
@@ -68,5 +69,6 @@ pub use task_builder::TaskBuilder;
 pub use task_handle::{Ending, TaskHandle};
 pub use token::Token;
 pub use token_source::{Answer, TokenBuilder, TokenSource};
+pub use untrusted::escaped;
 pub use verified_token::VerifiedToken;
 pub use wire::{TaskState, TaskView};

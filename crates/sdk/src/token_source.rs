@@ -23,9 +23,9 @@ use crate::client::Repeat;
 use crate::entropy::request_id;
 use crate::error::Error;
 use crate::grants::Grants;
-use crate::refusal::bounded;
 use crate::task_handle::TaskHandle;
 use crate::token::{self, Token};
+use crate::untrusted::bounded;
 use crate::wire::{required_time, span};
 
 /// A token that is being described; made by [`TaskHandle::token`].

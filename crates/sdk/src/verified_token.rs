@@ -12,7 +12,7 @@ use locum_model::scope::Operation;
 use locum_model::{ResourcePattern, Scope, TaskId, Timestamp, TokenId};
 
 use crate::error::Error;
-use crate::refusal::bounded;
+use crate::untrusted::bounded;
 use crate::wire::{required_time, task_id};
 
 /// The claims of an active token.

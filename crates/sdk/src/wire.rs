@@ -10,7 +10,7 @@ use locum_model::{Scope, TaskId, Timestamp};
 use prost_types::{Duration as WireDuration, Timestamp as WireTimestamp};
 
 use crate::error::Error;
-use crate::refusal::bounded;
+use crate::untrusted::bounded;
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use locum_model::Timestamp;
 use crate::admin::Admin;
 use crate::client::Repeat;
 use crate::error::Error;
-use crate::refusal::bounded;
+use crate::untrusted::bounded;
 use crate::wire::required_time;
 
 /// A key's public face.

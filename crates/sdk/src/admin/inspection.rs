@@ -13,7 +13,7 @@ use tonic::Streaming;
 use crate::admin::Admin;
 use crate::client::Repeat;
 use crate::error::Error;
-use crate::refusal::bounded;
+use crate::untrusted::bounded;
 use crate::wire::{TaskState, TaskView, required_time, task, time};
 
 /// One page of a listing.

@@ -11,7 +11,7 @@ use crate::admin::Admin;
 use crate::admin::inspection::{Page, page_size};
 use crate::client::Repeat;
 use crate::error::Error;
-use crate::refusal::bounded;
+use crate::untrusted::bounded;
 use crate::wire::{required_time, time};
 
 /// What a selector came to.
