@@ -1,13 +1,14 @@
 //! The accept loop: TCP in, finished TLS connections out, within bounds.
 //!
 //! What always holds: at most so many connections at once, handshakes in flight included; a
-//! handshake that does not end in time is closed; an accept error (out of descriptors, a peer gone
+//! handshake that does not end in time is closed, and so is a peer that then sends no preface; an accept error (out of descriptors, a peer gone
 //! already) pauses the loop and never ends it; a connection that agreed on no protocol with us is
 //! closed. Each finished connection carries who is at its other end as [`Peer`].
 //!
 //! It does not judge certificates beyond what the verifier in the TLS configuration did, and it
 //! reads no byte of any protocol.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
@@ -30,6 +32,8 @@ use crate::tasks::{Group, Stopping};
 
 /// Finished connections that may wait for the HTTP layer.
 const READY_MAX: usize = 64;
+/// Bytes of the HTTP/2 connection preface; no request of HTTP/1.1 is shorter.
+const PREFACE_BYTES: usize = 24;
 /// The pause after an accept error that is ours: no descriptors, no memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -56,7 +60,15 @@ pub struct Remote {
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     remote: Remote,
+    opening: Option<Opening>,
     _place: OwnedSemaphorePermit,
+}
+
+/// The first bytes after the handshake: they too have to come in time (RFC 9113 section 3.4).
+#[derive(Debug)]
+struct Opening {
+    missing: usize,
+    deadline: Pin<Box<Sleep>>,
 }
 
 /// Finished connections, for `serve_with_incoming_shutdown`.
@@ -148,7 +160,9 @@ impl Accept {
                 Ok(Ok(stream)) => {
                     let remote = Remote { address, chain: chain_of(&stream) };
                     // Closed only when the server stops; the connection then ends with it.
-                    let _ = ready.send(Connection { stream, remote, _place: place }).await;
+                    let deadline = Box::pin(tokio::time::sleep(timeout));
+                    let opening = Some(Opening { missing: PREFACE_BYTES, deadline });
+                    let _ = ready.send(Connection { stream, remote, opening, _place: place }).await;
                     Attempt::Accepted
                 }
             }
@@ -212,7 +226,21 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let Some(opening) = &mut self.opening else { return read };
+        opening.missing = opening.missing.saturating_sub(buf.filled().len() - before);
+        if opening.missing == 0 {
+            self.opening = None;
+            return read;
+        }
+        if read.is_pending() && opening.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the first bytes did not come in time",
+            )));
+        }
+        read
     }
 }
 

@@ -39,6 +39,10 @@ pub struct SystemClock {
     path: PathBuf,
 }
 
+/// The wall clock as it stands, for offline checks. A broker uses [`SystemClock`].
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock;
+
 /// The high-water file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ClockFileRefused {
@@ -105,6 +109,16 @@ impl Clock for SystemClock {
         // Read under the lock: otherwise an older reading could follow a newer one.
         let mut judge = self.judge.lock();
         judge.judge(read_clocks())
+    }
+
+    fn elapsed(&self) -> Duration {
+        read_clocks().boottime
+    }
+}
+
+impl Clock for WallClock {
+    fn now(&self) -> Result<Timestamp, ClockUnsettled> {
+        Ok(read_clocks().realtime)
     }
 
     fn elapsed(&self) -> Duration {

@@ -54,3 +54,124 @@ pub fn guarded() -> Server {
         .concurrency_limit_per_connection(REQUESTS_PER_CONNECTION_MAX)
         .load_shed(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustls_pki_types::ServerName;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
+
+    use super::*;
+    use crate::accept::{Accept, AcceptOptions};
+    use crate::tasks::{Group, Tasks};
+    use crate::test_pki::{ClientOptions, Pki};
+    use crate::tls::{ClientCertificates, OwnCertificate, grpc_config};
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    const ENHANCE_YOUR_CALM: u32 = 11;
+
+    /// A guarded server with the health service, and a raw client on it.
+    async fn raw_client() -> (TlsStream<TcpStream>, Tasks, Group<()>) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let pki = Pki::new();
+        let (cert, key) = pki.write_server(dir.path());
+        let own = OwnCertificate::load(&cert, &key).expect("loaded");
+        let tls = grpc_config(&own, ClientCertificates::NotAsked).expect("configured");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let (accept, incoming) = Accept::new(listener, tls, AcceptOptions::default(), Arc::new(|_| {}));
+        let (tasks, mut loops) = (Tasks::new(), Group::new());
+        let (stopping, mut stopped) = (tasks.stopping(), tasks.stopping());
+        loops.start(async move { drop(accept.run(stopping).await) });
+        let (_reporter, health) = tonic_health::server::health_reporter();
+        let router = guarded().add_service(health);
+        loops.start(async move {
+            drop(router.serve_with_incoming_shutdown(incoming, async move { stopped.wait().await }).await);
+        });
+        let tcp = TcpStream::connect(address).await.expect("connected");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connector = TlsConnector::from(pki.client_config(ClientOptions::default()));
+        (connector.connect(name, tcp).await.expect("a handshake"), tasks, loops)
+    }
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+        let mut bytes = vec![length[1], length[2], length[3], kind, flags];
+        bytes.extend_from_slice(&stream.to_be_bytes());
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    async fn next_frame(client: &mut TlsStream<TcpStream>) -> Option<(u8, Vec<u8>)> {
+        let mut head = [0; 9];
+        client.read_exact(&mut head).await.ok()?;
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let mut payload = vec![0; length];
+        client.read_exact(&mut payload).await.ok()?;
+        Some((head[3], payload))
+    }
+
+    #[tokio::test]
+    async fn the_bounds_are_announced() {
+        let (mut client, _tasks, _loops) = raw_client().await;
+        let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+        client.write_all(&hello).await.expect("written");
+        let (kind, payload) = next_frame(&mut client).await.expect("a frame");
+        assert_eq!(kind, SETTINGS);
+        let setting = |id: u16| {
+            let found = payload.chunks_exact(6).find(|pair| pair[..2] == id.to_be_bytes());
+            found.map(|pair| u32::from_be_bytes([pair[2], pair[3], pair[4], pair[5]]))
+        };
+        assert_eq!(setting(3), Some(STREAMS_PER_CONNECTION_MAX), "SETTINGS_MAX_CONCURRENT_STREAMS");
+        assert_eq!(setting(6), Some(HEADER_LIST_BYTES_MAX), "SETTINGS_MAX_HEADER_LIST_SIZE");
+    }
+
+    /// CVE-2025-8671: a window that overflows makes us reset the stream; the peer does it for ever.
+    #[tokio::test]
+    async fn a_peer_that_makes_us_reset_is_sent_away() {
+        let (mut client, _tasks, _loops) = raw_client().await;
+        client.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.expect("written");
+        // `:method POST`, `:scheme https`, `:path /` from the static table, `:authority a`.
+        let head = [0x83, 0x87, 0x84, 0x41, 0x01, b'a'];
+        let (mut reader, mut writer) = tokio::io::split(client);
+        let flood = async {
+            for n in 0..20_000_u32 {
+                let stream = 1 + 2 * n;
+                let bytes =
+                    [frame(1, 4, stream, &head), frame(8, 0, stream, &[0x7f, 0xff, 0xff, 0xff])].concat();
+                if writer.write_all(&bytes).await.is_err() {
+                    break;
+                }
+            }
+            let _ = writer.flush().await;
+            std::future::pending::<()>().await;
+        };
+        let sent_away = async {
+            let mut resets = 0_usize;
+            loop {
+                let mut head = [0; 9];
+                reader.read_exact(&mut head).await.expect("it says why before it closes");
+                let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+                let mut payload = vec![0; length];
+                reader.read_exact(&mut payload).await.expect("a frame is whole");
+                if head[3] == GOAWAY {
+                    assert_eq!(payload[4..8], ENHANCE_YOUR_CALM.to_be_bytes());
+                    return resets;
+                }
+                resets += usize::from(head[3] == 3);
+            }
+        };
+        let within = tokio::time::timeout(Duration::from_secs(20), async {
+            tokio::select! { () = flood => unreachable!("pending"), resets = sent_away => resets }
+        });
+        let resets = within.await.expect("sent away");
+        assert!((1..=LOCAL_RESETS_MAX).contains(&resets), "{resets} resets");
+    }
+}

@@ -282,9 +282,8 @@ async fn one<S>(
     });
     let builder = guarded(version);
     let served = builder.serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(CONNECTION_LIFE_MAX, served).await {
-        Ok(Err(error)) => tracing::debug!(%error, "http connection failed"),
-        Ok(Ok(())) | Err(_) => {}
+    if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_LIFE_MAX, served).await {
+        tracing::debug!(%error, "http connection failed");
     }
 }
 

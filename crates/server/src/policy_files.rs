@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn refuses_none_broken_text_and_too_much() {
         let large = vec![b' '; POLICY_BYTES_MAX / 2 + 1];
-        let table: [(&[(&str, &[u8])], &str); 3] = [
+        type Files<'a> = &'a [(&'a str, &'a [u8])];
+        let table: [(Files<'_>, &str); 3] = [
             (&[("notes.md", b"x")], "no `*.cedar` file"),
             (&[("a.cedar", &[0xff])], "a.cedar: not UTF-8"),
             (&[("a.cedar", &large), ("b.cedar", &large)], "b.cedar: all policies together"),

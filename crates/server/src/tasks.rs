@@ -217,7 +217,8 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_breaks_its_promise_stops_the_rest() {
-        let cases: [(&str, fn(&mut Tasks)); 3] = [
+        type Add = fn(&mut Tasks);
+        let cases: [(&str, Add); 3] = [
             ("`bad` failed: no disk", |tasks| tasks.start("bad", async { Err("no disk".to_owned()) })),
             ("`bad` ended although nobody asked it to", |tasks| tasks.start("bad", async { Ok(()) })),
             ("panicked", |tasks| tasks.start("bad", async { panic!("on purpose") })),

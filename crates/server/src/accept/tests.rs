@@ -132,6 +132,26 @@ async fn bytes_pass_both_ways() {
 }
 
 #[tokio::test]
+async fn a_slow_preface_is_an_error_and_a_whole_one_is_not() {
+    let pki = Pki::new();
+    let trust = trust(&pki, "acme.test");
+    let mut bench = bench(pki, trust, 8).await;
+    let mut slow = bench.connect(ClientOptions::default()).await.expect("connected");
+    let mut connection = bench.incoming.next().await.expect("accepted");
+    slow.write_all(b"PRI * HTTP/2.0").await.expect("written");
+    let mut bytes = Vec::new();
+    let ended = connection.read_to_end(&mut bytes).await.expect_err("too slow");
+    assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+
+    let mut good = bench.connect(ClientOptions::default()).await.expect("connected");
+    let mut connection = bench.incoming.next().await.expect("accepted");
+    good.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("written");
+    connection.read_exact(&mut [0; 24]).await.expect("whole");
+    let idle = tokio::time::timeout(Duration::from_millis(600), connection.read_u8()).await;
+    assert!(idle.is_err(), "an idle connection stays open after its preface");
+}
+
+#[tokio::test]
 async fn an_unknown_ca_is_refused() {
     let pki = Pki::new();
     let trust = trust(&pki, "acme.test");

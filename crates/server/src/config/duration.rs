@@ -42,7 +42,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
 pub(crate) fn written(span: Duration) -> String {
     let millis = span.as_millis();
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    match units.iter().find(|(_, size)| millis >= *size && millis % size == 0) {
+    match units.iter().find(|(_, size)| millis >= *size && millis.is_multiple_of(*size)) {
         Some((unit, size)) => format!("{}{unit}", millis / size),
         None => format!("{millis}ms"),
     }

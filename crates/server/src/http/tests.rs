@@ -58,7 +58,8 @@ async fn the_key_set_is_cacheable_for_half_the_lead() {
 #[test]
 fn refuses_methods_bodies_and_long_uris() {
     let long = format!("/{}", "a".repeat(URI_BYTES_MAX));
-    let table: [(&str, &str, &[(&str, &str)], u16); 12] = [
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+    let table: [Row<'_>; 12] = [
         ("GET", "/livez", &[], 200),
         ("HEAD", "/livez", &[], 200),
         ("GET", "/livez", &[("content-length", "0")], 200),

@@ -44,7 +44,7 @@ impl CheckService for Checks {
     ) -> Result<Response<Self::IntrospectTokensStream>, Status> {
         let (asked, messages) = workload(request)?;
         let begin = Some((Arc::clone(&self.broker), Arc::clone(&self.metrics), asked, messages));
-        let answers = crate::stream::unfold(begin, |state| async move {
+        let answers = futures_util::stream::unfold(begin, |state| async move {
             let (broker, metrics, asked, mut messages) = state?;
             let batch = match messages.message().await {
                 Ok(Some(batch)) => batch,

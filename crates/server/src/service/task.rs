@@ -142,7 +142,7 @@ fn holding(
     stopping: Stopping,
 ) -> impl Stream<Item = Result<wire::HoldTaskResponse, Status>> + Send {
     let begin = Holding { held, messages, stopping, turn: Turn::First };
-    crate::stream::unfold(begin, |mut holding| async move {
+    futures_util::stream::unfold(begin, |mut holding| async move {
         match holding.turn {
             Turn::Over => return None,
             Turn::First => holding.turn = Turn::Later,

@@ -1,0 +1,243 @@
+//! The gate before every method: who calls, and is the method theirs?
+//!
+//! A tower layer around all services, so that no handler can be reached without it. A path that
+//! is not in the table of methods and roles is UNIMPLEMENTED for everybody. For the rest, the
+//! proof on this very request (certificate of the connection, bearer in `authorization`) becomes a
+//! [`Caller`]; the role that the caller has, if the method needs one, is looked up; what handlers
+//! need is left in the request's extensions. Headers by which a proxy would vouch for somebody
+//! (`x-forwarded-client-cert` and the like) are not looked at.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, header};
+use locum_api::Role;
+use locum_api::roles;
+use locum_broker::Operator;
+use locum_identity::CurrentTrust;
+use locum_model::evidence::Login;
+use locum_model::limits::ASSERTION_BYTES_MAX;
+use locum_model::{Caller, Clock, Entropy, Reason, SpiffeId, Timestamp};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use super::asked::RequestId;
+use crate::accept::Remote;
+use crate::metrics::Metrics;
+
+/// Who an operator is, and what they may.
+#[derive(Clone, Debug)]
+pub struct OperatorEntry {
+    /// The proof that they show.
+    pub who: Who,
+    /// Their role.
+    pub role: Role,
+    /// Their name and tenants.
+    pub operator: Operator,
+}
+
+/// The proof of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A SPIFFE ID.
+    Spiffe(SpiffeId),
+    /// A login at an OpenID issuer.
+    Login(Login),
+}
+
+/// What the gate knows.
+pub struct Gate {
+    /// Whom we trust, as of now.
+    pub trust: CurrentTrust,
+    /// The operators; without any the admin services are closed.
+    pub operators: Vec<OperatorEntry>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// For request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where answers are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The layer.
+#[derive(Clone)]
+pub struct GateLayer(pub Arc<Gate>);
+
+/// A service behind the gate.
+#[derive(Clone)]
+pub struct Gated<S> {
+    gate: Arc<Gate>,
+    inner: S,
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { gate: Arc::clone(&self.0), inner }
+    }
+}
+
+impl<S> Service<http::Request<Body>> for Gated<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let path = request.uri().path().to_owned();
+        let metrics = Arc::clone(&self.gate.metrics);
+        let started = self.gate.clock.elapsed();
+        let clock = Arc::clone(&self.gate.clock);
+        match self.gate.admit(&mut request) {
+            Ok(method) => {
+                let answer = self.inner.call(request);
+                Box::pin(async move {
+                    let response = answer.await?;
+                    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+                    metrics.handled(method, code, clock.elapsed().saturating_sub(started));
+                    Ok(response)
+                })
+            }
+            Err(status) => {
+                // An unknown path is no label: anybody could make as many as they like.
+                let method = known(&path).unwrap_or("unknown");
+                metrics.handled(method, status.code(), clock.elapsed().saturating_sub(started));
+                Box::pin(std::future::ready(Ok(status.into_http())))
+            }
+        }
+    }
+}
+
+impl Gate {
+    /// Lets a request through with what handlers need, or says why not.
+    fn admit(&self, request: &mut http::Request<Body>) -> Result<&'static str, Status> {
+        let request_id = self.request_id();
+        let (method, allowed) = known(request.uri().path())
+            .and_then(|path| Some((path, roles::may(path)?)))
+            .ok_or_else(|| Status::unimplemented("no such method"))?;
+        request.extensions_mut().insert(RequestId(request_id.clone()));
+        if allowed.contains(&Role::Anonymous) {
+            return Ok(method);
+        }
+        let refuse = |reason: Reason, detail: &str| {
+            tracing::info!(request_id, method, %reason, detail, "refused at the gate");
+            locum_api::status::status(reason, None, &request_id, &[])
+        };
+        let now = self.clock.now().map_err(|unsettled| refuse(Reason::ClockUnsettled, &unsettled.to_string()))?;
+        let caller = self.caller(request, now).map_err(|(reason, detail)| {
+            self.metrics.identity_refused(reason);
+            refuse(reason, &detail)
+        })?;
+        if allowed.contains(&Role::Workload) {
+            request.extensions_mut().insert(caller);
+            return Ok(method);
+        }
+        match self.operators.iter().find(|entry| entry.who.is(&caller)) {
+            Some(entry) if allowed.contains(&entry.role) => {
+                request.extensions_mut().insert(entry.operator.clone());
+                Ok(method)
+            }
+            Some(entry) => Err(refuse(Reason::RoleMissing, entry.role.as_str())),
+            None => Err(refuse(Reason::RoleMissing, "not an operator")),
+        }
+    }
+
+    fn caller(&self, request: &http::Request<Body>, now: Timestamp) -> Result<Caller, (Reason, String)> {
+        let trust = (self.trust)();
+        let told = |refusal: &locum_identity::Refusal| (refusal.reason(), refusal.detail().to_owned());
+        let remote = request.extensions().get::<Remote>();
+        let peer = match remote.and_then(|remote| remote.peer(&trust, now)) {
+            Some(Ok(peer)) => Some(peer),
+            Some(Err(refusal)) => return Err(told(refusal)),
+            None => None,
+        };
+        let bearer = bearer(request.headers())?;
+        locum_identity::caller(&trust, peer, bearer, now).map_err(|refusal| told(&refusal))
+    }
+
+    fn request_id(&self) -> String {
+        let mut bytes = [0; 12];
+        match self.entropy.fill(&mut bytes) {
+            Ok(()) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            // A request id is for finding a line in a log; without one the request is still judged.
+            Err(_) => String::new(),
+        }
+    }
+}
+
+impl Who {
+    fn is(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Spiffe(id) => caller.spiffe_id() == Some(id),
+            Self::Login(login) => caller.login() == Some(login),
+        }
+    }
+}
+
+/// The method's path as the table has it.
+fn known(path: &str) -> Option<&'static str> {
+    roles::METHODS.iter().map(|(method, _)| *method).find(|method| *method == path)
+}
+
+/// The one bearer in `authorization`; two of them, or another scheme, are refused.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, (Reason, String)> {
+    let malformed = |detail: &str| (Reason::IdentityInvalid, detail.to_owned());
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (first, second) = (values.next(), values.next());
+    let Some(value) = first else { return Ok(None) };
+    if second.is_some() {
+        return Err(malformed("`authorization` stands twice"));
+    }
+    let text = value.to_str().map_err(|_not_text| malformed("`authorization` is not plain text"))?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(|| malformed("`authorization` has no scheme"))?;
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.contains(' ') {
+        return Err(malformed("`authorization` is not one bearer"));
+    }
+    if token.len() > ASSERTION_BYTES_MAX {
+        return Err(malformed("the assertion is too long"));
+    }
+    Ok(Some(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_plain_bearer_is_taken() {
+        let headers = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, value.parse().expect("a header value"));
+            }
+            headers
+        };
+        assert_eq!(bearer(&headers(&[])), Ok(None));
+        assert_eq!(bearer(&headers(&["Bearer a.b.c"])), Ok(Some("a.b.c")));
+        assert_eq!(bearer(&headers(&["bearer a.b.c"])), Ok(Some("a.b.c")));
+        let long = format!("Bearer {}", "a".repeat(ASSERTION_BYTES_MAX + 1));
+        for bad in [&["Bearer a", "Bearer b"][..], &["Basic x"], &["Bearer"], &["Bearer a b"], &["Bearer Bearer a"], &[&long]] {
+            assert!(bearer(&headers(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_known_by_every_byte() {
+        assert!(known("/locum.broker.v1.TaskService/StartTask").is_some());
+        for bad in ["", "/", "/locum.broker.v1.TaskService/starttask", "/locum.broker.v1.TaskService/StartTask/", "/../locum.broker.v1.TaskService/StartTask"] {
+            assert!(known(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `locum.admin.v1.InspectionService`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use locum_api::admin::v1 as wire;
+use locum_api::admin::v1::inspection_service_server::InspectionService;
+use locum_api::convert::id::{name_from_wire, optional_task_from_wire, task_from_wire};
+use locum_api::convert::time::timestamp_to_wire;
+use locum_api::convert::{page, task, text};
+use locum_api::violation::Malformed;
+use locum_broker::{Broker, Operator, Page, TaskFilter};
+use locum_model::limits::PAGE_SIZE_MAX;
+use tokio::sync::watch;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::asked::{Asked, operator};
+use super::show;
+use crate::readiness::Readiness;
+use crate::tasks::{Stopping, blocking};
+
+/// Entries that a follower of the record reads at a time.
+const TAIL_BATCH: usize = 256;
+
+/// What is live, and what happened.
+pub(crate) struct Inspection {
+    pub broker: Arc<Broker>,
+    pub readiness: Readiness,
+    pub stopping: Stopping,
+}
+
+#[tonic::async_trait]
+impl InspectionService for Inspection {
+    async fn get_status(
+        &self,
+        request: Request<wire::GetStatusRequest>,
+    ) -> Result<Response<wire::GetStatusResponse>, Status> {
+        operator(request)?;
+        let status = self.broker.status();
+        Ok(Response::new(wire::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").into(),
+            issuer: self.broker.issuer().into(),
+            ready: self.readiness.is_ready(),
+            warnings: status.warnings,
+            tokens: status.tokens as u64,
+            tasks: status.tasks as u64,
+            registry_revision: status.registry.0,
+            policy_revision: status.policy.0,
+            position: status.position.to_string(),
+            reaper_lag_millis: u64::try_from(status.reaper_lag.as_millis()).unwrap_or(u64::MAX),
+            start_time: Some(timestamp_to_wire(status.started_at)),
+            followers: u32::try_from(status.followers).unwrap_or(u32::MAX),
+        }))
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<wire::ListTasksRequest>,
+    ) -> Result<Response<wire::ListTasksResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let read = || -> Result<_, Malformed> {
+            let size = page::size_from_wire(message.page_size, "page_size")?;
+            let after = optional_task_from_wire(&message.page_token, "page_token")?;
+            let state = show::wanted_state(task::state_from_wire(message.state, "state")?);
+            let workload = match message.workload.as_str() {
+                "" => None,
+                name => Some(name_from_wire(name, "workload")?),
+            };
+            Ok((Page { size, after }, TaskFilter { state, workload }))
+        };
+        let (page, filter) = read().map_err(|malformed| asked.malformed(malformed))?;
+        let listed = self.broker.inspect_tasks(&asked.who, page, &filter);
+        let listed = listed.map_err(|refusal| asked.refuse(refusal))?;
+        Ok(Response::new(wire::ListTasksResponse {
+            tasks: listed.tasks.iter().map(show::task).collect(),
+            next_page_token: listed.next.map(|task| task.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    async fn get_task(
+        &self,
+        request: Request<wire::GetTaskRequest>,
+    ) -> Result<Response<wire::GetTaskResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let task =
+            task_from_wire(&message.task_id, "task_id").map_err(|malformed| asked.malformed(malformed))?;
+        let view = self.broker.inspect_task(&asked.who, task).map_err(|refusal| asked.refuse(refusal))?;
+        Ok(Response::new(wire::GetTaskResponse { task: Some(show::task(&view)) }))
+    }
+
+    async fn end_task(
+        &self,
+        request: Request<wire::EndTaskRequest>,
+    ) -> Result<Response<wire::EndTaskResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let read = || -> Result<_, Malformed> {
+            text::reason_from_wire(&message.reason, "reason")?;
+            task_from_wire(&message.task_id, "task_id")
+        };
+        let task = read().map_err(|malformed| asked.malformed(malformed))?;
+        let ended = self.broker.force_end_task(&asked.who, task).await;
+        let view = ended.map_err(|refusal| asked.refuse(refusal))?;
+        Ok(Response::new(wire::EndTaskResponse { task: Some(show::task(&view)) }))
+    }
+
+    async fn get_task_history(
+        &self,
+        request: Request<wire::GetTaskHistoryRequest>,
+    ) -> Result<Response<wire::GetTaskHistoryResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let task =
+            task_from_wire(&message.task_id, "task_id").map_err(|malformed| asked.malformed(malformed))?;
+        let (broker, who) = (Arc::clone(&self.broker), asked.who.clone());
+        let read = blocking(move || broker.task_history(&who, task)).await;
+        let history = read.map_err(|lost| asked.failed(&lost))?.map_err(|refusal| asked.refuse(refusal))?;
+        Ok(Response::new(wire::GetTaskHistoryResponse {
+            task: history.task.as_ref().map(show::task),
+            entries: history.entries.iter().map(show::entry).collect(),
+            partial: history.partial,
+        }))
+    }
+
+    type TailRecordStream = Pin<Box<dyn Stream<Item = Result<wire::TailRecordResponse, Status>> + Send>>;
+
+    async fn tail_record(
+        &self,
+        request: Request<wire::TailRecordRequest>,
+    ) -> Result<Response<Self::TailRecordStream>, Status> {
+        let (asked, message) = operator(request)?;
+        let last = usize::try_from(message.last).unwrap_or(usize::MAX);
+        if last > PAGE_SIZE_MAX {
+            return Err(asked.malformed(Malformed::of("last", format_args!("must be 0 to {PAGE_SIZE_MAX}"))));
+        }
+        let (next, head) = self.broker.tail_from(last);
+        let tail = Tail {
+            broker: Arc::clone(&self.broker),
+            asked,
+            next,
+            head,
+            follow: message.follow,
+            stopping: self.stopping.clone(),
+            ready: Vec::new().into_iter(),
+        };
+        Ok(Response::new(Box::pin(futures_util::stream::unfold(tail, Tail::step))))
+    }
+}
+
+/// A follower's place in the record.
+struct Tail {
+    broker: Arc<Broker>,
+    asked: Asked<Operator>,
+    next: u64,
+    head: watch::Receiver<u64>,
+    follow: bool,
+    stopping: Stopping,
+    ready: std::vec::IntoIter<wire::RecordEntry>,
+}
+
+impl Tail {
+    async fn step(mut self) -> Option<(Result<wire::TailRecordResponse, Status>, Self)> {
+        loop {
+            if let Some(entry) = self.ready.next() {
+                return Some((Ok(wire::TailRecordResponse { entry: Some(entry) }), self));
+            }
+            if *self.head.borrow_and_update() >= self.next {
+                let before = self.next;
+                if let Err(status) = self.read().await {
+                    // The next turn has nothing to follow any more and ends the stream.
+                    (self.follow, self.next) = (false, u64::MAX);
+                    return Some((Err(status), self));
+                }
+                if self.next > before {
+                    continue;
+                }
+            }
+            if !self.follow {
+                return None;
+            }
+            tokio::select! {
+                changed = self.head.changed() => changed.ok()?,
+                () = self.stopping.wait() => return None,
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), Status> {
+        let (broker, who, next) = (Arc::clone(&self.broker), self.asked.who.clone(), self.next);
+        let read = blocking(move || broker.read_record(&who, next, TAIL_BATCH)).await;
+        let (entries, next) =
+            read.map_err(|lost| self.asked.failed(&lost))?.map_err(|refusal| self.asked.refuse(refusal))?;
+        self.next = next;
+        self.ready = entries.iter().map(show::entry).collect::<Vec<_>>().into_iter();
+        Ok(())
+    }
+}
