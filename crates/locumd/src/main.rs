@@ -1,1 +1,89 @@
-fn main(){}
+//! `locumd`: the broker's process. Arguments and exit codes; everything else is in `server`.
+//!
+//! Standard output carries results, standard error everything else.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use locum_server::config::Flags;
+use locum_server::journal_check;
+
+mod check_config;
+
+/// The answer is no: settings are wrong, a journal is damaged.
+const FOUND_BAD: u8 = 1;
+
+/// The credential broker.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done, all well
+  1  something is wrong with what was checked; standard error says what
+  2  the arguments are wrong";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads the settings and everything they point at, and tells every problem at once.
+    ///
+    /// Variables LOCUM_SECTION__KEY count as they would at a start. Nothing is changed.
+    #[command(after_help = EXIT_CODES)]
+    CheckConfig {
+        /// The settings file.
+        #[arg(long, default_value = "/etc/locum/locumd.toml")]
+        config: PathBuf,
+        /// Sets one key over every other layer, `server.grpc=127.0.0.1:8443` for example.
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+        set: Vec<(String, String)>,
+    },
+    /// Works on a journal while no broker runs on it.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum JournalCommand {
+    /// Checks every segment and snapshot from the first on. Changes nothing.
+    #[command(after_help = EXIT_CODES)]
+    Verify {
+        /// The journal's directory.
+        dir: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::CheckConfig { config, set } => check_config(&config, set),
+        Command::Journal(JournalCommand::Verify { dir }) => journal_verify(&dir),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(said) => tell(&said),
+    }
+}
+
+fn check_config(config: &Path, set: Vec<(String, String)>) -> Result<(), String> {
+    check_config::run(config, &set.into_iter().collect::<Flags>())
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command line tool")]
+fn journal_verify(dir: &Path) -> Result<(), String> {
+    let report = journal_check::verify(dir, &mut |line| println!("{line}"));
+    report.map(|told| println!("{told}")).map_err(|error| error.to_string())
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[expect(clippy::print_stderr, reason = "the answer of a command line tool, not a log")]
+fn tell(said: &str) -> ExitCode {
+    eprintln!("{said}");
+    ExitCode::from(FOUND_BAD)
+}

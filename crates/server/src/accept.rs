@@ -12,10 +12,12 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use locum_identity::{Peer, Refusal, Trust};
+use locum_model::Timestamp;
 use locum_model::limits::{CONNECTIONS_MAX, HANDSHAKE_TIMEOUT};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
@@ -53,6 +55,8 @@ pub struct Remote {
     pub address: SocketAddr,
     /// The certificates that it showed, leaf first; none when it showed nothing.
     pub chain: Option<Arc<[CertificateDer<'static>]>>,
+    /// What they prove, judged at the connection's first request.
+    judged: Arc<OnceLock<Result<Peer, Refusal>>>,
 }
 
 /// A connection whose handshake is done. Its place is free again when it is dropped.
@@ -158,7 +162,7 @@ impl Accept {
                     Attempt::HandshakeFailed
                 }
                 Ok(Ok(stream)) => {
-                    let remote = Remote { address, chain: chain_of(&stream) };
+                    let remote = Remote { address, chain: chain_of(&stream), judged: Arc::default() };
                     // Closed only when the server stops; the connection then ends with it.
                     let deadline = Box::pin(tokio::time::sleep(timeout));
                     let opening = Some(Opening { missing: PREFACE_BYTES, deadline });
@@ -196,6 +200,19 @@ async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream) -> io::Result<TlsStrea
 fn chain_of(stream: &TlsStream<TcpStream>) -> Option<Arc<[CertificateDer<'static>]>> {
     let shown = stream.get_ref().1.peer_certificates()?;
     Some(shown.iter().map(|cert| cert.clone().into_owned()).collect())
+}
+
+// === impl Remote ===
+
+impl Remote {
+    /// The identity that its certificates prove; none when it showed nothing.
+    ///
+    /// The chain is judged once for the connection: `caller` looks at its end, and at whether its
+    /// authority is still trusted, on every request.
+    pub fn peer(&self, trust: &Trust, now: Timestamp) -> Option<Result<&Peer, &Refusal>> {
+        let chain = self.chain.as_ref()?;
+        Some(self.judged.get_or_init(|| locum_identity::peer(trust, chain, now)).as_ref())
+    }
 }
 
 // === impl Connection ===

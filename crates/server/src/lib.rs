@@ -13,6 +13,7 @@ pub mod config;
 pub mod entropy;
 pub mod grpc;
 pub mod http;
+pub mod journal_check;
 pub mod key_files;
 pub mod logging;
 pub mod metrics;

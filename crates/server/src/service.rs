@@ -3,13 +3,16 @@
 //! [`gate`] stands before all of them: it knows who calls and whether the method is theirs. A
 //! handler takes what the gate found, converts the message, asks the broker, and shows the answer.
 
-pub(crate) mod asked;
-pub(crate) mod check;
-pub(crate) mod control;
-pub(crate) mod feed;
+mod asked;
+mod check;
+mod control;
+mod feed;
 pub mod gate;
-pub(crate) mod inspection;
-pub(crate) mod revocation;
-pub(crate) mod show;
-pub(crate) mod task;
-pub(crate) mod token;
+mod inspection;
+mod revocation;
+mod router;
+mod show;
+mod task;
+mod token;
+
+pub use router::{Wiring, router};

@@ -193,6 +193,34 @@ impl<T: Send + 'static> Group<T> {
     }
 }
 
+// === work that blocks ===
+
+/// Runs `work` where blocking on the disk is allowed.
+///
+/// # Errors
+///
+/// A sentence when it panicked or the process is ending.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|lost| lost.to_string())
+}
+
+/// Starts the journal's one writer on a thread of its own; the answer says how it ended.
+///
+/// # Errors
+///
+/// When the system gives no thread.
+pub fn writer_thread<E: Send + 'static>(
+    run: impl FnOnce() -> Result<(), E> + Send + 'static,
+) -> std::io::Result<tokio::sync::oneshot::Receiver<Result<(), E>>> {
+    let (ended, answer) = tokio::sync::oneshot::channel();
+    let body = move || {
+        // Nobody may be waiting any more; a failure has then been told by the refused commits.
+        let _ = ended.send(run());
+    };
+    std::thread::Builder::new().name("journal-writer".into()).spawn(body)?;
+    Ok(answer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

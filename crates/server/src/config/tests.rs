@@ -211,3 +211,45 @@ fn the_code_asks_for_every_key_of_the_list() {
     let known: BTreeSet<String> = KEYS.iter().map(|key| key.path.to_owned()).collect();
     assert_eq!(reader.asked, known);
 }
+
+/// A whole installation in a directory.
+fn installed(dir: &Path) -> PathBuf {
+    use std::fs;
+    let pki = crate::test_pki::Pki::new();
+    pki.write_server(dir);
+    fs::write(dir.join("bundle.pem"), pki.ca_pem()).expect("written");
+    fs::create_dir(dir.join("policies")).expect("made");
+    fs::write(dir.join("policies/a.cedar"), "permit (principal, action, resource);").expect("written");
+    let registry = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/registry/registry.toml"));
+    fs::write(dir.join("registry.toml"), registry).expect("written");
+    let at = |name: &str| dir.join(name).display().to_string();
+    let text = SMALL
+        .replace("/etc/locum/tls", &dir.display().to_string())
+        .replace("/etc/locum/trust/acme.test.pem", &at("bundle.pem"))
+        .replace("/etc/locum", &dir.display().to_string());
+    fs::write(dir.join("locumd.toml"), text).expect("written");
+    dir.join("locumd.toml")
+}
+
+#[test]
+fn check_reads_everything_that_the_settings_point_at() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = installed(dir.path());
+    let checked = super::check(&path, &Flags::new(), &crate::clock::WallClock).expect("a right installation");
+    assert_eq!((checked.registry.workloads.len(), checked.policies.len()), (3, 1));
+}
+
+#[test]
+fn check_tells_every_file_that_is_wrong_at_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = installed(dir.path());
+    let text = std::fs::read_to_string(&path).expect("read").replace("[\"acme\"]", "[\"other\"]");
+    std::fs::write(&path, text).expect("written");
+    std::fs::write(dir.path().join("bundle.pem"), "").expect("written");
+    std::fs::remove_file(dir.path().join("policies/a.cedar")).expect("removed");
+    std::fs::remove_file(dir.path().join("server.key")).expect("removed");
+    let found = super::check(&path, &Flags::new(), &crate::clock::WallClock).expect_err("wrong").to_string();
+    for expected in ["server.key", "no `*.cedar` file", "`other` is no tenant", "trust: "] {
+        assert!(found.contains(expected), "{expected} in\n{found}");
+    }
+}

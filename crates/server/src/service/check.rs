@@ -11,7 +11,7 @@ use locum_api::convert::scope::{operation_from_wire, resource_from_wire};
 use locum_api::violation::Malformed;
 use locum_broker::{Authorized, Broker, Checked, Presentation};
 use locum_model::limits::INTROSPECT_BATCH_MAX;
-use locum_model::{Caller, Confirmation};
+use locum_model::{Caller, Confirmation, Reason};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -75,7 +75,7 @@ impl CheckService for Checks {
         let authorized = self.broker.authorize(&asked.who, &operation, resource.as_ref(), shown).await;
         let answer = match authorized.map_err(|refusal| asked.refuse(refusal))? {
             Authorized::Permitted(token) => {
-                self.metrics.checked("authorize", None);
+                self.metrics.check_active();
                 wire::AuthorizeResponse {
                     permitted: true,
                     token: Some(show::active(&token)),
@@ -83,7 +83,7 @@ impl CheckService for Checks {
                 }
             }
             Authorized::Insufficient(token) => {
-                self.metrics.checked("authorize", Some(locum_model::Reason::ScopeInsufficient));
+                self.metrics.check_refused(Reason::ScopeInsufficient);
                 wire::AuthorizeResponse {
                     permitted: false,
                     token: Some(show::active(&token)),
@@ -91,7 +91,7 @@ impl CheckService for Checks {
                 }
             }
             Authorized::Inactive(reason) => {
-                self.metrics.checked("authorize", Some(reason));
+                self.metrics.check_refused(reason);
                 wire::AuthorizeResponse::default()
             }
         };
@@ -128,11 +128,11 @@ fn introspect(
     let checked = broker.introspect_token(&asked.who, &connector, shown);
     Ok(match checked.map_err(|refusal| asked.refuse(refusal))? {
         Checked::Active(token) => {
-            metrics.checked("introspect", None);
+            metrics.check_active();
             wire::IntrospectTokenResponse { active: true, token: Some(show::active(&token)) }
         }
         Checked::Inactive(reason) => {
-            metrics.checked("introspect", Some(reason));
+            metrics.check_refused(reason);
             wire::IntrospectTokenResponse { active: false, token: None }
         }
     })

@@ -26,7 +26,7 @@ use tower::{Layer, Service};
 
 use super::asked::RequestId;
 use crate::accept::Remote;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Rpc};
 
 /// Who an operator is, and what they may.
 #[derive(Clone, Debug)]
@@ -106,14 +106,14 @@ where
                 Box::pin(async move {
                     let response = answer.await?;
                     let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-                    metrics.handled(method, code, clock.elapsed().saturating_sub(started));
+                    metrics.rpc_handled(rpc(method), code, clock.elapsed().saturating_sub(started));
                     Ok(response)
                 })
             }
             Err(status) => {
                 // An unknown path is no label: anybody could make as many as they like.
-                let method = known(&path).unwrap_or("unknown");
-                metrics.handled(method, status.code(), clock.elapsed().saturating_sub(started));
+                let method = known(&path).unwrap_or("/unknown/unknown");
+                metrics.rpc_handled(rpc(method), status.code(), clock.elapsed().saturating_sub(started));
                 Box::pin(std::future::ready(Ok(status.into_http())))
             }
         }
@@ -137,7 +137,6 @@ impl Gate {
         };
         let now = self.clock.now().map_err(|unsettled| refuse(Reason::ClockUnsettled, &unsettled.to_string()))?;
         let caller = self.caller(request, now).map_err(|(reason, detail)| {
-            self.metrics.identity_refused(reason);
             refuse(reason, &detail)
         })?;
         if allowed.contains(&Role::Workload) {
@@ -189,6 +188,12 @@ impl Who {
 /// The method's path as the table has it.
 fn known(path: &str) -> Option<&'static str> {
     roles::METHODS.iter().map(|(method, _)| *method).find(|method| *method == path)
+}
+
+/// A path as metrics name it.
+fn rpc(path: &'static str) -> Rpc {
+    let (service, method) = path[1..].split_once('/').unwrap_or(("unknown", "unknown"));
+    Rpc { service, method }
 }
 
 /// The one bearer in `authorization`; two of them, or another scheme, are refused.

@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 
 use super::asked::{Asked, operator};
 use super::show;
-use crate::readiness::Readiness;
+use crate::http::Readiness;
 use crate::tasks::{Stopping, blocking};
 
 /// Entries that a follower of the record reads at a time.

@@ -8,6 +8,7 @@ use locum_api::convert::time::{duration_from_wire, optional_timestamp_from_wire,
 use locum_api::convert::{page, selector, text};
 use locum_api::violation::Malformed;
 use locum_broker::Broker;
+use locum_model::{Level, Selector};
 use tonic::{Request, Response, Status};
 
 use super::asked::operator;
@@ -125,10 +126,9 @@ impl RevocationService for Revocation {
     }
 }
 
-/// The word for the level that a selector names.
-fn level_of(selector: &locum_model::Selector) -> &'static str {
-    use locum_model::{Level, Selector};
-    let level = match selector {
+/// The level that a selector names.
+fn level_of(selector: &Selector) -> Level {
+    match selector {
         Selector::Token(_) => Level::Token,
         Selector::Task(_) => Level::Task,
         Selector::Subject(_) => Level::Subject,
@@ -139,6 +139,5 @@ fn level_of(selector: &locum_model::Selector) -> &'static str {
         Selector::Model(_) => Level::Model,
         Selector::SigningKey(_) => Level::SigningKey,
         Selector::PolicyRevision(_) => Level::PolicyRevision,
-    };
-    level.as_str()
+    }
 }

@@ -1,0 +1,400 @@
+//! `locumd` put together: settings in, a running server out, and an orderly end.
+//!
+//! Order of coming up: time, keys and journal; replay; writer; keys and files in force; listeners;
+//! ready. Order of going down: not ready, listeners drained, what was summed written down, writer
+//! emptied and sealed, time persisted. A writer that fails ends the process at once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use locum_api::Role;
+use locum_broker::{Broker, JournalFailed, Operator, Options, StartError, Surroundings, Tenants};
+use locum_identity::{CurrentTrust, Trust};
+use locum_journal::DiskFiles;
+use locum_model::evidence::Login;
+use locum_model::{Clock, Entropy};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::accept::{Accept, AcceptOptions, Observer};
+use crate::clock::SystemClock;
+use crate::config::{self, OperatorIdentity, Problems, Settings};
+use crate::entropy::OsEntropy;
+use crate::http::{self, Documents, Readiness};
+use crate::key_files::FileKeyStore;
+use crate::metrics::Metrics;
+use crate::reload::Reload;
+use crate::service::gate::{Gate, OperatorEntry, Who};
+use crate::service::{Wiring, router};
+use crate::tasks::{Fatal, Stopping, Tasks, blocking, writer_thread};
+use crate::tls::{ClientCertificates, OwnCertificate, grpc_config, https_config};
+
+/// How often the reaper looks.
+const REAPER_PERIOD: Duration = Duration::from_millis(50);
+/// How often the clock's mark is written and the certificates are looked at.
+const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
+/// Events between two snapshots.
+const EVENTS_PER_SNAPSHOT: u64 = 200_000;
+/// How long streams and requests may take to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The server could not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// The settings, or what they point at.
+    #[error("{0}")]
+    Settings(#[from] Problems),
+    /// The data directory.
+    #[error("`{}`: {cause}", .path.display())]
+    Data {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The journal.
+    #[error(transparent)]
+    Broker(#[from] StartError),
+    /// A listener.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// The server stopped for a reason that nobody asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// A loop broke its promise.
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalFailed),
+    /// The writer's thread is gone.
+    #[error("the journal's writer is gone")]
+    WriterGone,
+}
+
+/// A server that has come up.
+pub struct Running {
+    /// Where gRPC is served.
+    pub grpc: SocketAddr,
+    /// Where the public documents are served.
+    pub http: Option<SocketAddr>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+    broker: Arc<Broker>,
+    clock: Arc<SystemClock>,
+    readiness: Readiness,
+    tasks: Tasks,
+    writer: oneshot::Receiver<Result<(), JournalFailed>>,
+    reload: Arc<Reload>,
+}
+
+/// Comes up.
+///
+/// # Errors
+///
+/// [`NotStarted`]; nothing is left running then but a writer that ends by itself.
+pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
+    locum_jose::provider::install();
+    let clock = Arc::new(open_clock(&settings)?);
+    let shared_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
+    let now = shared_clock.now().map_err(|unsettled| NotStarted::Other(unsettled.to_string()))?;
+    let own = config::own_certificate(&settings)?;
+    let trust = Trust::of(config::trust_options(&settings)?, now)
+        .map_err(|problem| NotStarted::Other(problem.to_string()))?;
+    let trust = Arc::new(ArcSwap::from_pointee(trust));
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
+    let (broker, writer) = open_broker(&settings, Arc::clone(&shared_clock), Arc::clone(&entropy)).await?;
+    let reload = Arc::new(Reload {
+        settings: settings.clone(),
+        broker: Arc::clone(&broker),
+        trust: Arc::clone(&trust),
+        own: own.clone(),
+        clock: Arc::clone(&shared_clock),
+    });
+    put_in_force(&broker, &reload).await?;
+    let metrics = Arc::new(Metrics::new(now));
+    let readiness = Readiness::new();
+    let mut tasks = Tasks::new();
+    let current: CurrentTrust = {
+        let trust = Arc::clone(&trust);
+        Arc::new(move || trust.load_full())
+    };
+    let gate = Gate {
+        trust: Arc::clone(&current),
+        operators: settings.operators.iter().map(operator_entry).collect(),
+        clock: Arc::clone(&shared_clock),
+        entropy,
+        metrics: Arc::clone(&metrics),
+    };
+    let wiring = Wiring {
+        broker: Arc::clone(&broker),
+        clock: shared_clock,
+        metrics: Arc::clone(&metrics),
+        readiness: readiness.clone(),
+        reload: Arc::clone(&reload),
+        stopping: tasks.stopping(),
+    };
+    let mut doors = Doors { tasks: &mut tasks, own: &own, metrics: &metrics };
+    let grpc = doors.open_grpc(settings.server.grpc, current, gate, wiring).await?;
+    let http = match settings.server.http {
+        Some(address) => Some(doors.open_https(address, documents(&settings, &broker, &readiness)).await?),
+        None => None,
+    };
+    let metrics_at = match settings.metrics {
+        Some(address) => Some(doors.open_metrics(address).await?),
+        None => None,
+    };
+    let stopping = tasks.stopping();
+    tasks.start("reaper", reap(Arc::clone(&broker), Arc::clone(&clock), Arc::clone(&metrics), stopping));
+    tasks.start("upkeep", upkeep(Arc::clone(&broker), Arc::clone(&clock), tasks.stopping()));
+    readiness.ready();
+    Ok(Running { grpc, http, metrics: metrics_at, broker, clock, readiness, tasks, writer, reload })
+}
+
+impl Running {
+    /// The broker, for those who embed a server.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// What reads files again.
+    pub fn reload(&self) -> Arc<Reload> {
+        Arc::clone(&self.reload)
+    }
+
+    /// Serves until `signal`, then ends in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`]; the process should then end with a failure.
+    pub async fn run(self, signal: impl Future<Output = ()>) -> Result<(), Stopped> {
+        let Self { broker, clock, readiness, tasks, mut writer, .. } = self;
+        let stop = async {
+            tokio::select! {
+                () = signal => None,
+                ended = &mut writer => Some(ended),
+            }
+        };
+        let mut early = None;
+        let signal = async {
+            early = stop.await;
+            readiness.not_ready();
+        };
+        let served = tasks.run(signal, DRAIN).await;
+        if let Some(ended) = early {
+            return match ended {
+                Ok(Err(failed)) => Err(failed.into()),
+                Ok(Ok(())) | Err(_) => Err(Stopped::WriterGone),
+            };
+        }
+        broker.close();
+        let ended = writer.await.map_err(|_gone| Stopped::WriterGone)?;
+        if let Err(cause) = clock.persist() {
+            tracing::error!(%cause, "the clock's mark could not be written");
+        }
+        ended?;
+        Ok(served?)
+    }
+}
+
+// === coming up ===
+
+fn open_clock(settings: &Settings) -> Result<SystemClock, NotStarted> {
+    let dir = &settings.data_dir;
+    let refused = |cause: String| NotStarted::Data { path: dir.clone(), cause };
+    crate::private_file::directory(dir).map_err(|cause| refused(cause.to_string()))?;
+    SystemClock::open(&dir.join("clock"), None).map_err(|cause| refused(cause.to_string()))
+}
+
+async fn open_broker(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(Arc<Broker>, oneshot::Receiver<Result<(), JournalFailed>>), NotStarted> {
+    let path = settings.data_dir.join("journal");
+    let data = |cause: String| NotStarted::Data { path: path.clone(), cause };
+    crate::private_file::directory(&path).map_err(|cause| data(cause.to_string()))?;
+    let files = DiskFiles::open(&path).map_err(|cause| data(cause.to_string()))?;
+    let keys = FileKeyStore::open(&settings.data_dir.join("keys")).map_err(|cause| data(cause.to_string()))?;
+    let options = Options {
+        issuer: settings.issuer.url.clone(),
+        journal: locum_journal::Options {
+            segment_bytes: settings.journal.segment_bytes,
+            reserve_bytes: settings.journal.reserve_bytes,
+            home: 1,
+        },
+        key_publish_ahead: settings.issuer.publish_ahead,
+        key_rotate_every: settings.issuer.rotate_every,
+    };
+    let around = Surroundings { clock, entropy, files: Arc::new(files), keys: Arc::new(keys) };
+    let opened = blocking(move || Broker::open(options, around)).await.map_err(NotStarted::Other)?;
+    let (broker, committer) = opened?;
+    let writer = writer_thread(move || committer.run()).map_err(|cause| data(cause.to_string()))?;
+    Ok((broker, writer))
+}
+
+/// Keys and files. Files that are refused leave the last good ones in force, where there are any.
+async fn put_in_force(broker: &Broker, reload: &Reload) -> Result<(), NotStarted> {
+    broker.prepare_keys().await.map_err(|refusal| NotStarted::Other(refusal.to_string()))?;
+    let before = broker.status();
+    match reload.files(locum_model::event::By::Broker).await {
+        Ok(activated) => {
+            tracing::info!(registry = activated.registry.0, policy = activated.policy.0, "in force");
+            Ok(())
+        }
+        Err(cause) if before.registry.0 > 0 && before.policy.0 > 0 => {
+            tracing::error!(%cause, "the files are refused; running on the last good ones");
+            broker.warn(format!("the files are refused, the last good ones are in force: {cause}"));
+            Ok(())
+        }
+        Err(cause) => Err(NotStarted::Other(cause.to_string())),
+    }
+}
+
+fn operator_entry(operator: &config::Operator) -> OperatorEntry {
+    let who = match &operator.identity {
+        OperatorIdentity::Spiffe(id) => Who::Spiffe(id.clone()),
+        OperatorIdentity::Login { issuer, subject } => {
+            Who::Login(Login { issuer: issuer.clone(), subject: subject.clone() })
+        }
+    };
+    let role = match operator.role {
+        config::Role::Viewer => Role::Viewer,
+        config::Role::Operator => Role::Operator,
+        config::Role::Approver => Role::Approver,
+        config::Role::Policy => Role::Policy,
+        config::Role::Admin => Role::Admin,
+    };
+    let tenants = match &operator.tenants {
+        config::Tenants::All => Tenants::All,
+        config::Tenants::Only(names) => Tenants::Only(names.iter().cloned().collect()),
+    };
+    OperatorEntry { who, role, operator: Operator { name: operator.name.to_string(), tenants } }
+}
+
+fn documents(settings: &Settings, broker: &Arc<Broker>, readiness: &Readiness) -> Documents {
+    let broker = Arc::clone(broker);
+    let jwks: http::Current = Arc::new(move || broker.jwks().into());
+    Documents::new(&settings.issuer.url, settings.issuer.publish_ahead, jwks, readiness.clone())
+}
+
+/// Opens listeners and starts what serves them.
+struct Doors<'a> {
+    tasks: &'a mut Tasks,
+    own: &'a OwnCertificate,
+    metrics: &'a Arc<Metrics>,
+}
+
+impl Doors<'_> {
+    async fn open_grpc(
+        &mut self,
+        address: SocketAddr,
+        trust: CurrentTrust,
+        gate: Gate,
+        wiring: Wiring,
+    ) -> Result<SocketAddr, NotStarted> {
+        let clients = ClientCertificates::Asked(locum_identity::client_certs(trust));
+        let tls = grpc_config(self.own, clients).map_err(|cause| NotStarted::Other(cause.to_string()))?;
+        let (listener, bound) = bind(address).await?;
+        let (accept, incoming) = Accept::new(listener, tls, AcceptOptions::default(), self.observer());
+        let router = router(gate, wiring).map_err(NotStarted::Other)?;
+        let mut stopping = self.tasks.stopping();
+        self.tasks.start("grpc accept", accept.run(self.tasks.stopping()));
+        self.tasks.start("grpc", async move {
+            let signal = async move { stopping.wait().await };
+            router.serve_with_incoming_shutdown(incoming, signal).await.map_err(|cause| cause.to_string())
+        });
+        Ok(bound)
+    }
+
+    async fn open_https(&mut self, address: SocketAddr, documents: Documents) -> Result<SocketAddr, NotStarted> {
+        let tls = https_config(self.own, ClientCertificates::NotAsked)
+            .map_err(|cause| NotStarted::Other(cause.to_string()))?;
+        let (listener, bound) = bind(address).await?;
+        let (accept, incoming) = Accept::new(listener, tls, AcceptOptions::default(), self.observer());
+        self.tasks.start("https accept", accept.run(self.tasks.stopping()));
+        self.tasks.start("https", http::serve(incoming, documents, self.tasks.stopping()));
+        Ok(bound)
+    }
+
+    async fn open_metrics(&mut self, address: SocketAddr) -> Result<SocketAddr, NotStarted> {
+        let (listener, bound) = bind(address).await?;
+        let served = http::serve_metrics(listener, Arc::clone(self.metrics), self.tasks.stopping());
+        self.tasks.start("metrics", served);
+        Ok(bound)
+    }
+
+    fn observer(&self) -> Observer {
+        let metrics = Arc::clone(self.metrics);
+        Arc::new(move |attempt| metrics.connection(attempt))
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NotStarted> {
+    let refused = |cause| NotStarted::Listen { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+// === the loops ===
+
+async fn reap(
+    broker: Arc<Broker>,
+    clock: Arc<SystemClock>,
+    metrics: Arc<Metrics>,
+    mut stopping: Stopping,
+) -> Result<(), String> {
+    loop {
+        // Without a time nothing is due; checks refuse meanwhile.
+        let more = clock.now().is_ok_and(|now| {
+            let ticked = broker.tick(now);
+            let status = broker.status();
+            metrics.set_live(status.tokens, status.tasks);
+            metrics.set_reaper_lag(status.reaper_lag);
+            ticked.more
+        });
+        let pause = if more { Duration::ZERO } else { REAPER_PERIOD };
+        tokio::select! {
+            () = stopping.wait() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn upkeep(broker: Arc<Broker>, clock: Arc<SystemClock>, mut stopping: Stopping) -> Result<(), String> {
+    let mut covered = broker.status().position.sequence;
+    loop {
+        tokio::select! {
+            () = stopping.wait() => return Ok(()),
+            () = tokio::time::sleep(UPKEEP_PERIOD) => {}
+        }
+        if let Err(cause) = clock.persist() {
+            tracing::error!(%cause, "the clock's mark could not be written");
+        }
+        let head = broker.status().position.sequence;
+        let Ok(now) = clock.now() else { continue };
+        if head - covered >= EVENTS_PER_SNAPSHOT {
+            covered = head;
+            let broker = Arc::clone(&broker);
+            match blocking(move || broker.compact(now).map_err(|cause| cause.to_string())).await {
+                Ok(Ok(_report)) => tracing::info!(position = head, "snapshot written"),
+                Ok(Err(cause)) | Err(cause) => tracing::error!(%cause, "no snapshot was written"),
+            }
+        }
+    }
+}

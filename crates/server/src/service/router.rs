@@ -1,0 +1,87 @@
+//! All services behind the gate.
+
+use std::sync::Arc;
+
+use locum_api::FILE_DESCRIPTOR_SET;
+use locum_api::admin::v1::control_service_server::ControlServiceServer;
+use locum_api::admin::v1::inspection_service_server::InspectionServiceServer;
+use locum_api::admin::v1::revocation_service_server::RevocationServiceServer;
+use locum_api::broker::v1::check_service_server::CheckServiceServer;
+use locum_api::broker::v1::feed_service_server::FeedServiceServer;
+use locum_api::broker::v1::task_service_server::TaskServiceServer;
+use locum_api::broker::v1::token_service_server::TokenServiceServer;
+use locum_broker::Broker;
+use locum_model::Clock;
+use locum_model::limits::{GRPC_MESSAGE_BYTES_MAX, POLICY_BYTES_MAX};
+use tonic::transport::server::Router;
+use tower::layer::util::{Identity, Stack};
+
+use super::check::Checks;
+use super::control::Control;
+use super::feed::Feed;
+use super::gate::{Gate, GateLayer};
+use super::inspection::Inspection;
+use super::revocation::Revocation;
+use super::task::Tasks;
+use super::token::Tokens;
+use crate::grpc;
+use crate::holds::Holds;
+use crate::http::Readiness;
+use crate::metrics::Metrics;
+use crate::reload::Reload;
+use crate::tasks::Stopping;
+
+/// What the services share.
+pub struct Wiring {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where things are counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether we are ready.
+    pub readiness: Readiness,
+    /// What reads files again.
+    pub reload: Arc<Reload>,
+    /// Tells streams when to end.
+    pub stopping: Stopping,
+}
+
+/// Every service with its guards, behind `gate`.
+///
+/// # Errors
+///
+/// When the contract's descriptor set cannot be served by reflection.
+pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Identity>>, String> {
+    let Wiring { broker, clock, metrics, readiness, reload, stopping } = wiring;
+    let tasks = Tasks { broker: Arc::clone(&broker), holds: Holds::default(), stopping: stopping.clone() };
+    let tokens = Tokens { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
+    let checks = Checks { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
+    let feed = Feed { broker: Arc::clone(&broker), clock, stopping: stopping.clone() };
+    let revocation = Revocation { broker: Arc::clone(&broker), metrics };
+    let inspection = Inspection { broker: Arc::clone(&broker), readiness, stopping };
+    let control = Control { broker, reload };
+    let most = GRPC_MESSAGE_BYTES_MAX;
+    // A policy set is the one message that may be larger; only operators can send it.
+    let policies = POLICY_BYTES_MAX + GRPC_MESSAGE_BYTES_MAX;
+    let (_health_reporter, health) = tonic_health::server::health_reporter();
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let v1 = reflection().build_v1().map_err(|cause| cause.to_string())?;
+    let v1alpha = reflection().build_v1alpha().map_err(|cause| cause.to_string())?;
+    Ok(grpc::guarded()
+        .layer(GateLayer(Arc::new(gate)))
+        .add_service(TaskServiceServer::new(tasks).max_decoding_message_size(most))
+        .add_service(TokenServiceServer::new(tokens).max_decoding_message_size(most))
+        .add_service(CheckServiceServer::new(checks).max_decoding_message_size(4 * most))
+        .add_service(FeedServiceServer::new(feed).max_decoding_message_size(most))
+        .add_service(RevocationServiceServer::new(revocation).max_decoding_message_size(most))
+        .add_service(InspectionServiceServer::new(inspection).max_decoding_message_size(most))
+        .add_service(ControlServiceServer::new(control).max_decoding_message_size(policies))
+        .add_service(health)
+        .add_service(v1)
+        .add_service(v1alpha))
+}
