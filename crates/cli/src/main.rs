@@ -1,1 +1,82 @@
-fn main(){}
+//! `locum`: the command line of Locum, a client like any other.
+//!
+//! What always holds: data goes to standard output and everything else to standard error; what
+//! others wrote is shown escaped; secrets are read from files or standard input, never from flags;
+//! the exit code says what happened (see `--help`). It asks the broker and has no private door;
+//! only `token decode` works without one, and says that it proves nothing.
+
+mod args;
+mod audit;
+mod clock;
+mod document;
+mod failure;
+mod holder_file;
+mod input;
+mod key;
+mod lock;
+mod output;
+mod policy;
+mod revoke;
+mod selector;
+mod session;
+mod status;
+mod task;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command, TaskCommand};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::Session;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let output = Output::new(&cli.global);
+    let code = match start(cli, &output) {
+        Ok(()) => 0,
+        Err(failure) => failure.tell(&output),
+    };
+    ExitCode::from(code)
+}
+
+fn start(cli: Cli, output: &Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(cli, output))
+}
+
+/// Runs the command until it is done or interrupted.
+///
+/// Holding is apart: interrupted, it lets go of the task instead of dropping its guard.
+async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+    let session = Session::new(cli.global);
+    if let Command::Task(TaskCommand::Hold(args)) = cli.command {
+        return task::hold(&args, &session, output).await;
+    }
+    tokio::select! {
+        done = obey(cli.command, &session, output) => done,
+        heard = tokio::signal::ctrl_c() => {
+            heard?;
+            Err(Failure::Interrupted)
+        }
+    }
+}
+
+async fn obey(command: Command, session: &Session, output: &Output) -> Result<(), Failure> {
+    match command {
+        Command::Task(command) => task::run(command, session, output).await,
+        Command::Token(command) => token::run(command, session, output).await,
+        Command::Revoke(args) => revoke::run(args, session, output).await,
+        Command::Lock(args) => lock::run(args, session, output).await,
+        Command::Unlock(args) => lock::unlock(args, session, output).await,
+        Command::Policy(command) => policy::run(command, session, output).await,
+        Command::Key(command) => key::run(command, session, output).await,
+        Command::Audit(command) => audit::run(command, session, output).await,
+        Command::Status => status::run(session, output).await,
+    }
+}

@@ -1,0 +1,179 @@
+//! The JSON documents: what machines read. Names and meanings change only with the schema version.
+//!
+//! Times are RFC 3339 in UTC, spans are milliseconds, ids are texts. No document of a listing or of
+//! a task holds a token or a secret.
+
+use locum_model::Timestamp;
+use locum_model::event::Outcome;
+use locum_model::{Scope, Selector};
+use locum_sdk::admin::{
+    Key, Lock, Match, NamedCount, PolicyVerdict, Preview, RecordEntry, Revocation, Status,
+};
+use locum_sdk::{TaskView, VerifiedToken};
+use serde_json::{Value, json};
+
+/// The version of every document.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+/// The document that holds `value` as `name`.
+pub(crate) fn of(name: &str, value: Value) -> Value {
+    json!({ "schema_version": SCHEMA_VERSION, name: value })
+}
+
+pub(crate) fn task(task: &TaskView) -> Value {
+    json!({
+        "task": task.task.to_string(),
+        "parent": task.parent.map(|parent| parent.to_string()),
+        "state": task.state.as_str(),
+        "outcome": task.outcome.map(outcome),
+        "purpose": task.purpose,
+        "scope": scope(&task.scope),
+        "workload": task.workload,
+        "workload_identity": task.workload_identity,
+        "subject": task.subject,
+        "tenant": task.tenant,
+        "start_time": time(task.start_time),
+        "deadline": time(task.deadline),
+        "lease_millis": u64::try_from(task.lease.as_millis()).unwrap_or(u64::MAX),
+        "end_time": task.end_time.map(time),
+    })
+}
+
+pub(crate) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::Failed => "failed",
+        Outcome::Cancelled => "cancelled",
+    }
+}
+
+pub(crate) fn scope(scope: &Scope) -> Value {
+    let grants = scope.grants().map(|(operation, resources)| {
+        let resources: Vec<&str> = resources.patterns().map(|pattern| pattern.as_str()).collect();
+        json!({ "operation": operation.to_string(), "resources": resources })
+    });
+    Value::Array(grants.collect())
+}
+
+pub(crate) fn verified(token: &VerifiedToken) -> Value {
+    json!({
+        "active": true,
+        "jti": token.jti().to_string(),
+        "subject": token.subject(),
+        "client_id": token.client_id(),
+        "audience": token.audience(),
+        "scope": scope(token.scope()),
+        "issue_time": time(token.issue_time()),
+        "expire_time": time(token.expire_time()),
+        "task": token.task().to_string(),
+        "root_task": token.root_task().to_string(),
+        "uses_left": token.uses_left(),
+    })
+}
+
+pub(crate) fn preview(preview: &Preview) -> Value {
+    json!({
+        "matches": matches(&preview.matches),
+        "tokens": preview.tokens,
+        "tasks": preview.tasks,
+        "by_workload": counts(&preview.by_workload),
+        "by_connector": counts(&preview.by_connector),
+        "oldest_issue_time": preview.oldest.map(time),
+        "newest_issue_time": preview.newest.map(time),
+        "partial": preview.partial,
+    })
+}
+
+pub(crate) fn revocation(revocation: &Revocation) -> Value {
+    json!({
+        "matches": matches(&revocation.matches),
+        "position": revocation.position,
+        "residual_until": revocation.residual_until.map(time),
+    })
+}
+
+pub(crate) fn lock(lock: &Lock) -> Value {
+    json!({
+        "number": lock.number,
+        "selector": selector(&lock.selector),
+        "matches": matches(&lock.matches),
+        "reason": lock.reason,
+        "locked_by": lock.locked_by,
+        "lock_time": time(lock.lock_time),
+        "end_time": time(lock.end_time),
+    })
+}
+
+pub(crate) fn key(key: &Key) -> Value {
+    json!({
+        "kid": key.kid,
+        "purpose": key.purpose,
+        "algorithm": key.algorithm,
+        "state": key.state,
+        "publish_time": time(key.publish_time),
+        "state_time": time(key.state_time),
+    })
+}
+
+pub(crate) fn verdict(verdict: &PolicyVerdict) -> Value {
+    let problems = verdict
+        .problems
+        .iter()
+        .map(|p| json!({ "file": p.file, "line": p.line, "column": p.column, "message": p.message }));
+    json!({
+        "valid": verdict.valid,
+        "policies": verdict.policies,
+        "problems": Value::Array(problems.collect()),
+    })
+}
+
+pub(crate) fn entry(entry: &RecordEntry) -> Value {
+    json!({
+        "position": entry.position,
+        "time": time(entry.time),
+        "event": entry.event,
+        "by": entry.by,
+        "tenant": entry.tenant,
+        "task": entry.task,
+        "jti": entry.jti,
+        "summary": entry.summary,
+        "policy_revision": entry.policy_revision,
+        "policies": entry.policies,
+        "reason": entry.reason,
+        "facts": entry.facts,
+    })
+}
+
+pub(crate) fn status(status: &Status) -> Value {
+    json!({
+        "version": status.version,
+        "issuer": status.issuer,
+        "ready": status.ready,
+        "warnings": status.warnings,
+        "tokens": status.tokens,
+        "tasks": status.tasks,
+        "registry_revision": status.registry_revision,
+        "policy_revision": status.policy_revision,
+        "position": status.position,
+        "reaper_lag_millis": u64::try_from(status.reaper_lag.as_millis()).unwrap_or(u64::MAX),
+        "start_time": status.start_time.map(time),
+        "followers": status.followers,
+    })
+}
+
+pub(crate) fn time(at: Timestamp) -> String {
+    at.to_string()
+}
+
+fn selector(selector: &Selector) -> String {
+    selector.to_string()
+}
+
+fn matches(matches: &[Match]) -> Value {
+    let one = |m: &Match| json!({ "level": m.level, "name": m.name, "tenant": m.tenant });
+    Value::Array(matches.iter().map(one).collect())
+}
+
+fn counts(counts: &[NamedCount]) -> Value {
+    Value::Array(counts.iter().map(|c| json!({ "name": c.name, "count": c.count })).collect())
+}
