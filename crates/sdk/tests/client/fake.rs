@@ -18,6 +18,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
+use tonic::transport::server::Router;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -51,29 +52,14 @@ pub(crate) struct State {
 pub(crate) struct Fake(pub(crate) Arc<Mutex<State>>);
 
 impl Fake {
-    /// A fake and a client of it. Every connection of the client is a pipe of its own.
+    /// A fake and a client of it.
     pub(crate) fn start() -> (Self, Client) {
         let fake = Self::default();
-        let (pipes, accepted) = mpsc::unbounded_channel::<DuplexStream>();
-        let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(accepted);
         let server = Server::builder()
             .add_service(TaskServiceServer::new(fake.clone()))
             .add_service(TokenServiceServer::new(fake.clone()))
-            .add_service(CheckServiceServer::new(fake.clone()))
-            .serve_with_incoming(incoming.map(Ok::<_, std::io::Error>));
-        tokio::spawn(server);
-        let connector = tower::service_fn(move |_: http::Uri| {
-            let (ours, theirs) = tokio::io::duplex(64 * 1024);
-            let sent = pipes.send(theirs);
-            async move {
-                match sent {
-                    Ok(()) => Ok(TokioIo::new(ours)),
-                    Err(_) => Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
-                }
-            }
-        });
-        let channel = Endpoint::from_static("http://fake.invalid").connect_with_connector_lazy(connector);
-        (fake, Client::over(channel))
+            .add_service(CheckServiceServer::new(fake.clone()));
+        (fake, connect(server))
     }
 
     pub(crate) fn state<T>(&self, of: impl FnOnce(&mut State) -> T) -> T {
@@ -87,6 +73,24 @@ impl Fake {
             drop(holder.send(Ok(news(state))).await);
         }
     }
+}
+
+/// Serves, and makes a client of it. Every connection of the client is a pipe of its own.
+pub(crate) fn connect(server: Router) -> Client {
+    let (pipes, accepted) = mpsc::unbounded_channel::<DuplexStream>();
+    let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(accepted);
+    tokio::spawn(server.serve_with_incoming(incoming.map(Ok::<_, std::io::Error>)));
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let sent = pipes.send(theirs);
+        async move {
+            match sent {
+                Ok(()) => Ok(TokioIo::new(ours)),
+                Err(_) => Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
+            }
+        }
+    });
+    Client::over(Endpoint::from_static("http://fake.invalid").connect_with_connector_lazy(connector))
 }
 
 pub(crate) fn news(state: TaskState) -> HoldTaskResponse {

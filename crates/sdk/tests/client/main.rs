@@ -1,5 +1,6 @@
 //! The client against a broker in the same process.
 
+mod admin;
 mod check;
 mod fake;
 mod task;
