@@ -12,6 +12,7 @@ pub mod id;
 pub mod intent;
 pub mod key;
 pub mod page;
+pub mod request;
 pub mod scope;
 pub mod selector;
 pub mod task;

@@ -24,13 +24,13 @@ use crate::refusal::Refusal;
 /// How long the writer idles before it seals the journal's end.
 const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(500);
 
-/// What became of a submitted event.
+/// What became of a submitted event. Boxed verdicts keep the many small answers small.
 #[derive(Debug)]
 pub(crate) struct Settled {
     /// Where it stands in the journal.
     pub position: Position,
     /// What the fold made of it.
-    pub verdict: Verdict,
+    pub verdict: Box<Verdict>,
 }
 
 /// The submitting side; cheap to clone.
@@ -174,7 +174,7 @@ impl Committer {
         match self.writer.append(lane, events) {
             Ok(committed) => {
                 for (committed, reply) in committed.iter().zip(replies) {
-                    let verdict = self.fold.apply(committed);
+                    let verdict = Box::new(self.fold.apply(committed));
                     // The use case may have been cancelled; the event is applied all the same.
                     let _ = reply.send(Ok(Settled { position: committed.position(), verdict }));
                 }
@@ -259,6 +259,11 @@ fn refuse_all(
     replies: impl IntoIterator<Item = oneshot::Sender<Result<Settled, Reason>>>,
     reason: Reason,
 ) -> Pumped {
-    let refused = replies.into_iter().map(|reply| reply.send(Err(reason))).count();
+    let mut refused = 0;
+    for reply in replies {
+        refused += 1;
+        // The use case may have been cancelled.
+        let _ = reply.send(Err(reason));
+    }
     Pumped::Refused(refused)
 }

@@ -65,7 +65,7 @@ impl Broker {
             return Ok(());
         }
         let event = Event::TaskEnded(TaskEnded { task, outcome, by, at: self.now()? });
-        match self.commits.commit(event).await?.verdict {
+        match *self.commits.commit(event).await?.verdict {
             Verdict::Applied(Applied::Ended | Applied::TooLate(_)) => Ok(()),
             Verdict::Applied(_) | Verdict::Repeated => Err(Reason::Internal.into()),
         }

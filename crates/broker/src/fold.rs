@@ -26,6 +26,7 @@ use crate::world::{Pinned, World};
 
 /// What the fold made of an event.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every verdict is the large one")]
 pub(crate) enum Verdict {
     /// The table took it, or says why it came too late.
     Applied(Applied),
@@ -94,7 +95,12 @@ impl Fold {
         Pinned { world, pin }
     }
 
-    /// What could not be put in force when the journal was replayed.
+    /// Notes something that is wrong, for operators.
+    pub(crate) fn trouble(&self, line: String) {
+        self.troubles.write().push(line);
+    }
+
+    /// What could not be put in force, and what else is wrong.
     pub(crate) fn troubles(&self) -> Vec<String> {
         self.troubles.read().clone()
     }
@@ -209,7 +215,7 @@ impl Fold {
         if let Err(problems) = &compiled {
             let first = problems.first().map(ToString::to_string).unwrap_or_default();
             let trouble = format!("policy revision {} does not compile: {first}", activated.revision);
-            self.troubles.write().push(trouble);
+            self.trouble(trouble);
         }
         let set: Option<Arc<PolicySet>> = compiled.ok().map(Arc::new);
         self.change_world(|world| {
@@ -223,7 +229,7 @@ impl Fold {
     fn move_key(&self, event: &Event) {
         let mut keys = self.world.load().keys.clone();
         if let Err(cause) = keys.apply(event, self.keys.as_ref()) {
-            self.troubles.write().push(format!("key store: {cause}"));
+            self.trouble(format!("key store: {cause}"));
         }
         self.change_world(|world| world.keys = keys);
     }

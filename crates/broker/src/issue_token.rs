@@ -107,7 +107,7 @@ impl Broker {
             .map_err(|cause| Refusal::new(cause.reason(), "the claims do not fit into a token"))?;
         self.refuse_locked(&crate::lock::targets_of_issue(&record), now)?;
         let settled = self.commits.commit(Event::TokenIssued(Box::new(record))).await?;
-        match settled.verdict {
+        match *settled.verdict {
             Verdict::Applied(Applied::Issued(live)) => self.sign(pinned, &live),
             Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),
             // A request with the same id came in between: answer with what that one got.

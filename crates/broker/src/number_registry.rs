@@ -8,8 +8,7 @@ use locum_model::limits::{
 };
 use locum_model::number::{ConnectorNo, ModelNo, OwnerNo, RegistryRevision, TenantNo, WorkloadNo};
 use locum_model::registry::{
-    Connector, Entries, Model, Owner, Proposal, ProposedConnector, ProposedWorkload, Tenant,
-    Workload,
+    Connector, Entries, Model, Owner, Proposal, ProposedConnector, ProposedWorkload, Tenant, Workload,
 };
 use locum_model::{Name, Target};
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use locum_model::event::By;
 use locum_model::registry::Registry;
 use locum_model::{Name, Reason, TenantNo};
 
@@ -37,8 +38,17 @@ impl Operator {
         }
     }
 
+    /// The operator as the record names who did something.
+    pub fn by(&self) -> By {
+        By::Operator(self.name.clone())
+    }
+
     /// Refuses unless the operator answers for all tenants.
-    pub(crate) fn needs_all(&self) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    ///
+    /// SELECTOR_FORBIDDEN.
+    pub fn needs_all(&self) -> Result<(), Refusal> {
         match self.tenants {
             Tenants::All => Ok(()),
             Tenants::Only(_) => {

@@ -29,6 +29,11 @@ pub struct Status {
 }
 
 impl Broker {
+    /// Adds a line to what is wrong, until the next start.
+    pub fn warn(&self, line: String) {
+        self.fold.trouble(line);
+    }
+
     /// How the broker is, over all tenants.
     pub fn status(&self) -> Status {
         let counts = self.fold.table.counts();

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use locum_server::config::Flags;
-use locum_server::journal_check;
+use locum_server::{daemon, journal_check};
 
 mod check_config;
 
@@ -24,11 +24,23 @@ struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes:
   0  done, all well
-  1  something is wrong with what was checked; standard error says what
+  1  something is wrong; standard error says what
   2  the arguments are wrong";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves until SIGTERM or SIGINT; SIGHUP reads certificates, bundles, registry and policies again.
+    ///
+    /// Logs go to standard error; the line `listening` names the addresses.
+    #[command(after_help = EXIT_CODES)]
+    Serve {
+        /// The settings file.
+        #[arg(long, default_value = "/etc/locum/locumd.toml")]
+        config: PathBuf,
+        /// Sets one key over every other layer, `server.grpc=127.0.0.1:8443` for example.
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+        set: Vec<(String, String)>,
+    },
     /// Reads the settings and everything they point at, and tells every problem at once.
     ///
     /// Variables LOCUM_SECTION__KEY count as they would at a start. Nothing is changed.
@@ -58,6 +70,7 @@ enum JournalCommand {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Serve { config, set } => serve(&config, set),
         Command::CheckConfig { config, set } => check_config(&config, set),
         Command::Journal(JournalCommand::Verify { dir }) => journal_verify(&dir),
     };
@@ -65,6 +78,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(said) => tell(&said),
     }
+}
+
+fn serve(config: &Path, set: Vec<(String, String)>) -> Result<(), String> {
+    daemon::run(config, &set.into_iter().collect::<Flags>()).map_err(|error| error.to_string())
 }
 
 fn check_config(config: &Path, set: Vec<(String, String)>) -> Result<(), String> {

@@ -10,8 +10,10 @@
 pub mod accept;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod entropy;
 pub mod grpc;
+mod holds;
 pub mod http;
 pub mod journal_check;
 pub mod key_files;
@@ -20,6 +22,9 @@ pub mod metrics;
 pub mod policy_files;
 pub mod private_file;
 pub mod registry_file;
+pub mod reload;
+pub mod serve;
+pub mod service;
 pub mod tasks;
 pub mod tls;
 

@@ -108,7 +108,7 @@ pub struct Running {
 ///
 /// [`NotStarted`]; nothing is left running then but a writer that ends by itself.
 pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
-    locum_jose::provider::install();
+    locum_jose::provider::install().map_err(|cause| NotStarted::Other(cause.to_string()))?;
     let clock = Arc::new(open_clock(&settings)?);
     let shared_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
     let now = shared_clock.now().map_err(|unsettled| NotStarted::Other(unsettled.to_string()))?;
@@ -216,7 +216,7 @@ impl Running {
 fn open_clock(settings: &Settings) -> Result<SystemClock, NotStarted> {
     let dir = &settings.data_dir;
     let refused = |cause: String| NotStarted::Data { path: dir.clone(), cause };
-    crate::private_file::directory(dir).map_err(|cause| refused(cause.to_string()))?;
+    crate::private_file::private_dir(dir).map_err(|cause| refused(cause.to_string()))?;
     SystemClock::open(&dir.join("clock"), None).map_err(|cause| refused(cause.to_string()))
 }
 
@@ -227,9 +227,10 @@ async fn open_broker(
 ) -> Result<(Arc<Broker>, oneshot::Receiver<Result<(), JournalFailed>>), NotStarted> {
     let path = settings.data_dir.join("journal");
     let data = |cause: String| NotStarted::Data { path: path.clone(), cause };
-    crate::private_file::directory(&path).map_err(|cause| data(cause.to_string()))?;
+    crate::private_file::private_dir(&path).map_err(|cause| data(cause.to_string()))?;
     let files = DiskFiles::open(&path).map_err(|cause| data(cause.to_string()))?;
-    let keys = FileKeyStore::open(&settings.data_dir.join("keys")).map_err(|cause| data(cause.to_string()))?;
+    let keys =
+        FileKeyStore::open(&settings.data_dir.join("keys")).map_err(|cause| data(cause.to_string()))?;
     let options = Options {
         issuer: settings.issuer.url.clone(),
         journal: locum_journal::Options {
@@ -321,19 +322,23 @@ impl Doors<'_> {
         Ok(bound)
     }
 
-    async fn open_https(&mut self, address: SocketAddr, documents: Documents) -> Result<SocketAddr, NotStarted> {
+    async fn open_https(
+        &mut self,
+        address: SocketAddr,
+        documents: Documents,
+    ) -> Result<SocketAddr, NotStarted> {
         let tls = https_config(self.own, ClientCertificates::NotAsked)
             .map_err(|cause| NotStarted::Other(cause.to_string()))?;
         let (listener, bound) = bind(address).await?;
         let (accept, incoming) = Accept::new(listener, tls, AcceptOptions::default(), self.observer());
         self.tasks.start("https accept", accept.run(self.tasks.stopping()));
-        self.tasks.start("https", http::serve(incoming, documents, self.tasks.stopping()));
+        self.tasks.start("https", http::serve(documents, incoming, self.tasks.stopping()));
         Ok(bound)
     }
 
     async fn open_metrics(&mut self, address: SocketAddr) -> Result<SocketAddr, NotStarted> {
         let (listener, bound) = bind(address).await?;
-        let served = http::serve_metrics(listener, Arc::clone(self.metrics), self.tasks.stopping());
+        let served = http::serve_metrics(Arc::clone(self.metrics), listener, self.tasks.stopping());
         self.tasks.start("metrics", served);
         Ok(bound)
     }

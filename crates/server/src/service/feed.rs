@@ -46,7 +46,8 @@ impl FeedService for Feed {
         let first = pings.message().await?.unwrap_or_default();
         let connector =
             name_from_wire(&first.connector, "connector").map_err(|malformed| asked.malformed(malformed))?;
-        let nonce = optional_bytes_from_wire(&first.nonce, "nonce").map_err(|malformed| asked.malformed(malformed))?;
+        let nonce = optional_bytes_from_wire(&first.nonce, "nonce")
+            .map_err(|malformed| asked.malformed(malformed))?;
         if self.broker.status().followers >= FEED_FOLLOWERS_MAX {
             return Err(locum_api::status::status(Reason::QuotaExceeded, None, &asked.request_id, &[]));
         }

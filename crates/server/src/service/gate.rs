@@ -85,7 +85,7 @@ impl<S> Service<http::Request<Body>> for Gated<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>>,
     S::Future: Send + 'static,
-    S::Error: 'static,
+    S::Error: Send + 'static,
 {
     type Response = http::Response<Body>;
     type Error = S::Error;
@@ -105,7 +105,8 @@ where
                 let answer = self.inner.call(request);
                 Box::pin(async move {
                     let response = answer.await?;
-                    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+                    let code =
+                        Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
                     metrics.rpc_handled(rpc(method), code, clock.elapsed().saturating_sub(started));
                     Ok(response)
                 })
@@ -135,10 +136,9 @@ impl Gate {
             tracing::info!(request_id, method, %reason, detail, "refused at the gate");
             locum_api::status::status(reason, None, &request_id, &[])
         };
-        let now = self.clock.now().map_err(|unsettled| refuse(Reason::ClockUnsettled, &unsettled.to_string()))?;
-        let caller = self.caller(request, now).map_err(|(reason, detail)| {
-            refuse(reason, &detail)
-        })?;
+        let now =
+            self.clock.now().map_err(|unsettled| refuse(Reason::ClockUnsettled, &unsettled.to_string()))?;
+        let caller = self.caller(request, now).map_err(|(reason, detail)| refuse(reason, &detail))?;
         if allowed.contains(&Role::Workload) {
             request.extensions_mut().insert(caller);
             return Ok(method);
@@ -233,7 +233,14 @@ mod tests {
         assert_eq!(bearer(&headers(&["Bearer a.b.c"])), Ok(Some("a.b.c")));
         assert_eq!(bearer(&headers(&["bearer a.b.c"])), Ok(Some("a.b.c")));
         let long = format!("Bearer {}", "a".repeat(ASSERTION_BYTES_MAX + 1));
-        for bad in [&["Bearer a", "Bearer b"][..], &["Basic x"], &["Bearer"], &["Bearer a b"], &["Bearer Bearer a"], &[&long]] {
+        for bad in [
+            &["Bearer a", "Bearer b"][..],
+            &["Basic x"],
+            &["Bearer"],
+            &["Bearer a b"],
+            &["Bearer Bearer a"],
+            &[&long],
+        ] {
             assert!(bearer(&headers(bad)).is_err(), "{bad:?}");
         }
     }
@@ -241,7 +248,13 @@ mod tests {
     #[test]
     fn a_path_is_known_by_every_byte() {
         assert!(known("/locum.broker.v1.TaskService/StartTask").is_some());
-        for bad in ["", "/", "/locum.broker.v1.TaskService/starttask", "/locum.broker.v1.TaskService/StartTask/", "/../locum.broker.v1.TaskService/StartTask"] {
+        for bad in [
+            "",
+            "/",
+            "/locum.broker.v1.TaskService/starttask",
+            "/locum.broker.v1.TaskService/StartTask/",
+            "/../locum.broker.v1.TaskService/StartTask",
+        ] {
             assert!(known(bad).is_none(), "{bad}");
         }
     }

@@ -35,7 +35,8 @@ impl RevocationService for Revocation {
         let (selector, before) = read().map_err(|malformed| asked.malformed(malformed))?;
         let previewed = self.broker.preview_revoke(&asked.who, &selector, before);
         let previewed = previewed.map_err(|refusal| asked.refuse(refusal))?;
-        let count = |(name, count): &(String, usize)| wire::NamedCount { name: name.clone(), count: *count as u64 };
+        let count =
+            |(name, count): &(String, usize)| wire::NamedCount { name: name.clone(), count: *count as u64 };
         Ok(Response::new(wire::PreviewRevokeResponse {
             matches: show::matches(&previewed.matches),
             tokens: previewed.preview.tokens as u64,
@@ -71,7 +72,10 @@ impl RevocationService for Revocation {
         }))
     }
 
-    async fn lock(&self, request: Request<wire::LockRequest>) -> Result<Response<wire::LockResponse>, Status> {
+    async fn lock(
+        &self,
+        request: Request<wire::LockRequest>,
+    ) -> Result<Response<wire::LockResponse>, Status> {
         let (asked, message) = operator(request)?;
         let read = || -> Result<_, Malformed> {
             let selector = selector::from_wire(message.selector.as_ref(), "selector")?;
@@ -97,7 +101,9 @@ impl RevocationService for Revocation {
         let (selector, reason) = read().map_err(|malformed| asked.malformed(malformed))?;
         let lifted = self.broker.unlock(&asked.who, &selector, &reason).await;
         let lifted = lifted.map_err(|refusal| asked.refuse(refusal))?;
-        Ok(Response::new(wire::UnlockResponse { locks: lifted.iter().map(|lock| show::lock(lock)).collect() }))
+        Ok(Response::new(wire::UnlockResponse {
+            locks: lifted.iter().map(|lock| show::lock(lock)).collect(),
+        }))
     }
 
     async fn list_locks(
