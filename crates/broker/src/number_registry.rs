@@ -8,7 +8,7 @@ use locum_model::limits::{
 };
 use locum_model::number::{ConnectorNo, ModelNo, OwnerNo, RegistryRevision, TenantNo, WorkloadNo};
 use locum_model::registry::{
-    Connector, Entries, Model, Owner, Proposal, ProposedConnector, ProposedWorkload, Tenant, Workload,
+    Connector, Entries, LastNumbers, Model, Owner, Proposal, ProposedConnector, ProposedWorkload, Tenant, Workload,
 };
 use locum_model::{Name, Target};
 
@@ -34,6 +34,7 @@ pub(crate) fn number(current: &Entries, proposal: &Proposal) -> Result<Numbered,
     work.connectors(proposal);
     work.workloads(proposal);
     work.distinct_identities();
+    work.numbers_left();
     if !work.problems.is_empty() {
         return Err(work.problems);
     }
@@ -255,6 +256,14 @@ impl<'a> Work<'a> {
         }
     }
 
+    fn numbers_left(&mut self) {
+        let LastNumbers { tenant, owner, model, workload, connector } = self.next.last;
+        if [tenant, owner, model, workload, connector].iter().any(|last| *last >= REGISTRATION_NUMBERS_MAX) {
+            let line = format!("registration numbers are used up: {REGISTRATION_NUMBERS_MAX} of a kind were given");
+            self.problems.push(line);
+        }
+    }
+
     fn place(&mut self, what: &str, tenant: &Name, owner: &Name) -> Option<(TenantNo, OwnerNo)> {
         let Some(number) = self.tenants.get(tenant).copied() else {
             self.problems.push(format!("{what}: no tenant `{tenant}`"));
@@ -268,8 +277,7 @@ impl<'a> Work<'a> {
 /// The known number, or the next one. Numbers are never given twice.
 fn give(known: Option<u32>, last: &mut u32) -> u32 {
     known.unwrap_or_else(|| {
-        *last += 1;
-        assert!(*last < REGISTRATION_NUMBERS_MAX, "registration numbers are used up");
+        *last = last.saturating_add(1);
         *last
     })
 }

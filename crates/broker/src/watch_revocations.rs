@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use locum_model::registry::Connector;
-use locum_model::{Caller, Name, Position};
+use locum_model::{Caller, Name, Position, Target};
 use tokio::sync::broadcast;
 
 use crate::broker::Broker;
@@ -37,7 +37,13 @@ impl Broker {
         let deltas = self.fold.feed.follow();
         let position = self.fold.position();
         let entry = |(target, below)| FeedEntry { target, below, drop_after: drop_after(target, now) };
-        let snapshot = self.fold.table.watermarks().into_iter().map(entry).collect();
+        let mut snapshot: Vec<_> = self.fold.table.watermarks().into_iter().map(entry).collect();
+        // No token of an ended task can be issued later, so that any position from its end on serves.
+        let ended = |(task, at)| {
+            let target = Target::Task(task);
+            FeedEntry { target, below: position, drop_after: drop_after(target, at) }
+        };
+        snapshot.extend(self.fold.state.read().tasks.ended().map(ended));
         Ok(Following { connector, snapshot, position, deltas })
     }
 }
