@@ -89,7 +89,8 @@ impl Broker {
             let state = fold.state.read();
             (state.tasks.count_max(), state.locks.number_max())
         };
-        let (committer, commits) = Committer::new(journal.writer, Arc::clone(&fold));
+        let (committer, commits) =
+            Committer::new(journal.writer, Arc::clone(&fold), Arc::clone(&around.clock));
         let broker = Self {
             options,
             clock: around.clock,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use locum_journal::{AppendError, Lane, Writer};
 use locum_model::limits::{BATCH_EVENTS_MAX, COMMIT_QUEUE_MAX};
-use locum_model::{Event, Position, Reason};
+use locum_model::{Clock, Event, Position, Reason};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -44,8 +44,13 @@ pub struct Committer {
     queue: Arc<Queue>,
     writer: Writer,
     fold: Arc<Fold>,
+    clock: Arc<dyn Clock>,
+    observer: Option<BatchObserver>,
     sealed: bool,
 }
+
+/// Told how many events a batch had and how long it took until it was durable.
+pub type BatchObserver = Box<dyn Fn(usize, Duration) + Send>;
 
 /// The journal failed: nothing more will ever be acknowledged, the process has to end.
 #[derive(Debug, thiserror::Error)]
@@ -140,10 +145,16 @@ fn lane_of(event: &Event) -> Lane {
 
 impl Committer {
     /// A writer over an opened journal, and the side that submits to it.
-    pub(crate) fn new(writer: Writer, fold: Arc<Fold>) -> (Self, Commits) {
+    pub(crate) fn new(writer: Writer, fold: Arc<Fold>, clock: Arc<dyn Clock>) -> (Self, Commits) {
         let queue = Arc::new(Queue::default());
         let commits = Commits { queue: Arc::clone(&queue) };
-        (Self { queue, writer, fold, sealed: true }, commits)
+        (Self { queue, writer, fold, clock, observer: None, sealed: true }, commits)
+    }
+
+    /// Tells `observer` about every batch from now on.
+    #[must_use]
+    pub fn observed(self, observer: BatchObserver) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// Commits until the queue is closed and empty, then seals. Blocks; give it its own thread.
@@ -171,8 +182,12 @@ impl Committer {
         }
         self.sealed = false;
         let (events, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.event, w.reply)).unzip();
+        let begun = self.clock.elapsed();
         match self.writer.append(lane, events) {
             Ok(committed) => {
+                if let Some(observer) = &self.observer {
+                    observer(committed.len(), self.clock.elapsed().saturating_sub(begun));
+                }
                 for (committed, reply) in committed.iter().zip(replies) {
                     let verdict = Box::new(self.fold.apply(committed));
                     // The use case may have been cancelled; the event is applied all the same.

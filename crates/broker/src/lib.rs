@@ -39,7 +39,7 @@ mod world;
 pub use activate::{Activated, NotActivated};
 pub use authorize::Authorized;
 pub use broker::{Broker, Options, StartError, Surroundings};
-pub use commit::{Committer, JournalFailed, Pumped};
+pub use commit::{BatchObserver, Committer, JournalFailed, Pumped};
 pub use feed::{FeedDelta, FeedEntry};
 pub use get_task::{Page, TaskFilter, TaskPage, TaskState, TaskView};
 pub use history::History;

@@ -8,7 +8,8 @@ use locum_model::limits::{
 };
 use locum_model::number::{ConnectorNo, ModelNo, OwnerNo, RegistryRevision, TenantNo, WorkloadNo};
 use locum_model::registry::{
-    Connector, Entries, LastNumbers, Model, Owner, Proposal, ProposedConnector, ProposedWorkload, Tenant, Workload,
+    Connector, Entries, LastNumbers, Model, Owner, Proposal, ProposedConnector, ProposedWorkload, Tenant,
+    Workload,
 };
 use locum_model::{Name, Target};
 
@@ -259,7 +260,8 @@ impl<'a> Work<'a> {
     fn numbers_left(&mut self) {
         let LastNumbers { tenant, owner, model, workload, connector } = self.next.last;
         if [tenant, owner, model, workload, connector].iter().any(|last| *last >= REGISTRATION_NUMBERS_MAX) {
-            let line = format!("registration numbers are used up: {REGISTRATION_NUMBERS_MAX} of a kind were given");
+            let line =
+                format!("registration numbers are used up: {REGISTRATION_NUMBERS_MAX} of a kind were given");
             self.problems.push(line);
         }
     }

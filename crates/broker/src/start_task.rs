@@ -252,6 +252,9 @@ fn deadline(ask: &StartTask, parent: Option<&Parent>, now: Timestamp) -> Result<
             .min(parent.map_or(Timestamp::from_millis(i64::MAX), |p| p.deadline)),
     };
     match parent {
+        Some(parent) if parent.deadline <= now => {
+            Err(Refusal::new(Reason::TaskLapsed, "the parent task's deadline has passed"))
+        }
         Some(parent) if wished > parent.deadline => {
             let detail = format!("the parent task ends at {}", parent.deadline);
             Err(Refusal::new(Reason::DeadlineTooLate, detail))

@@ -19,6 +19,8 @@ use locum_model::evidence::Login;
 use locum_model::{Clock, Entropy};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::Health;
 
 use crate::accept::{Accept, AcceptOptions, Observer};
 use crate::clock::SystemClock;
@@ -117,7 +119,9 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         .map_err(|problem| NotStarted::Other(problem.to_string()))?;
     let trust = Arc::new(ArcSwap::from_pointee(trust));
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
-    let (broker, writer) = open_broker(&settings, Arc::clone(&shared_clock), Arc::clone(&entropy)).await?;
+    let metrics = Arc::new(Metrics::new(now));
+    let around = (Arc::clone(&shared_clock), Arc::clone(&entropy));
+    let (broker, writer) = open_broker(&settings, around, &metrics).await?;
     let reload = Arc::new(Reload {
         settings: settings.clone(),
         broker: Arc::clone(&broker),
@@ -126,7 +130,6 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         clock: Arc::clone(&shared_clock),
     });
     put_in_force(&broker, &reload).await?;
-    let metrics = Arc::new(Metrics::new(now));
     let readiness = Readiness::new();
     let mut tasks = Tasks::new();
     let current: CurrentTrust = {
@@ -140,6 +143,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         entropy,
         metrics: Arc::clone(&metrics),
     };
+    let (health, health_service) = tonic_health::server::health_reporter();
     let wiring = Wiring {
         broker: Arc::clone(&broker),
         clock: shared_clock,
@@ -147,6 +151,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         readiness: readiness.clone(),
         reload: Arc::clone(&reload),
         stopping: tasks.stopping(),
+        health: health_service,
     };
     let mut doors = Doors { tasks: &mut tasks, own: &own, metrics: &metrics };
     let grpc = doors.open_grpc(settings.server.grpc, current, gate, wiring).await?;
@@ -161,6 +166,12 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     let stopping = tasks.stopping();
     tasks.start("reaper", reap(Arc::clone(&broker), Arc::clone(&clock), Arc::clone(&metrics), stopping));
     tasks.start("upkeep", upkeep(Arc::clone(&broker), Arc::clone(&clock), tasks.stopping()));
+    let mut stopping = tasks.stopping();
+    tasks.start("health", async move {
+        stopping.wait().await;
+        health.set_service_status("", ServingStatus::NotServing).await;
+        Ok(())
+    });
     readiness.ready();
     Ok(Running { grpc, http, metrics: metrics_at, broker, clock, readiness, tasks, writer, reload })
 }
@@ -222,8 +233,8 @@ fn open_clock(settings: &Settings) -> Result<SystemClock, NotStarted> {
 
 async fn open_broker(
     settings: &Settings,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
+    metrics: &Arc<Metrics>,
 ) -> Result<(Arc<Broker>, oneshot::Receiver<Result<(), JournalFailed>>), NotStarted> {
     let path = settings.data_dir.join("journal");
     let data = |cause: String| NotStarted::Data { path: path.clone(), cause };
@@ -244,6 +255,8 @@ async fn open_broker(
     let around = Surroundings { clock, entropy, files: Arc::new(files), keys: Arc::new(keys) };
     let opened = blocking(move || Broker::open(options, around)).await.map_err(NotStarted::Other)?;
     let (broker, committer) = opened?;
+    let metrics = Arc::clone(metrics);
+    let committer = committer.observed(Box::new(move |events, took| metrics.batch_committed(events, took)));
     let writer = writer_thread(move || committer.run()).map_err(|cause| data(cause.to_string()))?;
     Ok((broker, writer))
 }
@@ -306,7 +319,7 @@ impl Doors<'_> {
         address: SocketAddr,
         trust: CurrentTrust,
         gate: Gate,
-        wiring: Wiring,
+        wiring: Wiring<impl Health>,
     ) -> Result<SocketAddr, NotStarted> {
         let clients = ClientCertificates::Asked(locum_identity::client_certs(trust));
         let tls = grpc_config(self.own, clients).map_err(|cause| NotStarted::Other(cause.to_string()))?;

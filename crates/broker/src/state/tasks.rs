@@ -108,7 +108,8 @@ impl Tasks {
     /// The tasks that ended by an event of their own a short while ago: tokens of theirs may still
     /// be out.
     pub(crate) fn ended(&self) -> impl Iterator<Item = (TaskId, Timestamp)> {
-        let own = |row: &TaskRow| row.ended.as_ref().filter(|ended| ended.how != HowEnded::Dead).map(|e| e.at);
+        let own =
+            |row: &TaskRow| row.ended.as_ref().filter(|ended| ended.how != HowEnded::Dead).map(|e| e.at);
         self.retired.iter().filter_map(move |(_, task)| Some((*task, self.rows.get(task).and_then(own)?)))
     }
 

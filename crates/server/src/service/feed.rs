@@ -79,7 +79,7 @@ fn opening(keys: &KeyRing, following: &Following, nonce: Option<[u8; 16]>) -> Ve
     for part in 0..count {
         bodies.push(Body::SnapshotPart {
             part: part as u32,
-            end: (part + 1 == count).then(|| end.clone()),
+            end: (part + 1 == count).then_some(end),
             position,
             entries: parts.get(part).map(|entries| entries.to_vec()).unwrap_or_default(),
         });

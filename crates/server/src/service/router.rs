@@ -14,6 +14,7 @@ use locum_broker::Broker;
 use locum_model::Clock;
 use locum_model::limits::{GRPC_MESSAGE_BYTES_MAX, POLICY_BYTES_MAX};
 use tonic::transport::server::Router;
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::layer::util::{Identity, Stack};
 
 use super::check::Checks;
@@ -32,7 +33,7 @@ use crate::reload::Reload;
 use crate::tasks::Stopping;
 
 /// What the services share.
-pub struct Wiring {
+pub struct Wiring<H> {
     /// The broker.
     pub broker: Arc<Broker>,
     /// The clock.
@@ -45,6 +46,8 @@ pub struct Wiring {
     pub reload: Arc<Reload>,
     /// Tells streams when to end.
     pub stopping: Stopping,
+    /// The health service.
+    pub health: HealthServer<H>,
 }
 
 /// Every service with its guards, behind `gate`.
@@ -52,8 +55,11 @@ pub struct Wiring {
 /// # Errors
 ///
 /// When the contract's descriptor set cannot be served by reflection.
-pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Identity>>, String> {
-    let Wiring { broker, clock, metrics, readiness, reload, stopping } = wiring;
+pub fn router<H: Health>(
+    gate: Gate,
+    wiring: Wiring<H>,
+) -> Result<Router<Stack<GateLayer, Identity>>, String> {
+    let Wiring { broker, clock, metrics, readiness, reload, stopping, health } = wiring;
     let tasks = Tasks { broker: Arc::clone(&broker), holds: Holds::default(), stopping: stopping.clone() };
     let tokens = Tokens { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
     let checks = Checks { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
@@ -64,7 +70,6 @@ pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Iden
     let most = GRPC_MESSAGE_BYTES_MAX;
     // A policy set is the one message that may be larger; only operators can send it.
     let policies = POLICY_BYTES_MAX + GRPC_MESSAGE_BYTES_MAX;
-    let (_health_reporter, health) = tonic_health::server::health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)

@@ -223,7 +223,7 @@ fn start_from_wire(message: &wire::StartTaskRequest) -> Result<StartTask, Malfor
         lease: optional_duration_from_wire(message.lease.as_ref(), "lease")?,
         justification: text::justification_from_wire(&message.justification, "justification")?,
         request: request_id_from_wire(&message.request_id, "request_id")?
-            .map(|id| RequestKey { id, hash: locum_token::sha256(&request::canonical(&canonical)) }),
+            .map(|id| RequestKey { id, hash: locum_token::sha256(request::canonical(&canonical)) }),
     })
 }
 

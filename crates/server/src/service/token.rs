@@ -71,6 +71,6 @@ fn issue_from_wire(message: &wire::IssueTokenRequest) -> Result<IssueToken, Malf
         uses_max: (message.uses_max > 0).then_some(message.uses_max),
         binding: if message.bind_to_certificate { Binding::Required } else { Binding::AsDemanded },
         request: request_id_from_wire(&message.request_id, "request_id")?
-            .map(|id| RequestKey { id, hash: locum_token::sha256(&request::canonical(&canonical)) }),
+            .map(|id| RequestKey { id, hash: locum_token::sha256(request::canonical(&canonical)) }),
     })
 }
