@@ -5,10 +5,17 @@ use std::sync::Arc;
 
 use locum_model::{Committed, Event, Position, Reason};
 
-use crate::damage::Damage;
-use crate::files::FileLayer;
-use crate::reader::Reader;
-use crate::writer::Writer;
+use crate::damage::{Damage, Flaw};
+use crate::durable::{Durable, Extent};
+use crate::files::{FileLayer, SECTOR_BYTES};
+use crate::format::cursor::Cursor;
+use crate::format::names::{self, Listing, RESERVE};
+use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::format::tail::{self, Tail};
+use crate::reader::{Reader, follow};
+use crate::snapshot::newest_usable;
+use crate::space::{self, STEP_BYTES};
+use crate::writer::{Segment, State, Writer};
 
 /// How a journal is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +54,7 @@ pub struct Journal {
     pub reader: Reader,
 }
 
-/// Why a journal cannot be opened. Nothing was changed that a later try could miss.
+/// Why a journal cannot be opened. Nothing that was acknowledged was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file system refused.
@@ -60,7 +67,7 @@ pub enum OpenError {
     },
     /// Something acknowledged is damaged or missing.
     #[error(transparent)]
-    Damaged(#[from] Damage),
+    Damaged(Damage),
     /// A file was written by a later version of Locum.
     #[error("`{file}` has format {found}, this version reads up to {known}")]
     FutureFormat {
@@ -81,18 +88,170 @@ pub enum OpenError {
     },
 }
 
-/// Opens the journal, replaying it through `replay`.
+/// Opens the journal and replays it: the newest snapshot, then every event after it, in order.
+///
+/// What holds on return: everything that was ever acknowledged went through `replay`, or was left
+/// out of a snapshot as no longer mattering; all of it is durable; a batch torn by a crash is
+/// gone. An empty directory becomes epoch 1 of `options.home`. What is damaged is never cut or
+/// passed over; what can be told from a crash stands in the crate's `format`.
 ///
 /// # Errors
 ///
-/// [`OpenError`].
+/// [`OpenError`]. Events may have gone through `replay` by then: what they made is to be dropped.
 pub fn open(
     files: Arc<dyn FileLayer>,
     options: Options,
     replay: &mut dyn FnMut(Committed<Event>),
 ) -> Result<Journal, OpenError> {
-    let _ = (files, options, replay);
-    Err(OpenError::Io { doing: "opened", source: io::ErrorKind::Unsupported.into() })
+    let mut listing = Listing::read(&*files).map_err(trying("listed"))?;
+    for partial in &listing.partials {
+        files.remove(partial).map_err(trying("cleared of what was not finished"))?;
+    }
+    if listing.segments.is_empty() {
+        begin(&*files, &options, &mut listing)?;
+    }
+    let (cursor, tail) = recover(&*files, &options, &listing, replay)?;
+    settle(&*files, &cursor, tail).map_err(trying("made durable"))?;
+    let reserve = prepare_reserve(&*files, &options, &listing).map_err(trying("given its reserve"))?;
+    Ok(journal(files, options, &listing, (cursor, reserve)))
+}
+
+/// Makes the first segment.
+fn begin(files: &dyn FileLayer, options: &Options, listing: &mut Listing) -> Result<(), OpenError> {
+    if let Some(covers) = listing.snapshots.last() {
+        // A snapshot never stands without the segment after it.
+        return Err(missing(covers + 1).into());
+    }
+    let header = SegmentHeader { home: options.home, epoch: 1, first_sequence: 1, predecessor: [0; 32] };
+    let needed = SEGMENT_HEADER_BYTES as u64 + SECTOR_BYTES;
+    let len = space::rounded(needed, options.segment_bytes.min(STEP_BYTES));
+    let made = space::create_segment(files, &header, len).map_err(trying("begun"))?;
+    made.ok_or_else(|| trying("begun")(io::ErrorKind::StorageFull.into()))?;
+    listing.segments.insert(1);
+    Ok(())
+}
+
+/// Replays everything and returns the end of it.
+fn recover(
+    files: &dyn FileLayer,
+    options: &Options,
+    listing: &Listing,
+    replay: &mut dyn FnMut(Committed<Event>),
+) -> Result<(Cursor, Tail), OpenError> {
+    let snapshot = newest_usable(files, listing)?;
+    let first = snapshot.as_ref().map_or(1, |snapshot| snapshot.header().covers.sequence + 1);
+    if !listing.segments.contains(&first) {
+        return Err(missing(first).into());
+    }
+    let mut cursor = Cursor::open(files, first)?;
+    if cursor.header().home != options.home {
+        return Err(OpenError::WrongHome { expected: options.home, found: cursor.header().home });
+    }
+    if snapshot.is_none() && cursor.header().predecessor != [0; 32] {
+        return Err(cursor.damage(Flaw::Chain).into());
+    }
+    if let Some(mut snapshot) = snapshot {
+        while let Some(event) = snapshot.event()? {
+            replay(event);
+        }
+    }
+    loop {
+        let stepped = cursor.step(u64::MAX);
+        if let Ok(true) = stepped {
+            while let Some(event) = cursor.event()? {
+                replay(event);
+            }
+            continue;
+        }
+        let next = listing.segments.range(cursor.header().first_sequence + 1..).next();
+        match (stepped, next) {
+            (Ok(_at_end), Some(next)) => cursor = follow(files, &cursor, *next)?,
+            (Ok(_at_end), None) => {
+                return tail::judge(&cursor, None).map(|tail| (cursor, tail)).map_err(OpenError::from);
+            }
+            (Err(damage), Some(_)) => return Err(damage.into()),
+            (Err(damage), None) => {
+                return tail::judge(&cursor, Some(damage))
+                    .map(|tail| (cursor, tail))
+                    .map_err(OpenError::from);
+            }
+        }
+    }
+}
+
+/// Makes durable what was recovered.
+///
+/// The server before may have died between a write and its sync, and after a failed sync the
+/// cache may show what the disk does not have: so the last batch is written once more.
+fn settle(files: &dyn FileLayer, cursor: &Cursor, tail: Tail) -> io::Result<()> {
+    let (file, end) = (cursor.file(), cursor.at());
+    if let Tail::Torn { until } = tail {
+        // Whatever a torn batch left must never be taken for something behind a later one.
+        file.write_at(&vec![0; usize::try_from(until - end).unwrap_or(0)], end)?;
+    }
+    if let Some(frame) = cursor.last_frame() {
+        let mut bytes = vec![0; frame.whole_bytes()];
+        let start = end - bytes.len() as u64;
+        if file.read_at(&mut bytes, start)? != bytes.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(&bytes, start)?;
+    }
+    file.sync()?;
+    files.sync_dir()
+}
+
+/// Makes sure of the reserve; `false` when the disk is full.
+fn prepare_reserve(files: &dyn FileLayer, options: &Options, listing: &Listing) -> io::Result<bool> {
+    if listing.reserve {
+        if files.open(RESERVE)?.len()? >= options.reserve_bytes {
+            return Ok(true);
+        }
+        files.remove(RESERVE)?;
+    }
+    space::restore_reserve(files, options.reserve_bytes)
+}
+
+fn journal(
+    files: Arc<dyn FileLayer>,
+    options: Options,
+    listing: &Listing,
+    (cursor, reserve): (Cursor, bool),
+) -> Journal {
+    let header = *cursor.header();
+    let segment = Segment {
+        file: Arc::clone(cursor.file()),
+        epoch: header.epoch,
+        tag: cursor.tag(),
+        first_sequence: header.first_sequence,
+        end: cursor.at(),
+        len: cursor.len(),
+    };
+    let sealed = cursor.last_frame().is_none() || cursor.is_sealed();
+    let extent = Extent { head: cursor.head(), segments: listing.segments.clone(), end: cursor.at() };
+    let durable = Arc::new(Durable::new(files, extent));
+    let reader = Reader::new(Arc::clone(&durable));
+    Journal { writer: Writer::new(durable, options, segment, State { sealed, reserve }), reader }
+}
+
+fn trying(doing: &'static str) -> impl Fn(io::Error) -> OpenError {
+    move |source| OpenError::Io { doing, source }
+}
+
+/// The segment that begins with this sequence is not there.
+pub(crate) fn missing(first_sequence: u64) -> Damage {
+    Damage { file: names::segment(first_sequence), offset: 0, sequence: first_sequence, flaw: Flaw::Missing }
+}
+
+impl From<Damage> for OpenError {
+    fn from(damage: Damage) -> Self {
+        match damage {
+            Damage { file, flaw: Flaw::FutureFormat { found, known }, .. } => {
+                Self::FutureFormat { file, found, known }
+            }
+            damage => Self::Damaged(damage),
+        }
+    }
 }
 
 impl Default for Options {

@@ -11,17 +11,25 @@
 //! [`Reader::snapshot`], the offline check in [`verify`].
 
 mod damage;
+mod durable;
 mod files;
+mod format;
 mod journal;
 mod reader;
 mod snapshot;
+mod space;
+mod stored;
 mod verify;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use damage::{Damage, Flaw};
 pub use files::{DirectoryError, DiskFiles, Fault, FileLayer, MemoryFiles, OpenFile, SECTOR_BYTES};
 pub use journal::{Head, Journal, Lane, OpenError, Options, open};
 pub use reader::{Events, ReadError, Reader};
 pub use snapshot::{SnapshotError, SnapshotReport};
+pub use stored::DecodeError;
 pub use verify::{Progress, Report, verify};
 pub use writer::{AppendError, Writer};

@@ -1,63 +1,155 @@
 //! [`Reader`]: what is durable, and nothing else.
+//!
+//! Reads all segments, whatever snapshots there are: this is the whole history. Readers never
+//! hold the writer up for longer than it takes to copy a head.
 
-use std::io;
+use std::sync::Arc;
 
 use locum_model::{Committed, Event};
 
-use crate::damage::Damage;
+use crate::damage::{Damage, Flaw};
+use crate::durable::Durable;
+use crate::files::FileLayer;
+use crate::format::cursor::Cursor;
 use crate::journal::Head;
-use crate::snapshot::{SnapshotError, SnapshotReport};
+use crate::snapshot::{self, SnapshotError, SnapshotReport};
 
 /// Reads what is durable. Clones share one view.
 #[derive(Clone)]
 pub struct Reader {
-    head: Head,
+    durable: Arc<Durable>,
 }
 
 /// Why an event cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file system refused.
-    #[error("the journal cannot be read")]
-    Io(#[from] io::Error),
-    /// What is read is not what was written.
+    /// What is read is not what was written, or cannot be read at all.
     #[error(transparent)]
     Damaged(#[from] Damage),
 }
 
 /// Events in order, up to the durable head at the time of each call.
+///
+/// Ends when it has reached the head, and goes on when called again after the head has moved.
+/// After an error it has ended for good. Holds one batch in memory.
 pub struct Events {
-    _reader: Reader,
+    durable: Arc<Durable>,
+    cursor: Option<Cursor>,
+    next_sequence: u64,
+    failed: bool,
 }
 
+// === impl Reader ===
+
 impl Reader {
+    pub(crate) fn new(durable: Arc<Durable>) -> Self {
+        Self { durable }
+    }
+
     /// How far the durable journal goes.
     pub fn head(&self) -> Head {
-        self.head
+        self.durable.head()
     }
 
-    /// The events from `from_sequence` on.
-    pub fn events(&self, _from_sequence: u64) -> Events {
-        Events { _reader: self.clone() }
+    /// The events from `from_sequence` on; 0 and 1 both mean all.
+    ///
+    /// Nothing is read before the first `next`, which reads the headers of its segment's batches.
+    pub fn events(&self, from_sequence: u64) -> Events {
+        let next_sequence = from_sequence.max(1);
+        Events { durable: Arc::clone(&self.durable), cursor: None, next_sequence, failed: false }
     }
 
-    /// Writes a snapshot.
+    /// Writes a snapshot: the events of the last snapshot and of all segments that are no longer
+    /// written to, without those that do not matter any more. Later starts read it instead of
+    /// them.
+    ///
+    /// `keep` says whether an event still matters; it must say yes to whatever the state to come
+    /// depends on. Nothing is deleted. Takes as long as reading those segments; appending goes on
+    /// meanwhile.
     ///
     /// # Errors
     ///
-    /// [`SnapshotError`].
+    /// [`SnapshotError`]; the snapshots that were there before stay.
     pub fn snapshot(
         &self,
-        _keep: &dyn Fn(&Committed<Event>) -> bool,
+        keep: &dyn Fn(&Committed<Event>) -> bool,
     ) -> Result<SnapshotReport, SnapshotError> {
-        Err(SnapshotError::Io(io::ErrorKind::Unsupported.into()))
+        snapshot::write(&self.durable, keep)
     }
 }
+
+// === impl Events ===
 
 impl Iterator for Events {
     type Item = Result<Committed<Event>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(Err(ReadError::Io(io::ErrorKind::Unsupported.into())))
+        if self.failed || self.next_sequence > self.durable.head().position.sequence {
+            return None;
+        }
+        let found = self.advance();
+        match &found {
+            Ok(event) => self.next_sequence = event.position().sequence + 1,
+            Err(_) => self.failed = true,
+        }
+        Some(found.map_err(ReadError::from))
     }
+}
+
+impl Events {
+    /// The event at `next_sequence`, which is durable.
+    fn advance(&mut self) -> Result<Committed<Event>, Damage> {
+        let files = Arc::clone(&self.durable.files);
+        let mut cursor = match self.cursor.take() {
+            Some(cursor) => cursor,
+            None => self.begin(&*files)?,
+        };
+        loop {
+            while let Some(event) = cursor.event()? {
+                if event.position().sequence >= self.next_sequence {
+                    self.cursor = Some(cursor);
+                    return Ok(event);
+                }
+            }
+            let limit = self.limit(&cursor);
+            if !cursor.step(limit)? {
+                cursor = self.successor(&*files, &cursor)?;
+            }
+        }
+    }
+
+    fn begin(&self, files: &dyn FileLayer) -> Result<Cursor, Damage> {
+        let first = self.durable.extent().segment_of(self.next_sequence);
+        let mut cursor = Cursor::open(files, first.unwrap_or(1))?;
+        cursor.skip_to(self.next_sequence, self.limit(&cursor))?;
+        Ok(cursor)
+    }
+
+    /// How far a segment may be read: the newest one to the durable end.
+    fn limit(&self, cursor: &Cursor) -> u64 {
+        let extent = self.durable.extent();
+        match extent.successor(cursor.header().first_sequence) {
+            Some(_) => u64::MAX,
+            None => extent.end,
+        }
+    }
+
+    fn successor(&self, files: &dyn FileLayer, cursor: &Cursor) -> Result<Cursor, Damage> {
+        let next = self.durable.extent().successor(cursor.header().first_sequence);
+        follow(files, cursor, next.ok_or_else(|| cursor.damage(Flaw::Missing))?)
+    }
+}
+
+/// Opens the segment that follows `cursor`, which stands at its segment's end.
+pub(crate) fn follow(files: &dyn FileLayer, cursor: &Cursor, next: u64) -> Result<Cursor, Damage> {
+    if cursor.next_sequence() != next {
+        return Err(cursor.damage(Flaw::Missing));
+    }
+    let successor = Cursor::open(files, next)?;
+    let header = successor.header();
+    // An epoch may move on from one segment to the next, the home may not.
+    let follows = header.predecessor == cursor.hash()
+        && header.home == cursor.header().home
+        && header.epoch >= cursor.header().epoch;
+    if follows { Ok(successor) } else { Err(successor.damage(Flaw::Chain)) }
 }

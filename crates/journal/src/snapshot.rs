@@ -1,15 +1,32 @@
-//! Snapshots.
+//! Snapshots: compaction of the journal, so that a start need not read all of it.
+//!
+//! A snapshot is not a dump of state: it holds the events that still matter, each with its
+//! position, and replays through the same fold as the segments do. What it leaves out is what
+//! the caller said does not matter; what it covers ends where a segment ends. It is written under
+//! a temporary name, synced, and renamed: there is all of it or none of it.
 
 use std::io;
+use std::sync::{Arc, TryLockError};
 
-use locum_model::Position;
+use locum_model::{Committed, Event, Position, Reason};
 
-use crate::damage::Damage;
+use crate::damage::{Damage, Flaw};
+use crate::durable::Durable;
+use crate::files::{FileLayer, OpenFile};
+use crate::format::cursor::Cursor;
+use crate::format::names::{self, Listing, SNAPSHOT_PARTIAL};
+use crate::format::snapshot::{SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotHeader};
+use crate::format::{digest, record};
+use crate::journal::Head;
+use crate::reader::follow;
+
+/// How much is written at once, in bytes.
+const WRITE_BYTES: usize = 1 << 20;
 
 /// What a snapshot came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotReport {
-    /// Everything up to here is covered; sequence 0 when nothing was sealed yet.
+    /// Everything up to here is covered; sequence 0 when nothing is covered yet.
     pub covers: Position,
     /// Events that were looked at.
     pub read: u64,
@@ -25,10 +42,176 @@ pub enum SnapshotError {
     /// Another one is being written.
     #[error("another snapshot is being written")]
     Busy,
-    /// The file system refused.
+    /// The file system refused; the disk may be full.
     #[error("the snapshot cannot be written")]
     Io(#[from] io::Error),
     /// What was to be compacted is damaged.
     #[error(transparent)]
     Damaged(#[from] Damage),
+}
+
+/// A snapshot on its way to the disk.
+struct Draft {
+    file: Arc<dyn OpenFile>,
+    context: ring::digest::Context,
+    buffer: Vec<u8>,
+    written: u64,
+    read: u64,
+    kept: u64,
+}
+
+// === impl SnapshotError ===
+
+impl SnapshotError {
+    /// What a caller is told.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Busy => Reason::Overloaded,
+            Self::Io(error) if crate::files::is_full(error) => Reason::StorageFull,
+            Self::Io(_) | Self::Damaged(_) => Reason::Internal,
+        }
+    }
+}
+
+/// Compacts everything up to the newest segment.
+pub(crate) fn write(
+    durable: &Durable,
+    keep: &dyn Fn(&Committed<Event>) -> bool,
+) -> Result<SnapshotReport, SnapshotError> {
+    let _one_at_a_time = match durable.snapshot.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return Err(SnapshotError::Busy),
+    };
+    let files = &*durable.files;
+    let listing = Listing::read(files)?;
+    let newest = *durable.extent().segments.last().expect("a journal has a segment");
+    let previous = newest_usable(files, &listing)?;
+    let target = Cursor::open(files, newest)?;
+    let covered = previous.as_ref().map_or(0, |snapshot| snapshot.header().covers.sequence);
+    if covered + 1 >= newest {
+        let nothing = Position { sequence: 0, ..durable.head().position };
+        let covers = previous.map_or(nothing, |snapshot| snapshot.header().covers);
+        return Ok(SnapshotReport { covers, read: 0, kept: 0, bytes: 0 });
+    }
+    if listing.partials.iter().any(|name| name == SNAPSHOT_PARTIAL) {
+        files.remove(SNAPSHOT_PARTIAL)?;
+    }
+    let outcome = compact(files, keep, previous, &target);
+    if outcome.is_err() {
+        // What is left of it is removed by the next snapshot or start, if not now.
+        let _ = files.remove(SNAPSHOT_PARTIAL);
+    }
+    outcome
+}
+
+/// The newest snapshot that holds and that a segment follows on.
+///
+/// A damaged one is passed over: it only spares reading, and [`crate::verify`] tells of it.
+pub(crate) fn newest_usable(
+    files: &dyn FileLayer,
+    listing: &Listing,
+) -> Result<Option<SnapshotCursor>, Damage> {
+    for covers in listing.snapshots.iter().rev() {
+        match usable(files, listing, *covers) {
+            Ok(snapshot) => return Ok(Some(snapshot)),
+            Err(future @ Damage { flaw: Flaw::FutureFormat { .. } | Flaw::Missing, .. }) => {
+                return Err(future);
+            }
+            Err(_passed_over) => {}
+        }
+    }
+    Ok(None)
+}
+
+fn usable(files: &dyn FileLayer, listing: &Listing, covers: u64) -> Result<SnapshotCursor, Damage> {
+    let mut snapshot = SnapshotCursor::open(files, covers)?;
+    snapshot.check()?;
+    // A snapshot is written after the segment that follows it: a snapshot alone means that
+    // acknowledged events are gone.
+    if !listing.segments.contains(&(covers + 1)) {
+        return Err(snapshot.damage(Flaw::Missing));
+    }
+    let next = Cursor::open(files, covers + 1)?;
+    let follows = next.header().predecessor == snapshot.header().chain
+        && next.header().home == snapshot.header().covers.home;
+    if follows { Ok(snapshot) } else { Err(snapshot.damage(Flaw::Chain)) }
+}
+
+/// Writes what `keep` keeps of `previous` and of all segments after it and before `target`.
+fn compact(
+    files: &dyn FileLayer,
+    keep: &dyn Fn(&Committed<Event>) -> bool,
+    previous: Option<SnapshotCursor>,
+    target: &Cursor,
+) -> Result<SnapshotReport, SnapshotError> {
+    let covered = previous.as_ref().map_or(0, |snapshot| snapshot.header().covers.sequence);
+    let mut draft = Draft::begin(files)?;
+    if let Some(mut snapshot) = previous {
+        while let Some(event) = snapshot.event()? {
+            draft.take(&event, keep)?;
+        }
+    }
+    let mut cursor = Cursor::open(files, covered + 1)?;
+    loop {
+        while let Some(event) = cursor.event()? {
+            draft.take(&event, keep)?;
+        }
+        if cursor.step(u64::MAX)? {
+            continue;
+        }
+        let successor = follow(files, &cursor, cursor.next_sequence())?;
+        if successor.header() == target.header() {
+            break;
+        }
+        cursor = successor;
+    }
+    draft.finish(files, cursor.head())
+}
+
+// === impl Draft ===
+
+impl Draft {
+    fn begin(files: &dyn FileLayer) -> io::Result<Self> {
+        Ok(Self {
+            file: files.create(SNAPSHOT_PARTIAL, 0)?,
+            context: ring::digest::Context::new(&ring::digest::SHA256),
+            buffer: Vec::new(),
+            written: SNAPSHOT_HEADER_BYTES as u64,
+            read: 0,
+            kept: 0,
+        })
+    }
+
+    fn take(&mut self, event: &Committed<Event>, keep: &dyn Fn(&Committed<Event>) -> bool) -> io::Result<()> {
+        self.read += 1;
+        if !keep(event) {
+            return Ok(());
+        }
+        self.kept += 1;
+        let position = event.position();
+        record::append(&mut self.buffer, position.epoch, position.sequence, event.event());
+        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.context.update(&self.buffer);
+        self.file.write_at(&self.buffer, self.written)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self, files: &dyn FileLayer, head: Head) -> Result<SnapshotReport, SnapshotError> {
+        self.flush()?;
+        let covers = head.position;
+        let records_bytes = self.written - SNAPSHOT_HEADER_BYTES as u64;
+        let header = SnapshotHeader { covers, chain: head.hash, records: self.kept, records_bytes };
+        self.context.update(&header.hashed());
+        self.file.write_at(&header.write(digest(self.context)), 0)?;
+        self.file.sync()?;
+        files.rename(SNAPSHOT_PARTIAL, &names::snapshot(covers.sequence))?;
+        files.sync_dir()?;
+        Ok(SnapshotReport { covers, read: self.read, kept: self.kept, bytes: self.written })
+    }
 }

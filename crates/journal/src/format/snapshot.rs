@@ -1,0 +1,192 @@
+//! A snapshot file: 128 bytes, and then records ([`super::record`]).
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 0..8 | `LOCUMSNP` |
+//! | 8..10 | format version |
+//! | 10..12 | home |
+//! | 12..16 | epoch of the covered position |
+//! | 16..24 | sequence of the covered position |
+//! | 24..56 | chain hash at that position: the next segment's predecessor |
+//! | 56..64 | number of records |
+//! | 64..72 | length of the records |
+//! | 72..104 | SHA-256 over the records and bytes 0..72 |
+//! | 104..124 | zero |
+//! | 124..128 | CRC-32C over bytes 0..124 |
+//!
+//! The hash stands before what it covers: a writer fills the header in last.
+
+use locum_model::{Committed, Event, Position};
+
+use super::record::{self, RECORD_HEADER_BYTES};
+use super::window::Window;
+use super::{Hash, VERSION, digest, field, is_zero, names};
+use crate::damage::{Damage, Flaw};
+use crate::files::FileLayer;
+
+/// Length of the header.
+pub(crate) const SNAPSHOT_HEADER_BYTES: usize = 128;
+/// What the hash covers of the header.
+pub(crate) const HASHED_BYTES: usize = 72;
+const MAGIC: [u8; 8] = *b"LOCUMSNP";
+/// How much is read at once to check the hash.
+const CHECK_BYTES: usize = 256 << 10;
+
+/// What a snapshot says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SnapshotHeader {
+    pub(crate) covers: Position,
+    pub(crate) chain: Hash,
+    pub(crate) records: u64,
+    pub(crate) records_bytes: u64,
+}
+
+impl SnapshotHeader {
+    /// The header, with the hash over it and its records.
+    pub(crate) fn write(&self, hash: Hash) -> [u8; SNAPSHOT_HEADER_BYTES] {
+        let mut bytes = [0; SNAPSHOT_HEADER_BYTES];
+        bytes[..HASHED_BYTES].copy_from_slice(&self.hashed());
+        bytes[72..104].copy_from_slice(&hash);
+        let checksum = crc32c::crc32c(&bytes[..124]);
+        bytes[124..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// The part of the header that the hash covers.
+    pub(crate) fn hashed(&self) -> [u8; HASHED_BYTES] {
+        let mut bytes = [0; HASHED_BYTES];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.covers.home.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.covers.epoch.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.covers.sequence.to_le_bytes());
+        bytes[24..56].copy_from_slice(&self.chain);
+        bytes[56..64].copy_from_slice(&self.records.to_le_bytes());
+        bytes[64..72].copy_from_slice(&self.records_bytes.to_le_bytes());
+        bytes
+    }
+
+    /// The header in `bytes`, and the hash that it names.
+    fn read(bytes: &[u8]) -> Result<(Self, Hash), Flaw> {
+        let bytes = bytes.get(..SNAPSHOT_HEADER_BYTES).ok_or(Flaw::Truncated)?;
+        let version = u16::from_le_bytes(field(bytes, 8));
+        if bytes[..8] != MAGIC {
+            return Err(Flaw::Header);
+        }
+        if version > VERSION {
+            return Err(Flaw::FutureFormat { found: version, known: VERSION });
+        }
+        let checksum = u32::from_le_bytes(field(bytes, 124));
+        if version != VERSION || crc32c::crc32c(&bytes[..124]) != checksum || !is_zero(&bytes[104..124]) {
+            return Err(Flaw::Header);
+        }
+        let covers = Position {
+            home: u16::from_le_bytes(field(bytes, 10)),
+            epoch: u32::from_le_bytes(field(bytes, 12)),
+            sequence: u64::from_le_bytes(field(bytes, 16)),
+        };
+        let header = Self {
+            covers,
+            chain: field(bytes, 24),
+            records: u64::from_le_bytes(field(bytes, 56)),
+            records_bytes: u64::from_le_bytes(field(bytes, 64)),
+        };
+        Ok((header, field(bytes, 72)))
+    }
+}
+
+/// Reads the events of a snapshot, in order.
+pub(crate) struct SnapshotCursor {
+    name: String,
+    header: SnapshotHeader,
+    hash: Hash,
+    window: Window,
+    len: u64,
+    at: u64,
+    taken: u64,
+    last_sequence: u64,
+}
+
+impl SnapshotCursor {
+    /// Opens the snapshot that covers everything up to `covers`, checking its header.
+    pub(crate) fn open(files: &dyn FileLayer, covers: u64) -> Result<Self, Damage> {
+        let name = names::snapshot(covers);
+        let damaged = |flaw| Damage { file: names::snapshot(covers), offset: 0, sequence: covers, flaw };
+        let unreadable = |error| damaged(Flaw::Unreadable(error));
+        let file = files.open(&name).map_err(unreadable)?;
+        let len = file.len().map_err(unreadable)?;
+        let mut window = Window::new(file);
+        let bytes = window.get(0, SNAPSHOT_HEADER_BYTES, len).map_err(unreadable)?;
+        let (header, hash) = SnapshotHeader::read(bytes).map_err(damaged)?;
+        if header.covers.sequence != covers {
+            return Err(damaged(Flaw::Misplaced));
+        }
+        if header.records_bytes.checked_add(SNAPSHOT_HEADER_BYTES as u64) != Some(len) {
+            return Err(damaged(Flaw::Truncated));
+        }
+        Ok(Self {
+            name,
+            header,
+            hash,
+            window,
+            len,
+            at: SNAPSHOT_HEADER_BYTES as u64,
+            taken: 0,
+            last_sequence: 0,
+        })
+    }
+
+    pub(crate) fn header(&self) -> &SnapshotHeader {
+        &self.header
+    }
+
+    /// Checks the hash over everything, so that no event is taken from a damaged snapshot.
+    pub(crate) fn check(&mut self) -> Result<(), Damage> {
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        let mut at = SNAPSHOT_HEADER_BYTES as u64;
+        while at < self.len {
+            let unreadable = |error| Damage {
+                file: self.name.clone(),
+                offset: at,
+                sequence: self.header.covers.sequence,
+                flaw: Flaw::Unreadable(error),
+            };
+            let bytes = self.window.get(at, CHECK_BYTES, self.len).map_err(unreadable)?;
+            if bytes.is_empty() {
+                return Err(self.damage(Flaw::Truncated));
+            }
+            context.update(bytes);
+            at += bytes.len() as u64;
+        }
+        context.update(&self.header.hashed());
+        if digest(context) == self.hash { Ok(()) } else { Err(self.damage(Flaw::Snapshot)) }
+    }
+
+    /// The next event.
+    pub(crate) fn event(&mut self) -> Result<Option<Committed<Event>>, Damage> {
+        if self.taken == self.header.records {
+            return if self.at == self.len { Ok(None) } else { Err(self.damage(Flaw::Snapshot)) };
+        }
+        self.take().map(Some).map_err(|flaw| self.damage(flaw))
+    }
+
+    fn take(&mut self) -> Result<Committed<Event>, Flaw> {
+        let head = self.window.get(self.at, RECORD_HEADER_BYTES, self.len).map_err(Flaw::Unreadable)?;
+        let whole = record::whole_bytes(head)?;
+        let bytes = self.window.get(self.at, whole, self.len).map_err(Flaw::Unreadable)?;
+        let (record, whole) = record::split(bytes)?;
+        if record.sequence <= self.last_sequence || record.sequence > self.header.covers.sequence {
+            return Err(Flaw::Misplaced);
+        }
+        let event = record.committed(self.header.covers.home)?;
+        self.last_sequence = record.sequence;
+        self.at += whole as u64;
+        self.taken += 1;
+        Ok(event)
+    }
+
+    /// What is wrong here.
+    pub(crate) fn damage(&self, flaw: Flaw) -> Damage {
+        Damage { file: self.name.clone(), offset: self.at, sequence: self.last_sequence + 1, flaw }
+    }
+}

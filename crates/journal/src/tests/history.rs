@@ -1,0 +1,239 @@
+//! What goes in comes out, in order and chained.
+
+use std::sync::Arc;
+
+use locum_model::Position;
+use locum_model::limits::BATCH_EVENTS_MAX;
+use proptest::prelude::*;
+
+use super::*;
+use crate::stored::tests::any_event;
+use crate::{AppendError, verify};
+
+#[test]
+fn a_new_journal_is_empty() {
+    let (journal, replayed) = opened(&MemoryFiles::new()).expect("opens");
+    assert_eq!(replayed, []);
+    assert_eq!(journal.writer.head().position, Position { home: 1, epoch: 1, sequence: 0 });
+    assert_eq!(journal.reader.head(), journal.writer.head());
+    assert_eq!(journal.reader.events(0).count(), 0);
+}
+
+#[test]
+fn sequences_count_from_one_without_gaps_over_segments_and_starts() {
+    let files = MemoryFiles::new();
+    let journal = filled(&files, 100);
+    let before = history(&journal);
+    let head = journal.writer.head();
+    assert!(names(&files, "segment-").len() > 3);
+    assert_eq!(before.len(), 100);
+    for (number, found) in (1..).zip(&before) {
+        assert_eq!(found.position(), Position { home: 1, epoch: 1, sequence: number });
+        assert_eq!(found.event(), &event(number));
+    }
+    drop(journal);
+    let (journal, replayed) = opened(&files).expect("opens again");
+    assert_eq!(replayed, before);
+    assert_eq!(journal.writer.head(), head);
+}
+
+#[test]
+fn a_reader_begins_anywhere() {
+    let journal = filled(&MemoryFiles::new(), 60);
+    for from in 1..=62 {
+        let found: Vec<_> =
+            journal.reader.events(from).map(|found| found.expect("reads").position().sequence).collect();
+        assert_eq!(found, (from..=60).collect::<Vec<_>>(), "from {from}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_caught_up_goes_on() {
+    let mut journal = filled(&MemoryFiles::new(), 10);
+    let mut following = journal.reader.events(1);
+    assert_eq!(following.by_ref().count(), 10);
+    for number in 11..=80 {
+        journal.writer.append(Lane::Urgent, vec![event(number)]).expect("appends");
+        if number % 3 == 0 {
+            journal.writer.seal().expect("seals");
+        }
+        let found = following.next().expect("there is one more").expect("reads");
+        assert_eq!((found.position().sequence, found.event()), (number, &event(number)));
+        assert!(following.next().is_none());
+    }
+}
+
+#[test]
+fn readers_never_see_what_is_not_durable() {
+    let files = MemoryFiles::new();
+    let mut journal = filled(&files, 10);
+    // The write happens, the sync fails.
+    files.fail_after(1, crate::Fault::Broken);
+    assert_eq!(journal.writer.append(Lane::Ordinary, vec![event(11)]), Err(AppendError::Fatal));
+    assert_eq!(journal.reader.head().position.sequence, 10);
+    assert_eq!(journal.reader.events(11).count(), 0);
+}
+
+#[test]
+fn readers_keep_up_with_a_writer_in_another_thread() {
+    let mut journal = filled(&MemoryFiles::new(), 1);
+    let reader = journal.reader.clone();
+    let following = std::thread::spawn(move || {
+        let mut events = reader.events(1);
+        let mut seen = 0;
+        while seen < 300 {
+            match events.next() {
+                Some(found) => {
+                    seen += 1;
+                    assert_eq!(found.expect("reads").position().sequence, seen);
+                }
+                None => std::thread::yield_now(),
+            }
+        }
+    });
+    for number in 2..=300 {
+        journal.writer.append(Lane::Ordinary, vec![event(number)]).expect("appends");
+    }
+    following.join().expect("the reader saw everything, in order");
+}
+
+#[test]
+fn an_empty_batch_is_nothing() {
+    let files = MemoryFiles::new();
+    let mut journal = filled(&files, 3);
+    let (head, calls) = (journal.writer.head(), files.operations());
+    assert_eq!(journal.writer.append(Lane::Ordinary, Vec::new()), Ok(Vec::new()));
+    assert_eq!((journal.writer.head(), files.operations()), (head, calls));
+}
+
+#[test]
+fn a_batch_is_one_write_and_one_sync() {
+    let files = MemoryFiles::new();
+    let (mut journal, _) = opened(&files).expect("opens");
+    let calls = files.operations();
+    journal.writer.append(Lane::Ordinary, vec![event(2); 9]).expect("appends");
+    assert_eq!(files.operations() - calls, 2);
+}
+
+#[test]
+fn a_batch_beyond_its_bound_changes_nothing() {
+    let files = MemoryFiles::new();
+    let mut journal = filled(&files, 3);
+    let (head, calls) = (journal.writer.head(), files.operations());
+    let too_many = vec![event(0); BATCH_EVENTS_MAX + 1];
+    assert_eq!(journal.writer.append(Lane::Urgent, too_many), Err(AppendError::TooLarge));
+    let long = |bytes: usize| {
+        let Event::Unlocked(unlocked) = event(0) else { unreachable!("an unlock") };
+        Event::Unlocked(Unlocked { reason: "x".repeat(bytes), ..unlocked })
+    };
+    assert_eq!(journal.writer.append(Lane::Urgent, vec![long(16 << 20)]), Err(AppendError::TooLarge));
+    assert_eq!(journal.writer.append(Lane::Urgent, vec![long(15 << 20); 5]), Err(AppendError::TooLarge));
+    assert_eq!((journal.writer.head(), files.operations()), (head, calls));
+    journal.writer.append(Lane::Ordinary, vec![event(4)]).expect("goes on");
+}
+
+#[test]
+fn a_batch_larger_than_a_segment_gets_one_that_fits() {
+    for before in [0, 5] {
+        let files = MemoryFiles::new();
+        let mut journal = filled(&files, before);
+        let large: Vec<Event> = (0..200).map(|_| event(25)).collect();
+        journal.writer.append(Lane::Ordinary, large.clone()).expect("appends");
+        journal.writer.append(Lane::Ordinary, vec![event(7)]).expect("goes on");
+        let (journal, replayed) = opened(&files).expect("opens again");
+        assert_eq!(replayed.len() as u64, before + 201);
+        assert_eq!(history(&journal), replayed);
+    }
+}
+
+#[test]
+fn a_seal_is_written_once() {
+    let files = MemoryFiles::new();
+    let mut journal = filled(&files, 3);
+    journal.writer.seal().expect("seals");
+    let (head, calls) = (journal.writer.head(), files.operations());
+    journal.writer.seal().expect("is sealed");
+    assert_eq!((journal.writer.head(), files.operations()), (head, calls));
+    let (mut journal, replayed) = opened(&files).expect("opens again");
+    assert_eq!((replayed.len(), journal.writer.head()), (3, head));
+    let calls = files.operations();
+    journal.writer.seal().expect("is sealed still");
+    assert_eq!(files.operations(), calls);
+    assert!(verify(&files, &mut |_| {}).expect("holds").sealed);
+}
+
+#[test]
+fn a_journal_of_another_home_is_refused() {
+    let files = MemoryFiles::new();
+    filled(&files, 3);
+    let other = Options { home: 2, ..options() };
+    let refused = open(Arc::new(files), other, &mut |_| {}).err().expect("refused");
+    assert!(matches!(refused, OpenError::WrongHome { expected: 2, found: 1 }), "{refused}");
+}
+
+#[test]
+fn a_format_from_the_future_is_named() {
+    for name in ["segment-", "snapshot-"] {
+        let files = MemoryFiles::new();
+        let journal = filled(&files, 40);
+        journal.reader.snapshot(&|_| true).expect("a snapshot");
+        let name = names(&files, name).pop().expect("a file");
+        let mut bytes = files.contents(&name).expect("its bytes");
+        bytes[8] = 9;
+        files.replace(&name, bytes);
+        let refused = opened(&files).err().expect("refused");
+        assert!(
+            matches!(&refused, OpenError::FutureFormat { file, found: 9, known: 1 } if *file == name),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn verification_counts_everything() {
+    let files = MemoryFiles::new();
+    let mut journal = filled(&files, 100);
+    journal.reader.snapshot(&|_| true).expect("a snapshot");
+    let mut seen = Vec::new();
+    let report = verify(&files, &mut |progress| seen.push(progress.file)).expect("holds");
+    assert_eq!(report.head, journal.writer.head());
+    assert_eq!((report.events, report.snapshots, report.torn_bytes, report.sealed), (100, 1, 0, false));
+    assert_eq!(seen, names(&files, "segment-"));
+    journal.writer.seal().expect("seals");
+    let sealed = verify(&files, &mut |_| {}).expect("holds");
+    assert_eq!((sealed.events, sealed.batches, sealed.sealed), (100, report.batches, true));
+    assert_eq!(sealed.head, journal.writer.head());
+}
+
+#[test]
+fn what_is_not_ours_stays() {
+    let files = MemoryFiles::new();
+    files.replace("notes.txt", b"hello".to_vec());
+    files.replace("segment.partial", b"half".to_vec());
+    filled(&files, 3);
+    let (_, replayed) = opened(&files).expect("opens");
+    assert_eq!(replayed.len(), 3);
+    assert_eq!(files.contents("notes.txt").as_deref(), Some(b"hello".as_slice()));
+    assert_eq!(files.contents("segment.partial"), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn any_events_in_any_batches_come_back(
+        batches in prop::collection::vec(prop::collection::vec(any_event(), 1..5), 1..8),
+    ) {
+        let files = MemoryFiles::new();
+        let (mut journal, _) = opened(&files).expect("opens");
+        let mut told = Vec::new();
+        for batch in &batches {
+            let committed = journal.writer.append(Lane::Ordinary, batch.clone()).expect("appends");
+            let same: Vec<Event> = committed.iter().map(|one| one.event().clone()).collect();
+            prop_assert_eq!(&same, batch);
+            told.extend(committed);
+        }
+        prop_assert_eq!(&history(&journal), &told);
+        let (_, replayed) = opened(&files).expect("opens again");
+        prop_assert_eq!(replayed, told);
+    }
+}
