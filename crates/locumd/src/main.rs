@@ -10,6 +10,7 @@ use locum_server::config::Flags;
 use locum_server::{daemon, journal_check};
 
 mod check_config;
+mod demo;
 
 /// The answer is no: settings are wrong, a journal is damaged.
 const FOUND_BAD: u8 = 1;
@@ -53,6 +54,11 @@ enum Command {
         #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
         set: Vec<(String, String)>,
     },
+    /// Tells the story of a token with a real server, a plugin, an API and an operator.
+    ///
+    /// Needs no files: loopback, free ports and a temporary directory that is removed at the end.
+    #[command(after_help = EXIT_CODES)]
+    Demo(demo::DemoArgs),
     /// Works on a journal while no broker runs on it.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -69,15 +75,14 @@ enum JournalCommand {
 }
 
 fn main() -> ExitCode {
+    let well = |()| ExitCode::SUCCESS;
     let outcome = match Arguments::parse().command {
-        Command::Serve { config, set } => serve(&config, set),
-        Command::CheckConfig { config, set } => check_config(&config, set),
-        Command::Journal(JournalCommand::Verify { dir }) => journal_verify(&dir),
+        Command::Serve { config, set } => serve(&config, set).map(well),
+        Command::CheckConfig { config, set } => check_config(&config, set).map(well),
+        Command::Demo(args) => demo::run(args),
+        Command::Journal(JournalCommand::Verify { dir }) => journal_verify(&dir).map(well),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(said) => tell(&said),
-    }
+    outcome.unwrap_or_else(|said| tell(&said))
 }
 
 fn serve(config: &Path, set: Vec<(String, String)>) -> Result<(), String> {

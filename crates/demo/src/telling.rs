@@ -1,0 +1,126 @@
+//! How the story is told: a line a step for people, one JSON object for machines, and what to try
+//! next.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use locum_sdk::CertificateFiles;
+use serde_json::{Value, json};
+
+use crate::place::Character;
+use crate::stage::Stage;
+use crate::story::Step;
+
+pub(crate) const HEADING: &str = "Locum demo: credentials that live exactly as long as the task\n";
+
+/// Columns of a title and of what came of it.
+const TITLE_WIDTH: usize = 29;
+const TOLD_WIDTH: usize = 60;
+
+/// A step as one line.
+pub(crate) fn line(number: usize, step: &Step) -> String {
+    let told = match &step.outcome {
+        Ok(told) => told.clone(),
+        Err(why) => format!("FAILED: {why}"),
+    };
+    format!("{number:>3}  {:TITLE_WIDTH$}  {told:TOLD_WIDTH$} {:>8}", step.title, millis(step.took))
+}
+
+/// All steps as one object.
+pub(crate) fn document(steps: &[Step]) -> Value {
+    let step = |step: &Step| {
+        json!({
+            "name": step.name,
+            "outcome": if step.outcome.is_ok() { "ok" } else { "failed" },
+            "micros": u64::try_from(step.took.as_micros()).unwrap_or(u64::MAX),
+        })
+    };
+    json!({ "steps": steps.iter().map(step).collect::<Vec<_>>() })
+}
+
+/// Commands for another terminal.
+pub(crate) fn next_steps(stage: &Stage) -> String {
+    let mut text =
+        String::from("\nEverything stays up until Ctrl-C. In another terminal, as the operator:\n\n");
+    let common = stage.options(Character::Operator);
+    let mut add = |line: &str| writeln!(text, "{line}").expect("a string takes everything");
+    add(&format!("  export LOCUM_ADDR={} LOCUM_CA_FILE={}", common.addr, common.ca_file.display()));
+    add(&identity(common.certificate.as_ref()));
+    add("  locum status");
+    add("  locum audit tail -n 20");
+    add("  locum revoke --workload refunder --reason 'trying it out' --dry-run");
+    add("\nAs the plugin, in a third one:\n");
+    add(&format!("  export LOCUM_ADDR={} LOCUM_CA_FILE={}", common.addr, common.ca_file.display()));
+    add(&identity(stage.options(Character::Refunder).certificate.as_ref()));
+    for line in plugin_lines(stage.dir(), stage.orders()) {
+        add(&line);
+    }
+    add("\nWhat anybody may read:\n");
+    if let Some(documents) = stage.documents() {
+        let ca = common.ca_file.display();
+        add(&format!("  curl --cacert {ca} https://{documents}/.well-known/jwks.json"));
+    }
+    if let Some(metrics) = stage.metrics() {
+        add(&format!("  curl http://{metrics}/metrics"));
+    }
+    text
+}
+
+fn plugin_lines(dir: &Path, orders: SocketAddr) -> [String; 6] {
+    let holder = dir.join("my.holder");
+    let holder = holder.display();
+    let call =
+        format!(r#"  curl -i -X POST -H "authorization: Bearer $TOKEN" http://{orders}/orders/7/refund"#);
+    [
+        format!(
+            "  TASK=$(locum task start refund-order --scope orders:refund=order/7 --lease 10m --holder-file {holder})"
+        ),
+        format!(
+            "  TOKEN=$(locum token request $TASK orders --scope orders:refund=order/7 --holder-file {holder})"
+        ),
+        call.clone(),
+        "  curl -i http://".to_owned() + &format!("{orders}/orders/7  # no token, no answer"),
+        format!("  locum task end $TASK --holder-file {holder}"),
+        format!("{call}  # over with the task"),
+    ]
+}
+
+fn identity(files: Option<&CertificateFiles>) -> String {
+    files.map_or_else(String::new, |CertificateFiles { cert_file, key_file }| {
+        format!("  export LOCUM_CERT_FILE={} LOCUM_KEY_FILE={}", cert_file.display(), key_file.display())
+    })
+}
+
+/// `1.9 ms`.
+fn millis(took: Duration) -> String {
+    let tenths = took.as_micros().div_ceil(100);
+    format!("{}.{} ms", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_in_tenths_of_a_millisecond() {
+        for (micros, told) in [(0, "0.0 ms"), (1, "0.1 ms"), (950, "1.0 ms"), (12_300, "12.3 ms")] {
+            assert_eq!(millis(Duration::from_micros(micros)), told);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_in_both_forms() {
+        let step = Step {
+            name: "revoke",
+            title: "the operator revokes",
+            outcome: Err("no".to_owned()),
+            took: Duration::from_micros(1200),
+        };
+        assert!(line(7, &step).starts_with("  7  the operator revokes"), "{}", line(7, &step));
+        assert!(line(7, &step).contains("FAILED: no"), "{}", line(7, &step));
+        let expected = json!({ "steps": [{ "name": "revoke", "outcome": "failed", "micros": 1200 }] });
+        assert_eq!(document(&[step]), expected);
+    }
+}
