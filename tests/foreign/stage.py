@@ -1,0 +1,113 @@
+"""Puts the story on: installs into a fresh folder, starts locumd, tells the story, stops it.
+
+Exit code 0 when the story holds and locumd ends in order. With promtool it also reads the metrics
+that the story has left.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from pathlib import Path
+
+from installation import ISSUER, PARTIES, install
+
+START_SECONDS = 20
+STOP_SECONDS = 20
+ADDRESSES = ("grpc", "http", "metrics")
+
+
+class Locumd:
+    """A running broker and the lines that it logs."""
+
+    def __init__(self, binary: Path, settings: Path) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("LOCUM_")}
+        command = [binary, "serve", "--config", settings]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean)
+        self.lines: list[str] = []
+        self.heard = threading.Event()
+        self.addresses: dict[str, str] = {}
+        self.reader = threading.Thread(target=self._read, name="log", daemon=True)
+        self.reader.start()
+
+    def listening(self) -> dict[str, str]:
+        """The addresses that it says it listens on."""
+        if not self.heard.wait(START_SECONDS) or not self.addresses:
+            self.process.kill()
+            raise SystemExit("locumd does not listen:\n" + "\n".join(self.lines))
+        return self.addresses
+
+    def stop(self) -> int:
+        """Asks it to end and answers its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+        finally:
+            self.reader.join(STOP_SECONDS)
+
+    def _read(self) -> None:
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip())
+            if not self.heard.is_set() and "listening" in line:
+                self.addresses = addresses_in(line)
+                self.heard.set()
+        self.heard.set()
+
+
+def addresses_in(line: str) -> dict[str, str]:
+    """`grpc`, `http` and `metrics` of the line `listening`, whether it is JSON or text."""
+    words = line.replace('"', " ").replace(",", " ").replace("=", " ").replace(": ", " ").split()
+    found = {name: words[words.index(name) + 1] for name in ADDRESSES if name in words[:-1]}
+    return found if len(found) == len(ADDRESSES) else {}
+
+
+def tell(folder: Path, addresses: dict[str, str]) -> int:
+    story = [sys.executable, Path(__file__).with_name("story.py")]
+    told = ["--grpc", addresses["grpc"], "--https", f"https://{addresses['http']}", "--issuer", ISSUER]
+    told += ["--ca", folder / "trust" / "acme.test.pem"]
+    for party in PARTIES:
+        told += [f"--{party}-cert", folder / "tls" / f"{party}.pem", f"--{party}-key", folder / "tls" / f"{party}.key"]
+    return subprocess.run([*story, *told], check=False).returncode
+
+
+def metrics_are_fine(promtool: Path, address: str) -> bool:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=START_SECONDS) as answer:  # noqa: S310
+        metrics = answer.read()
+    checked = subprocess.run([promtool, "check", "metrics"], input=metrics, capture_output=True, check=False)
+    lines = metrics.count(b"\n")
+    if checked.returncode or lines == 0:
+        print(f"promtool on {lines} lines of metrics:\n{checked.stderr.decode()}{checked.stdout.decode()}")
+        return False
+    print(f"promtool finds no fault in {lines} lines of metrics")
+    return True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Tells the story to a locumd of its own.")
+    parser.add_argument("--promtool", type=Path, metavar="FILE")
+    parser.add_argument("locumd", type=Path)
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="locum-story-") as name:
+        folder = Path(name)
+        locumd = Locumd(told.locumd, install(folder))
+        try:
+            addresses = locumd.listening()
+            holds = tell(folder, addresses) == 0
+            if told.promtool:
+                holds &= metrics_are_fine(told.promtool, addresses["metrics"])
+        finally:
+            stopped = locumd.stop()
+    if not holds or stopped:
+        print(f"locumd ended with {stopped}; its log:", *locumd.lines[-40:], sep="\n  ")
+    return 0 if holds and stopped == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
