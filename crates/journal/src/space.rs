@@ -3,21 +3,19 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::files::{FileLayer, OpenFile, is_full};
+use crate::files::{FileLayer, OpenFile, SECTOR_BYTES, is_full};
 use crate::format::names::{self, RESERVE, RESERVE_PARTIAL, SEGMENT_PARTIAL};
 use crate::format::segment::SegmentHeader;
 
 /// Segments take space in steps of this many bytes: zeroing all 64 MiB of one at once would hold
 /// an append up for 45 ms, and a start would have to read them.
 pub(crate) const STEP_BYTES: u64 = 4 << 20;
-/// File lengths are multiples of this.
-const ALIGNMENT_BYTES: u64 = 4096;
 
 /// The length to take for a segment of which `needed` bytes are needed: whole steps, no more than
-/// `limit` unless `needed` is more.
+/// `limit` unless `needed` is more, and whole sectors.
 pub(crate) fn rounded(needed: u64, limit: u64) -> u64 {
     let stepped = needed.next_multiple_of(STEP_BYTES).min(limit);
-    stepped.max(needed).next_multiple_of(ALIGNMENT_BYTES)
+    stepped.max(needed).next_multiple_of(SECTOR_BYTES)
 }
 
 /// Makes a segment: durable with its header and its name on return. `None` when the disk is full.

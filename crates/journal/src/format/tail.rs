@@ -34,9 +34,10 @@ pub(crate) fn judge(cursor: &Cursor, broken: Option<Damage>) -> Result<Tail, Dam
     let count =
         cursor.file().read_at(&mut rest, at).map_err(|error| cursor.damage(Flaw::Unreadable(error)))?;
     rest.truncate(count);
-    let Some(last) = rest.iter().rposition(|byte| *byte != 0) else {
+    if is_zero(&rest) {
         return Ok(Tail::Clean);
-    };
+    }
+    let last = rest.iter().rposition(|byte| *byte != 0).unwrap_or_default();
     if has_later_frame(&rest, cursor) {
         return Err(cursor.damage(Flaw::Acknowledged));
     }
