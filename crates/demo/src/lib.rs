@@ -81,6 +81,9 @@ pub enum DemoError {
     /// Server or API ended by themselves.
     #[error(transparent)]
     Stopped(#[from] Fatal),
+    /// A signal came first.
+    #[error("interrupted before the story was over")]
+    Interrupted,
     /// The system.
     #[error("{0}")]
     System(String),
@@ -106,10 +109,10 @@ async fn perform(options: Options, streams: Streams<'_>) -> Result<ExitCode, Dem
     let stage = Stage::open(&WallClock).await?;
     let told = tokio::select! {
         told = narrate(&stage, options, streams) => told,
-        () = stop.heard() => Ok(Told::Interrupted),
+        () = stop.heard() => Err(DemoError::Interrupted),
     };
     let over = match (&told, options.afterwards) {
-        (Ok(Told::WasFine | Told::WentWrong), Afterwards::Stay) => stage.close(stop.heard()).await,
+        (Ok(_), Afterwards::Stay) => stage.close(stop.heard()).await,
         _ => stage.close(async {}).await,
     };
     let told = told?;
@@ -121,7 +124,6 @@ async fn perform(options: Options, streams: Streams<'_>) -> Result<ExitCode, Dem
 enum Told {
     WasFine,
     WentWrong,
-    Interrupted,
 }
 
 async fn narrate(stage: &Stage, options: Options, streams: Streams<'_>) -> Result<Told, DemoError> {

@@ -60,10 +60,10 @@ pub(crate) fn next_steps(stage: &Stage) -> String {
     add("\nWhat anybody may read:\n");
     if let Some(documents) = stage.documents() {
         let ca = common.ca_file.display();
-        add(&format!("  curl --cacert {ca} https://{documents}/.well-known/jwks.json"));
+        add(&format!("  curl -s --cacert {ca} https://{documents}/.well-known/jwks.json"));
     }
     if let Some(metrics) = stage.metrics() {
-        add(&format!("  curl http://{metrics}/metrics"));
+        add(&format!("  curl -s http://{metrics}/metrics"));
     }
     text
 }
@@ -72,7 +72,7 @@ fn plugin_lines(dir: &Path, orders: SocketAddr) -> [String; 6] {
     let holder = dir.join("my.holder");
     let holder = holder.display();
     let call =
-        format!(r#"  curl -i -X POST -H "authorization: Bearer $TOKEN" http://{orders}/orders/7/refund"#);
+        format!(r#"  curl -si -X POST -H "authorization: Bearer $TOKEN" http://{orders}/orders/7/refund"#);
     [
         format!(
             "  TASK=$(locum task start refund-order --scope orders:refund=order/7 --lease 10m --holder-file {holder})"
@@ -81,7 +81,7 @@ fn plugin_lines(dir: &Path, orders: SocketAddr) -> [String; 6] {
             "  TOKEN=$(locum token request $TASK orders --scope orders:refund=order/7 --holder-file {holder})"
         ),
         call.clone(),
-        "  curl -i http://".to_owned() + &format!("{orders}/orders/7  # no token, no answer"),
+        format!("  curl -si http://{orders}/orders/7  # no token, no answer"),
         format!("  locum task end $TASK --holder-file {holder}"),
         format!("{call}  # over with the task"),
     ]

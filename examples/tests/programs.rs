@@ -1,0 +1,98 @@
+//! The examples, run as programs against a broker that knows them.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use locum_demo::{Character, Stage};
+use locum_server::clock::WallClock;
+
+/// A running API that ends with the value.
+struct Api {
+    child: Child,
+    log: BufReader<ChildStdout>,
+    addr: String,
+}
+
+impl Api {
+    fn start(stage: &Stage) -> Self {
+        let mut command = program(env!("CARGO_BIN_EXE_orders_api"), stage, Character::OrdersApi);
+        let mut child =
+            command.env("ORDERS_LISTEN", "127.0.0.1:0").stdout(Stdio::piped()).spawn().expect("started");
+        let mut log = BufReader::new(child.stdout.take().expect("piped"));
+        let line = next_line(&mut log);
+        let addr = line.strip_prefix("listening on ").expect("the address").to_owned();
+        Self { child, log, addr }
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        self.child.kill().expect("ours to end");
+        self.child.wait().expect("ended");
+    }
+}
+
+fn next_line(log: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    log.read_line(&mut line).expect("a line");
+    line.trim_end().to_owned()
+}
+
+/// A program with nothing in its environment but who it is.
+fn program(path: &str, stage: &Stage, character: Character) -> Command {
+    let options = stage.options(character);
+    let files = options.certificate.expect("every character has one");
+    let mut command = Command::new(path);
+    command
+        .env_clear()
+        .env("LOCUM_ADDR", options.addr)
+        .env("LOCUM_CA_FILE", options.ca_file)
+        .env("LOCUM_CERT_FILE", files.cert_file)
+        .env("LOCUM_KEY_FILE", files.key_file);
+    command
+}
+
+fn plugin(stage: &Stage, addr: &str, order: &str) -> Output {
+    let mut command = program(env!("CARGO_BIN_EXE_plugin"), stage, Character::Refunder);
+    command.env("ORDERS_ADDR", addr).arg(order).output().expect("it ran")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_plugin_refunds_an_order_at_the_api() {
+    let stage = Stage::open(&WallClock).await.expect("opened");
+    let mut api = Api::start(&stage);
+
+    let output = plugin(&stage, &api.addr, "1881");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let expected = [
+        "task-1-1 started",
+        "order 1881: 2 items, paid (shown to spiffe://demo.invalid/agents/refunder)",
+        "order 1881 refunded",
+        "task-1-1 ended",
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+
+    let logged = next_line(&mut api.log);
+    assert!(logged.starts_with("order 1881 refunded: token ") && logged.ends_with("task-1-1"), "{logged}");
+
+    // Not all orders at once: policy says so before any call is made.
+    let output = plugin(&stage, &api.addr, "*");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{told}");
+    assert!(told.contains("IntentNotAllowed"), "{told}");
+
+    drop(api);
+    stage.close(async {}).await.expect("closed in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_fails_is_ended_as_failed() {
+    let stage = Stage::open(&WallClock).await.expect("opened");
+    // Nobody listens there: port 1 of loopback.
+    let output = plugin(&stage, "127.0.0.1:1", "1881");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{told}");
+    assert_eq!(told.lines().collect::<Vec<_>>(), ["task-1-1 started", "task-1-1 ended"]);
+    stage.close(async {}).await.expect("closed in order");
+}
