@@ -95,9 +95,9 @@ fn describe_task(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.by = workload(registry, e.workload, e.workload_identity.as_str());
             entry.policy_revision = e.policy_revision.0;
             entry.policies.clone_from(&e.policies);
-            let part = e.parent.map(|parent| format!(" as a part of {parent}")).unwrap_or_default();
+            let part = e.parent.map(|parent| format!(", a part of {parent}")).unwrap_or_default();
             entry.summary =
-                format!("started{part} to `{}` with at most `{}`", e.intent.purpose, e.intent.scope);
+                format!("`{}` with at most `{}`{part}", e.intent.purpose, e.intent.scope);
             entry.facts.insert("purpose", e.intent.purpose.to_string());
             entry.facts.insert("scope", e.intent.scope.to_string());
             entry.facts.insert("subject", e.subject.escape_debug().to_string());
@@ -124,14 +124,14 @@ fn describe_task(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
                 Outcome::Failed => "failed",
                 Outcome::Cancelled => "cancelled",
             };
-            entry.summary = format!("ended: {how}");
+            entry.summary = how.into();
             entry.facts.insert("outcome", how.into());
         }
         Event::TaskLapsed(e) => {
             entry.task = Some(e.task);
             entry.summary = match e.cause {
-                LapseCause::LeaseExpired => "lapsed: nobody held or renewed it".into(),
-                LapseCause::DeadlinePassed => "lapsed: its deadline passed".into(),
+                LapseCause::LeaseExpired => "nobody held or renewed it".into(),
+                LapseCause::DeadlinePassed => "its deadline passed".into(),
             };
         }
         _ => {}
@@ -148,7 +148,7 @@ fn describe_token(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.by = workload(registry, actor, e.client_id.as_str());
             entry.policy_revision = e.standing.policy_revision.0;
             entry.policies.clone_from(&e.policies);
-            entry.summary = format!("issued for `{}` until {}", e.scope, e.expires_at);
+            entry.summary = format!("for `{}` until {}", e.scope, e.expires_at);
             entry.facts.insert("scope", e.scope.to_string());
             entry.facts.insert("audience", e.audience.clone());
             entry.facts.insert("expires", e.expires_at.to_string());
@@ -165,12 +165,12 @@ fn describe_token(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.jti = Some(e.jti);
             entry.by = by(&e.by, registry);
             let on = e.resource.as_ref().map(|resource| format!(" on `{resource}`")).unwrap_or_default();
-            entry.summary = format!("used for `{}`{on}", e.operation);
+            entry.summary = format!("for `{}`{on}", e.operation);
         }
         Event::ChecksSummed(e) => {
             entry.task = Some(e.task);
             entry.jti = Some(e.jti);
-            entry.summary = format!("checked {} times active and {} times refused", e.active, e.refused);
+            entry.summary = format!("{} times active, {} times refused", e.active, e.refused);
             entry.facts.insert("first", e.first.to_string());
             entry.facts.insert("last", e.last.to_string());
             entry.facts.insert("active", e.active.to_string());
@@ -201,7 +201,7 @@ fn describe_refusal(entry: &mut RecordEntry, event: &Event, registry: &Registry)
                 locum_model::Selector::Task(task) => entry.task = Some(task),
                 _ => {}
             }
-            entry.summary = format!("revoked {}: {}", e.selector, e.reason.escape_debug());
+            entry.summary = format!("{}: {}", e.selector, e.reason.escape_debug());
             entry.facts.insert("targets", e.targets.len().to_string());
             if let Some(until) = e.until {
                 entry.facts.insert("until", until.to_string());
@@ -210,13 +210,13 @@ fn describe_refusal(entry: &mut RecordEntry, event: &Event, registry: &Registry)
         Event::Locked(e) => {
             entry.by = by(&e.by, registry);
             entry.tenant = e.tenant;
-            entry.summary = format!("locked {} until {}: {}", e.selector, e.until, e.reason.escape_debug());
+            entry.summary = format!("{} until {}: {}", e.selector, e.until, e.reason.escape_debug());
             entry.facts.insert("lock", e.lock.to_string());
         }
         Event::Unlocked(e) => {
             entry.by = by(&e.by, registry);
             let numbers: Vec<_> = e.locks.iter().map(ToString::to_string).collect();
-            entry.summary = format!("unlocked {}: {}", numbers.join(", "), e.reason.escape_debug());
+            entry.summary = format!("lock {}: {}", numbers.join(", "), e.reason.escape_debug());
         }
         _ => {}
     }
@@ -226,7 +226,7 @@ fn describe_control(entry: &mut RecordEntry, event: &Event, registry: &Registry)
     match event {
         Event::KeyPublished(e) => {
             entry.by = by(&e.by, registry);
-            entry.summary = format!("published {:?} key {}", e.purpose, locum_token::kid_text(&e.kid));
+            entry.summary = format!("{:?} key {}", e.purpose, locum_token::kid_text(&e.kid));
         }
         Event::KeyActivated(e) => {
             entry.by = by(&e.by, registry);

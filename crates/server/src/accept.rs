@@ -46,6 +46,17 @@ pub struct AcceptOptions {
     pub handshake_timeout: Duration,
     /// Connections at once, handshakes included.
     pub connections: Arc<Semaphore>,
+    /// What becomes of a client that offers no protocol.
+    pub without_alpn: WithoutAlpn,
+}
+
+/// What becomes of a client that offers no protocol in its handshake (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutAlpn {
+    /// Its connection is closed: nothing but HTTP/2 is spoken here.
+    Closed,
+    /// It is taken to speak HTTP/1.1, as clients of documents do that know no ALPN.
+    Http1,
 }
 
 /// Who is at the other end of a connection, as TLS saw it.
@@ -110,7 +121,11 @@ pub struct Accept {
 
 impl Default for AcceptOptions {
     fn default() -> Self {
-        Self { handshake_timeout: HANDSHAKE_TIMEOUT, connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+        Self {
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            without_alpn: WithoutAlpn::Closed,
+        }
     }
 }
 
@@ -153,9 +168,9 @@ impl Accept {
             return (self.observer)(Attempt::TooMany);
         };
         let (acceptor, ready) = (self.acceptor.clone(), self.ready.clone());
-        let timeout = self.options.handshake_timeout;
+        let AcceptOptions { handshake_timeout: timeout, without_alpn, .. } = self.options;
         handshakes.start(async move {
-            match tokio::time::timeout(timeout, handshake(acceptor, tcp)).await {
+            match tokio::time::timeout(timeout, handshake(acceptor, tcp, without_alpn)).await {
                 Err(_elapsed) => Attempt::HandshakeTimedOut,
                 Ok(Err(error)) => {
                     tracing::debug!(%address, %error, "handshake failed");
@@ -187,12 +202,17 @@ fn is_the_peers(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+async fn handshake(
+    acceptor: TlsAcceptor,
+    tcp: TcpStream,
+    without_alpn: WithoutAlpn,
+) -> io::Result<TlsStream<TcpStream>> {
     tcp.set_nodelay(true)?;
     let stream = acceptor.accept(tcp).await?;
-    // rustls lets a client through that offers no ALPN at all; we speak nothing by default.
+    // rustls lets a client through that offers no ALPN at all.
     match stream.get_ref().1.alpn_protocol() {
         Some(_) => Ok(stream),
+        None if without_alpn == WithoutAlpn::Http1 => Ok(stream),
         None => Err(io::Error::new(io::ErrorKind::InvalidData, "no protocol was agreed on (ALPN)")),
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::Health;
 
-use crate::accept::{Accept, AcceptOptions, Observer};
+use crate::accept::{Accept, AcceptOptions, Observer, WithoutAlpn};
 use crate::clock::SystemClock;
 use crate::config::{self, OperatorIdentity, Problems, Settings};
 use crate::entropy::OsEntropy;
@@ -343,7 +343,8 @@ impl Doors<'_> {
         let tls = https_config(self.own, ClientCertificates::NotAsked)
             .map_err(|cause| NotStarted::Other(cause.to_string()))?;
         let (listener, bound) = bind(address).await?;
-        let (accept, incoming) = Accept::new(listener, tls, AcceptOptions::default(), self.observer());
+        let options = AcceptOptions { without_alpn: WithoutAlpn::Http1, ..AcceptOptions::default() };
+        let (accept, incoming) = Accept::new(listener, tls, options, self.observer());
         self.tasks.start("https accept", accept.run(self.tasks.stopping()));
         self.tasks.start("https", http::serve(documents, incoming, self.tasks.stopping()));
         Ok(bound)

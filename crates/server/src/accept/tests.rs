@@ -58,8 +58,11 @@ async fn bench(pki: Pki, trust: Arc<Trust>, places: usize) -> Bench {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let address = listener.local_addr().expect("an address");
     let connections = Arc::new(Semaphore::new(places));
-    let options =
-        AcceptOptions { handshake_timeout: Duration::from_millis(300), connections: connections.clone() };
+    let options = AcceptOptions {
+        handshake_timeout: Duration::from_millis(300),
+        connections: connections.clone(),
+        ..AcceptOptions::default()
+    };
     let (seen, attempts) = mpsc::unbounded_channel();
     let observer: Observer = Arc::new(move |attempt| seen.send(attempt).unwrap_or(()));
     let (accept, incoming) = Accept::new(listener, tls, options, observer);

@@ -115,7 +115,9 @@ impl RevocationService for Revocation {
             let size = page::size_from_wire(message.page_size, "page_size")?;
             let after = match message.page_token.as_str() {
                 "" => 0,
-                token => token.parse().map_err(|_not_ours| Malformed::of("page_token", "is not one of ours"))?,
+                token => {
+                    token.parse().map_err(|_not_ours| Malformed::of("page_token", "is not one of ours"))?
+                }
             };
             Ok((size, after))
         };
