@@ -13,7 +13,7 @@ use crate::hashing::RowKey;
 use crate::row::Row;
 use crate::standing::{Mark, StandingCell};
 use crate::table::{Table, Writer};
-use crate::task::TaskCell;
+use crate::task::Task;
 
 /// What is sought: the targets by kind, and what was decided below the end.
 #[derive(Debug, Default)]
@@ -100,7 +100,7 @@ impl Table {
     }
 
     fn would_kill_task(&self, sought: &Sought, slot: u32) -> bool {
-        let covers = |cell: &TaskCell| {
+        let covers = |cell: Task<'_>| {
             cell.decided() < sought.below
                 && (sought.tasks.contains(&cell.id())
                     || sought.subjects.contains(&cell.subject())

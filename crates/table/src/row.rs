@@ -28,19 +28,21 @@ const _: () = assert!(size_of::<(RowKey, Row)>() == 64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memo([u64; 2]);
 
-/// One token.
+/// One token. In this order, because a map's memory tends to begin 16 bytes into a cache line: what
+/// every lookup reads then shares the line of the key, and the last 16 bytes are in the next.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Row {
     /// All zero while empty.
     memo: Memo,
     /// The decision's order (48 bits), then its life in seconds (16 bits, saturating).
     decided_and_life: u64,
-    checks: Checks,
-    active: AtomicU32,
     exp: u32,
-    standing: u32,
     /// Slot of the task, and the flags.
     task: u32,
+    standing: u32,
+    active: AtomicU32,
+    checks: Checks,
 }
 
 /// What a row is made of.
@@ -151,6 +153,11 @@ impl Row {
     /// Whether its uses are counted.
     pub(crate) fn is_limited(&self) -> bool {
         self.task & LIMITED != 0
+    }
+
+    /// Whether it has any flag: revoked by its own id, or limited.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.task & (REVOKED | LIMITED) != 0
     }
 
     /// Revokes it by its own id.

@@ -38,7 +38,12 @@ pub(crate) struct Standing {
 
 /// A standing where readers find it.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub(crate) struct StandingCell {
+    /// The generation of revocations at which the marks were last compared, plus one.
+    compared: AtomicU64,
+    /// The highest *below* of the marks then. Only ever rises while the standing is in use.
+    below: AtomicU64,
     length: AtomicU32,
     /// Whether the subject below is set.
     apart: AtomicU32,
@@ -179,8 +184,26 @@ impl StandingCell {
         Some(ConnectorNo(connector.number()))
     }
 
+    /// The highest *below* of the marks, where they were compared at this generation.
+    pub(crate) fn below_at(&self, generation: u64) -> Option<u64> {
+        let compared = self.compared.load(Ordering::Acquire);
+        (compared == generation + 1).then(|| self.below.load(Ordering::Acquire))
+    }
+
+    /// Remembers what the marks came to at a generation, and gives the highest there is.
+    ///
+    /// By maximum, so that of two readers the one with the older view takes nothing back: if it also
+    /// puts back the older generation, the next reader compares once more.
+    pub(crate) fn raise_below(&self, below: u64, generation: u64) -> u64 {
+        let before = self.below.fetch_max(below, Ordering::AcqRel);
+        self.compared.store(generation + 1, Ordering::Release);
+        below.max(before)
+    }
+
     // Relaxed: the row or task that leads readers here is published after this, through a lock.
     fn write(&self, standing: &Standing) {
+        self.compared.store(0, Ordering::Relaxed);
+        self.below.store(0, Ordering::Relaxed);
         for (cell, mark) in self.marks.iter().zip(&standing.marks) {
             cell.store(mark.0, Ordering::Relaxed);
         }

@@ -1,4 +1,4 @@
-//! [`Tasks`]: one cell a task, on which ending it is one store.
+//! [`Tasks`]: one word a task, in which ending it is one flip.
 //!
 //! A token's row holds the slot of its task, a task that of its parent; a chain has at most eight.
 //! A slot is reused only when nothing holds it: whoever reads a cell does so under the map guard of
@@ -16,29 +16,50 @@ use crate::hashing::Spread;
 use crate::row::TASK_SLOTS_MAX;
 use crate::standing::{load_subject, store_subject};
 
-const NO_PARENT: u32 = u32::MAX;
-const FREE: u32 = 0;
-const OPEN: u32 = 1;
-const ENDED: u32 = 2;
-const LAPSED: u32 = 3;
+/// The word of a task, from the low end: state (2 bits), flags (2), parent's slot plus one (26), and
+/// the generation of revocations at which nothing was found to cover it, plus one (34).
+const STATE: u64 = 0b11;
+const FREE: u64 = 0;
+const OPEN: u64 = 1;
+const ENDED: u64 = 2;
+const LAPSED: u64 = 3;
+/// Its own watermark covers it.
+const REVOKED: u64 = 1 << 2;
+/// It has a watermark of its own that does not cover it; older decisions have to be compared.
+const WATERMARKED: u64 = 1 << 3;
+const PARENT_SHIFT: u32 = 4;
+const PARENT: u64 = (1 << 26) - 1;
+const GENERATION_SHIFT: u32 = 30;
+const GENERATION_MAX: u64 = (1 << 34) - 2;
 
-/// One task, in one cache line.
+const _: () = assert!((TASK_SLOTS_MAX as u64) < PARENT);
+
+/// What every check reads of a task: 16 bytes, so that many tasks fit into a cache.
 #[derive(Debug, Default)]
-#[repr(align(64))]
-pub(crate) struct TaskCell {
+#[repr(align(16))]
+struct TaskWord {
     id: AtomicU64,
+    word: AtomicU64,
+}
+
+/// The rest of a task, read where its word does not tell enough.
+#[derive(Debug, Default)]
+struct TaskCell {
     decided: AtomicU64,
     /// What was decided below this is dead by the task's own watermark.
     below: AtomicU64,
     subject: [AtomicU64; 2],
-    parent: AtomicU32,
     standing: AtomicU32,
-    state: AtomicU32,
     /// Rows and children that rest on it. The writer's alone.
     held: AtomicU32,
 }
 
-const _: () = assert!(size_of::<TaskCell>() == 64);
+/// One task, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task<'a> {
+    word: &'a TaskWord,
+    cell: &'a TaskCell,
+}
 
 /// What a cell is made of.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +90,7 @@ pub(crate) enum Close {
 /// The readers' side.
 #[derive(Debug)]
 pub(crate) struct Tasks {
+    words: Chunked<TaskWord>,
     cells: Chunked<TaskCell>,
     index: DashMap<u64, u32, Spread>,
 }
@@ -81,43 +103,42 @@ pub(crate) struct Slots {
     children: BTreeSet<(u32, u32)>,
 }
 
-// === impl TaskCell ===
+// === impl Task ===
 
-impl TaskCell {
+impl Task<'_> {
     /// Its id.
-    pub(crate) fn id(&self) -> TaskId {
-        TaskId::from_u64(self.id.load(Ordering::Relaxed))
+    pub(crate) fn id(self) -> TaskId {
+        TaskId::from_u64(self.word.id.load(Ordering::Relaxed))
     }
 
     /// The order of its decision.
-    pub(crate) fn decided(&self) -> u64 {
-        self.decided.load(Ordering::Relaxed)
+    pub(crate) fn decided(self) -> u64 {
+        self.cell.decided.load(Ordering::Relaxed)
     }
 
     /// What was decided below this is dead by the task's own watermark.
-    pub(crate) fn below(&self) -> u64 {
-        self.below.load(Ordering::Acquire)
+    pub(crate) fn below(self) -> u64 {
+        self.cell.below.load(Ordering::Acquire)
     }
 
     /// On whose behalf.
-    pub(crate) fn subject(&self) -> SubjectKey {
-        load_subject(&self.subject)
+    pub(crate) fn subject(self) -> SubjectKey {
+        load_subject(&self.cell.subject)
     }
 
     /// Its interned standing.
-    pub(crate) fn standing(&self) -> u32 {
-        self.standing.load(Ordering::Relaxed)
+    pub(crate) fn standing(self) -> u32 {
+        self.cell.standing.load(Ordering::Relaxed)
     }
 
     /// The slot of the task that it is part of.
-    pub(crate) fn parent(&self) -> Option<u32> {
-        let parent = self.parent.load(Ordering::Relaxed);
-        (parent != NO_PARENT).then_some(parent)
+    pub(crate) fn parent(self) -> Option<u32> {
+        parent_of(self.word.word.load(Ordering::Relaxed))
     }
 
     /// Why it is closed by itself; none while it is open.
-    pub(crate) fn closed(&self) -> Option<Reason> {
-        match self.state.load(Ordering::Acquire) {
+    pub(crate) fn closed(self) -> Option<Reason> {
+        match self.word.word.load(Ordering::Acquire) & STATE {
             OPEN => None,
             LAPSED => Some(Reason::TaskLapsed),
             ENDED => Some(Reason::TaskEnded),
@@ -126,51 +147,67 @@ impl TaskCell {
         }
     }
 
-    /// Whether a task is in this cell.
-    pub(crate) fn is_used(&self) -> bool {
-        self.state.load(Ordering::Relaxed) != FREE
+    /// Whether nothing was found to cover it at this generation of revocations.
+    pub(crate) fn is_verified(self, generation: u64) -> bool {
+        let word = self.word.word.load(Ordering::Acquire);
+        stamp(generation).is_some_and(|stamp| word >> GENERATION_SHIFT == stamp)
+    }
+
+    /// Notes that nothing was found to cover it at this generation.
+    ///
+    /// A memo and nothing more: when the writer changes the word meanwhile, it is not noted.
+    pub(crate) fn verify(self, generation: u64) {
+        let Some(stamp) = stamp(generation) else { return };
+        let before = self.word.word.load(Ordering::Acquire);
+        let after = before & ((1 << GENERATION_SHIFT) - 1) | stamp << GENERATION_SHIFT;
+        let _ = self.word.word.compare_exchange(before, after, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Whether a task is in this slot.
+    pub(crate) fn is_used(self) -> bool {
+        self.word.word.load(Ordering::Relaxed) & STATE != FREE
     }
 
     /// Whether rows or children rest on it.
-    pub(crate) fn is_held(&self) -> bool {
-        self.held.load(Ordering::Relaxed) != 0
+    pub(crate) fn is_held(self) -> bool {
+        self.cell.held.load(Ordering::Relaxed) != 0
     }
 
     /// One more row or child rests on it. Only the writer.
-    pub(crate) fn hold(&self) {
-        self.held.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn hold(self) {
+        self.cell.held.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One row or child less rests on it. Only the writer.
-    pub(crate) fn release(&self) {
-        self.held.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn release(self) {
+        self.cell.held.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Closes it and everything below it: the one flag that a lookup consults.
-    pub(crate) fn close(&self, close: Close) {
-        let state = match close {
-            Close::Ended => ENDED,
-            Close::Lapsed => LAPSED,
+    /// Closes an open task and everything below it: the one flag that a lookup consults.
+    pub(crate) fn close(self, close: Close) {
+        // From OPEN both are one flip of bits, which leaves the rest of the word to the readers.
+        let flip = match close {
+            Close::Ended => OPEN ^ ENDED,
+            Close::Lapsed => OPEN ^ LAPSED,
         };
-        self.state.store(state, Ordering::Release);
+        self.word.word.fetch_xor(flip, Ordering::AcqRel);
     }
 
     /// Raises its own watermark.
-    pub(crate) fn revoke(&self, below: u64) {
-        self.below.fetch_max(below, Ordering::Release);
+    pub(crate) fn revoke(self, below: u64) {
+        self.cell.below.fetch_max(below, Ordering::Release);
+        let flag = if self.decided() < below { REVOKED } else { WATERMARKED };
+        self.word.word.fetch_or(flag, Ordering::AcqRel);
     }
+}
 
-    // Relaxed: readers come here through the index or a row, which are published after this.
-    fn write(&self, new: NewTask) {
-        self.id.store(new.id.as_u64(), Ordering::Relaxed);
-        self.decided.store(new.decided, Ordering::Relaxed);
-        self.below.store(new.below, Ordering::Relaxed);
-        store_subject(&self.subject, new.subject);
-        self.parent.store(new.parent.unwrap_or(NO_PARENT), Ordering::Relaxed);
-        self.standing.store(new.standing, Ordering::Relaxed);
-        self.held.store(0, Ordering::Relaxed);
-        self.state.store(OPEN, Ordering::Release);
-    }
+fn parent_of(word: u64) -> Option<u32> {
+    u32::try_from(word >> PARENT_SHIFT & PARENT).ok()?.checked_sub(1)
+}
+
+/// A generation as it stands in a word; none for one that no longer fits, which is never verified.
+fn stamp(generation: u64) -> Option<u64> {
+    (generation <= GENERATION_MAX).then_some(generation + 1)
 }
 
 // === impl Tasks ===
@@ -179,12 +216,33 @@ impl Tasks {
     /// None yet.
     pub(crate) fn new() -> Self {
         let index = DashMap::with_hasher_and_shard_amount(Spread::default(), 64);
-        Self { cells: Chunked::with_room_for(TASK_SLOTS_MAX), index }
+        let (words, cells) = (Chunked::with_room_for(TASK_SLOTS_MAX), Chunked::with_room_for(TASK_SLOTS_MAX));
+        Self { words, cells, index }
     }
 
-    /// The cell at `slot`, which something holds.
-    pub(crate) fn at(&self, slot: u32) -> &TaskCell {
-        self.cells.get(slot).expect("a slot in use was made")
+    /// The task at `slot`, which something holds.
+    pub(crate) fn at(&self, slot: u32) -> Task<'_> {
+        let word = self.words.get(slot).expect("a slot in use was made");
+        Task { word, cell: self.cells.get(slot).expect("a slot in use was made") }
+    }
+
+    /// The id of the task at `slot`, when its whole chain is open, has no watermark of its own, and
+    /// was verified at this generation of revocations. Reads one word a task.
+    pub(crate) fn untouched(&self, slot: u32, generation: u64) -> Option<TaskId> {
+        let leaf = self.words.get(slot)?;
+        let wanted = stamp(generation)? << GENERATION_SHIFT | OPEN;
+        let mut next = leaf;
+        for _ in 0..TASK_DEPTH_MAX {
+            let word = next.word.load(Ordering::Acquire);
+            if word & !(PARENT << PARENT_SHIFT) != wanted {
+                return None;
+            }
+            match parent_of(word) {
+                Some(parent) => next = self.words.get(parent)?,
+                None => return Some(TaskId::from_u64(leaf.id.load(Ordering::Relaxed))),
+            }
+        }
+        None
     }
 
     /// The index from task to slot. Whoever reads a cell found here keeps the guard meanwhile.
@@ -198,9 +256,24 @@ impl Tasks {
     }
 
     /// The task at `slot` and those above it, from leaf to root; at most eight.
-    pub(crate) fn chain(&self, slot: u32) -> impl Iterator<Item = &TaskCell> {
-        let up = |cell: &&TaskCell| cell.parent().map(|parent| self.at(parent));
+    pub(crate) fn chain(&self, slot: u32) -> impl Iterator<Item = Task<'_>> {
+        let up = |task: &Task<'_>| task.parent().map(|parent| self.at(parent));
         std::iter::successors(Some(self.at(slot)), up).take(TASK_DEPTH_MAX)
+    }
+
+    // Relaxed: readers come here through the index or a row, which are published after this.
+    fn write(&self, slot: u32, new: NewTask) -> Option<()> {
+        let (word, cell) = (self.words.make(slot)?, self.cells.make(slot)?);
+        word.id.store(new.id.as_u64(), Ordering::Relaxed);
+        cell.decided.store(new.decided, Ordering::Relaxed);
+        cell.below.store(new.below, Ordering::Relaxed);
+        store_subject(&cell.subject, new.subject);
+        cell.standing.store(new.standing, Ordering::Relaxed);
+        cell.held.store(0, Ordering::Relaxed);
+        let parent = new.parent.map_or(0, |parent| u64::from(parent) + 1) << PARENT_SHIFT;
+        // No flag for `below`: rows that it covers are refused by the fold, and the task is not covered.
+        word.word.store(OPEN | parent, Ordering::Release);
+        Some(())
     }
 }
 
@@ -210,9 +283,8 @@ impl Slots {
     /// Enters a task; none when there are too many.
     pub(crate) fn enter(&mut self, tasks: &Tasks, new: NewTask) -> Option<u32> {
         let slot = self.free.pop().unwrap_or(self.used);
-        let cell = tasks.cells.make(slot)?;
+        tasks.write(slot, new)?;
         self.used = self.used.max(slot + 1);
-        cell.write(new);
         if let Some(parent) = new.parent {
             tasks.at(parent).hold();
             self.children.insert((parent, slot));
@@ -223,11 +295,11 @@ impl Slots {
 
     /// Frees the cell of a task that nothing rests on, and gives its standing and its parent.
     pub(crate) fn free(&mut self, tasks: &Tasks, slot: u32) -> (u32, Option<u32>) {
-        let cell = tasks.at(slot);
+        let task = tasks.at(slot);
         // Out of the index first: this waits for every reader that came through it.
-        tasks.index.remove(&cell.id().as_u64());
-        let (standing, parent) = (cell.standing(), cell.parent());
-        cell.state.store(FREE, Ordering::Release);
+        tasks.index.remove(&task.id().as_u64());
+        let (standing, parent) = (task.standing(), task.parent());
+        task.word.word.store(FREE, Ordering::Release);
         if let Some(parent) = parent {
             self.children.remove(&(parent, slot));
             tasks.at(parent).release();

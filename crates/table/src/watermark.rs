@@ -3,10 +3,16 @@
 //! Kept as *below*: what was decided below it is dead, 0 kills nothing; that is the watermark's
 //! order plus one. Values only ever rise.
 //!
+//! A lookup first asks [`Watermarks::reach`]: was anything revoked since this token's decision? For
+//! most the answer is no, at the cost of one compare. Where it is yes, standings and tasks remember
+//! the *generation* (how many times a watermark was raised here) at which they were last compared in
+//! full, so that each is compared once a revocation, not once a lookup.
+//!
 //! **Why a lookup that starts after a revocation was applied sees it.** The writer stores the value
-//! first, then raises the level's `highest`, then the `highest` over all levels, each with Release;
-//! a lookup loads them in the opposite order with Acquire. So whoever sees the new `highest` sees the
-//! value behind it. And whoever knows that `apply` returned knows it through something that
+//! first, then raises `highest`, then counts the generation, each with Release; a lookup loads the
+//! generation and `highest` with Acquire before it loads values. So whoever sees the new generation
+//! or the new `highest` sees the value behind it, and what is remembered at a generation was compared
+//! with every value up to it. And whoever knows that `apply` returned knows it through something that
 //! synchronised with the writer (a channel, a lock, a join), so that the stores happen before its
 //! loads, and an atomic load never returns a value older than a store that happens before it.
 
@@ -27,16 +33,11 @@ const NUMBERED: usize = Level::PolicyRevision as usize - FIRST_NUMBERED + 1;
 /// tokens in their rows.
 #[derive(Debug)]
 pub(crate) struct Watermarks {
+    generation: AtomicU64,
     highest: AtomicU64,
-    levels: [NumberedLevel; NUMBERED],
+    levels: [Numbered; NUMBERED],
     subjects_highest: AtomicU64,
     subjects: DashMap<SubjectKey, u64>,
-}
-
-#[derive(Debug)]
-struct NumberedLevel {
-    highest: AtomicU64,
-    below: Numbered,
 }
 
 /// The writer's side: every watermark as a position, and the order in which some may be forgotten.
@@ -65,10 +66,10 @@ pub(crate) struct Entry {
 impl Watermarks {
     /// Nothing is revoked.
     pub(crate) fn new() -> Self {
-        let level = |_| NumberedLevel { highest: AtomicU64::new(0), below: Numbered::new() };
         Self {
+            generation: AtomicU64::new(0),
             highest: AtomicU64::new(0),
-            levels: std::array::from_fn(level),
+            levels: std::array::from_fn(|_| Numbered::new()),
             subjects_highest: AtomicU64::new(0),
             subjects: DashMap::with_shard_amount(64),
         }
@@ -76,17 +77,29 @@ impl Watermarks {
 
     /// Raises the watermark of a registration.
     pub(crate) fn raise(&self, mark: Mark, below: u64) {
-        let level = &self.levels[mark.level() - FIRST_NUMBERED];
-        level.below.update(mark.number(), |before| before.max(below));
-        level.highest.fetch_max(below, Ordering::Release);
-        self.highest.fetch_max(below, Ordering::Release);
+        self.level(mark).update(mark.number(), |before| before.max(below));
+        self.publish(below);
     }
 
     /// Raises the watermark of a subject.
     pub(crate) fn raise_subject(&self, subject: SubjectKey, below: u64) {
         self.subjects.entry(subject).and_modify(|before| *before = below.max(*before)).or_insert(below);
         self.subjects_highest.fetch_max(below, Ordering::Release);
+        self.publish(below);
+    }
+
+    fn publish(&self, below: u64) {
         self.highest.fetch_max(below, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    fn level(&self, mark: Mark) -> &Numbered {
+        &self.levels[mark.level() - FIRST_NUMBERED]
+    }
+
+    /// How many times a watermark of a registration or a subject was raised.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Forgets a subject's watermark; the ledger says when that is safe.
@@ -101,25 +114,33 @@ impl Watermarks {
         decided < self.highest.load(Ordering::Acquire)
     }
 
+    /// Whether any subject at all was revoked since `decided`.
+    pub(crate) fn reach_subjects(&self, decided: u64) -> bool {
+        decided < self.subjects_highest.load(Ordering::Acquire)
+    }
+
     /// Whether a standing was revoked since `decided`, its subject apart.
     pub(crate) fn cover(&self, cell: &StandingCell, decided: u64) -> bool {
-        cell.marks().any(|mark| self.cover_mark(mark, decided))
+        let generation = self.generation();
+        let below = cell.below_at(generation).unwrap_or_else(|| {
+            let below = cell.marks().map(|mark| self.below(mark)).max().unwrap_or(0);
+            cell.raise_below(below, generation)
+        });
+        decided < below
     }
 
     /// The same of a standing that is not interned yet.
     pub(crate) fn cover_value(&self, standing: &Standing, decided: u64) -> bool {
-        standing.marks().any(|mark| self.cover_mark(mark, decided))
+        standing.marks().any(|mark| decided < self.below(mark))
     }
 
-    fn cover_mark(&self, mark: Mark, decided: u64) -> bool {
-        let level = &self.levels[mark.level() - FIRST_NUMBERED];
-        decided < level.highest.load(Ordering::Acquire) && decided < level.below.get(mark.number())
+    fn below(&self, mark: Mark) -> u64 {
+        self.level(mark).get(mark.number())
     }
 
     /// Whether a subject was revoked since `decided`.
     pub(crate) fn cover_subject(&self, subject: SubjectKey, decided: u64) -> bool {
-        decided < self.subjects_highest.load(Ordering::Acquire)
-            && self.subjects.get(&subject).is_some_and(|below| decided < *below)
+        self.reach_subjects(decided) && self.subjects.get(&subject).is_some_and(|below| decided < *below)
     }
 }
 

@@ -202,6 +202,20 @@ fn a_tasks_watermark_from_before_its_start_still_covers_older_decisions() {
 }
 
 #[test]
+fn a_tasks_watermark_covers_a_token_that_was_decided_before_its_task() {
+    let (table, mut journal) = issued_in_a_chain();
+    let old = journal.newest();
+    journal.apply(&table, removed(Vec::new(), noon_plus(0)));
+    journal.apply(&table, start(started(4, None, journal.newest())));
+    assert!(matches!(journal.apply(&table, issue(issued(2, &[4], old))), Applied::Issued(_)));
+    // Twice, so that the second time every memo of the lookup is filled.
+    assert_eq!([reason(&table, 2), reason(&table, 2)], [None, None]);
+    journal.apply(&table, revoked(Target::Task(task_id(4)), Some(old), noon_plus(1)));
+    assert_eq!(table.task(task_id(4)), Some(Ok(())), "decided later");
+    assert_eq!(reason(&table, 2), Some(Reason::TokenRevoked));
+}
+
+#[test]
 fn each_actor_and_a_connector_of_the_intent_alone_count_too() {
     // Connector 7 is named by the task's intent only.
     let (table, mut journal) = issued_in_a_chain();
