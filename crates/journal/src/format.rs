@@ -9,7 +9,7 @@
 //! | `reserve` | space for urgent events on a full disk; becomes a segment |
 //! | `*.partial` | not finished; removed at the next start |
 //!
-//! A **segment** is a header block of 4096 bytes ([`segment`]) and then frames ([`frame`])
+//! A **segment** is a header block of 4096 bytes (`segment.rs`) and then frames (`frame.rs`)
 //! without gaps; zeros follow the last one. Each frame carries the SHA-256 of the frame before it
 //! and itself, the first one of the header, and each header the last hash of the segment before:
 //! one chain from the first byte to the last. Space is taken and zeroed before it is used, and

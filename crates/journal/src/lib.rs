@@ -7,13 +7,13 @@
 //! disk goes through a [`FileLayer`].
 //!
 //! What holds is said where it is kept: durability in [`Writer`], recovery in [`open`], the
-//! format and what can be told about a damaged one in `format`, compaction in
+//! format and what can be told about a damaged one in [`format`](self::format), compaction in
 //! [`Reader::snapshot`], the offline check in [`verify`].
 
 mod damage;
 mod durable;
 mod files;
-mod format;
+pub mod format;
 mod journal;
 mod reader;
 mod snapshot;

@@ -147,6 +147,27 @@ fn a_batch_larger_than_a_segment_gets_one_that_fits() {
 }
 
 #[test]
+fn a_segment_takes_space_step_by_step() {
+    let files = MemoryFiles::new();
+    let large = Options { segment_bytes: 12 << 20, ..options() };
+    let mut journal = open(Arc::new(files.clone()), large.clone(), &mut |_| {}).expect("opens");
+    let Event::Unlocked(unlocked) = event(1) else { unreachable!("an unlock") };
+    let one = Event::Unlocked(Unlocked { reason: "x".repeat(1 << 20), ..unlocked });
+    let mut lengths = std::collections::BTreeSet::new();
+    for _ in 0..13 {
+        journal.writer.append(Lane::Ordinary, vec![one.clone()]).expect("appends");
+        lengths.extend(
+            names(&files, "segment-").iter().filter_map(|name| Some(files.contents(name)?.len() >> 20)),
+        );
+    }
+    assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [4, 8, 12]);
+    assert_eq!(names(&files, "segment-").len(), 2);
+    let mut count = 0;
+    open(Arc::new(files), large, &mut |_| count += 1).expect("opens again");
+    assert_eq!(count, 13);
+}
+
+#[test]
 fn a_seal_is_written_once() {
     let files = MemoryFiles::new();
     let mut journal = filled(&files, 3);
