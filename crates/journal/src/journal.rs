@@ -93,7 +93,7 @@ pub enum OpenError {
 /// What holds on return: everything that was ever acknowledged went through `replay`, or was left
 /// out of a snapshot as no longer mattering; all of it is durable; a batch torn by a crash is
 /// gone. An empty directory becomes epoch 1 of `options.home`. What is damaged is never cut or
-/// passed over; what can be told from a crash stands in [`format`](crate::format).
+/// passed over; what can be told from a crash stands in [`format`](mod@crate::format).
 ///
 /// # Errors
 ///

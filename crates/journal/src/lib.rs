@@ -7,7 +7,7 @@
 //! disk goes through a [`FileLayer`].
 //!
 //! What holds is said where it is kept: durability in [`Writer`], recovery in [`open`], the
-//! format and what can be told about a damaged one in [`format`], compaction in
+//! format and what can be told about a damaged one in [`mod@format`], compaction in
 //! [`Reader::snapshot`], the offline check in [`verify`].
 
 mod damage;

@@ -69,7 +69,7 @@ struct Snapshots {
 
 /// Checks every file, in time proportional to all that was ever written, and in bounded memory.
 ///
-/// What a check cannot tell stands in [`format`](crate::format); beyond that, which events a snapshot
+/// What a check cannot tell stands in [`format`](mod@crate::format); beyond that, which events a snapshot
 /// leaves out is for its writer to answer.
 ///
 /// # Errors
