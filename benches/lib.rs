@@ -195,7 +195,7 @@ impl OnDisk {
     /// A broker in a new directory, with [`proposal`] in force.
     pub async fn open() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let clock = locum_server::clock::SystemClock::open(&dir.path().join("clock"), None).expect("a clock");
+        let clock = locum_server::clock::SystemClock::open(&dir.path().join("clock")).expect("a clock");
         let journal = dir.path().join("journal");
         std::fs::create_dir(&journal).expect("a directory");
         let options = locum_broker::Options {

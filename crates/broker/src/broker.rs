@@ -78,12 +78,13 @@ impl Broker {
     ///
     /// [`StartError`] when the journal is damaged, of a later format or in use, or there is no time.
     pub fn open(options: Options, around: Surroundings) -> Result<(Arc<Self>, Committer), StartError> {
-        let now = around.clock.now()?;
         let fold = Arc::new(Fold::new(options.journal.home, Arc::clone(&around.keys)));
         let journal = locum_journal::open(around.files, options.journal.clone(), &mut |committed| {
             fold.apply(&committed);
         })?;
         fold.stand_at(journal.writer.head().position);
+        let newest = fold.state.read().timeline.newest();
+        let now = around.clock.now()?.max(newest.unwrap_or_default());
         fold.leases.grant_grace(now);
         let (tasks, locks) = {
             let state = fold.state.read();
@@ -111,6 +112,11 @@ impl Broker {
     pub fn close(&self) {
         self.flush_records(None);
         self.commits.close();
+    }
+
+    /// When the newest event happened, to the second; time must not go back behind it.
+    pub fn newest_event_at(&self) -> Option<Timestamp> {
+        self.fold.state.read().timeline.newest()
     }
 
     /// The issuer's URL.

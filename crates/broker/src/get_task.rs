@@ -5,7 +5,7 @@ use std::sync::Arc;
 use locum_model::event::{Outcome, TaskStarted};
 use locum_model::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use locum_model::registry::{Registry, Workload};
-use locum_model::{Caller, Name, Reason, TaskId, TenantNo, Timestamp, WorkloadNo};
+use locum_model::{Caller, Name, Reason, Target, TaskId, TenantNo, Timestamp, WorkloadNo};
 
 use crate::broker::Broker;
 use crate::operator::Operator;
@@ -169,7 +169,9 @@ impl Broker {
             Some(Ok(())) => TaskState::Active,
             Some(Err(Reason::TaskLapsed)) => TaskState::Lapsed,
             Some(Err(Reason::TaskRevoked)) => TaskState::Revoked,
-            Some(Err(_)) | None => TaskState::Ended,
+            Some(Err(_)) => TaskState::Ended,
+            None if self.is_covered(row) => TaskState::Revoked,
+            None => TaskState::Ended,
         });
         TaskView {
             started: Arc::clone(&row.started),
@@ -183,6 +185,18 @@ impl Broker {
             ended_at: ended.map(|ended| ended.at),
             depth: row.chain.len() as u32 - 1,
         }
+    }
+}
+
+impl Broker {
+    /// Whether a revocation covers a task whose row is gone from the table.
+    fn is_covered(&self, row: &TaskRow) -> bool {
+        let decided = row.started.decided_at.sequence;
+        let mut targets = crate::lock::targets_of_start(&row.started);
+        targets.extend(row.chain.iter().copied().map(Target::Task));
+        targets.into_iter().any(|target| {
+            self.fold.table.watermark(target).is_some_and(|watermark| decided <= watermark.sequence)
+        })
     }
 }
 

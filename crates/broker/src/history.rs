@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use locum_model::{Event, Reason, TaskId};
+use locum_model::{Event, Reason, Target, TaskId};
 use tokio::sync::watch;
 
 use crate::broker::Broker;
 use crate::get_task::TaskView;
+use crate::lock::targets_of_start;
 use crate::operator::{Operator, Tenants};
 use crate::record::{self, RecordEntry};
 use crate::refusal::Refusal;
@@ -26,6 +27,76 @@ pub struct History {
     pub partial: bool,
 }
 
+/// A task and everything below it, as the journal is read.
+struct Family {
+    tasks: HashSet<TaskId>,
+    /// What the family rests on and is: a revocation of any of it is a part of the story.
+    rests_on: HashSet<Target>,
+    /// The task itself is over: what is revoked more widely later is not about it any more.
+    over: bool,
+    root: TaskId,
+}
+
+impl Family {
+    fn of(root: TaskId) -> Self {
+        let rests_on = HashSet::from([Target::Task(root)]);
+        Self { tasks: HashSet::from([root]), rests_on, over: false, root }
+    }
+
+    /// Whether an event is a part of the story; learns from it who else is.
+    fn concerns(&mut self, event: &Event) -> bool {
+        match event {
+            Event::TaskStarted(started) => {
+                let ours = started.task == self.root
+                    || started.parent.is_some_and(|parent| self.tasks.contains(&parent));
+                if ours {
+                    self.tasks.insert(started.task);
+                    self.rests_on.insert(Target::Task(started.task));
+                    self.rests_on.extend(targets_of_start(started));
+                }
+                ours
+            }
+            Event::TokenIssued(record) => {
+                let ours = self.tasks.contains(&record.task());
+                if ours {
+                    self.rests_on.insert(Target::Token(record.jti));
+                    self.rests_on.insert(Target::SigningKey(record.kid));
+                    self.rests_on.insert(Target::PolicyRevision(record.standing.policy_revision));
+                }
+                ours
+            }
+            Event::TaskEnded(ended) => self.ends(ended.task),
+            Event::TaskLapsed(lapsed) => self.ends(lapsed.task),
+            Event::TokenUsed(used) => self.tasks.contains(&used.task),
+            Event::ChecksSummed(sum) => self.tasks.contains(&sum.task),
+            Event::DenialsSummed(sum) => sum.task.is_some_and(|task| self.tasks.contains(&task)),
+            Event::Revoked(revoked) => self.loses(&revoked.targets),
+            Event::RegistryActivated(activated) => self.loses(&activated.removed),
+            Event::KeyRetired(key) => self.loses(&[Target::SigningKey(key.kid)]),
+            Event::KeyPublished(_)
+            | Event::KeyActivated(_)
+            | Event::PolicyActivated(_)
+            | Event::Locked(_)
+            | Event::Unlocked(_) => false,
+        }
+    }
+
+    fn ends(&mut self, task: TaskId) -> bool {
+        self.over |= task == self.root;
+        self.tasks.contains(&task)
+    }
+
+    fn loses(&mut self, targets: &[Target]) -> bool {
+        let ours = !self.over && targets.iter().any(|target| self.rests_on.contains(target));
+        // A token alone can be lost and the task go on; anything wider that covers the task ends it.
+        let tokens_alone = |target: &Target| {
+            matches!(target, Target::Token(_) | Target::SigningKey(_) | Target::PolicyRevision(_))
+        };
+        self.over |= ours && !targets.iter().filter(|t| self.rests_on.contains(*t)).all(tokens_alone);
+        ours
+    }
+}
+
 impl Broker {
     /// The whole story of a task and everything below it. Reads the journal from the task's
     /// beginning, so it blocks on the disk: call it where blocking is allowed.
@@ -37,7 +108,7 @@ impl Broker {
         let registry = self.registry();
         let view = self.view_task(task);
         let from = self.fold.state.read().tasks.get(task).map_or(1, |row| row.position.sequence);
-        let mut family = HashSet::from([task]);
+        let mut family = Family::of(task);
         let mut history = History { task: view, entries: Vec::new(), partial: false };
         let mut reached = None;
         for committed in self.journal.events(from) {
@@ -45,17 +116,15 @@ impl Broker {
                 tracing::error!(%cause, "the journal could not be read");
                 Refusal::from(Reason::Internal)
             })?;
-            if let Event::TaskStarted(started) = committed.event() {
-                if started.task == task {
-                    reached = Some(operator.reaches(&registry, started.tenant));
-                } else if started.parent.is_some_and(|parent| family.contains(&parent)) {
-                    family.insert(started.task);
-                }
+            if let Event::TaskStarted(started) = committed.event()
+                && started.task == task
+            {
+                reached = Some(operator.reaches(&registry, started.tenant));
             }
-            let entry = record::entry(&committed, &registry, |_| None);
-            if !entry.task.is_some_and(|task| family.contains(&task)) {
+            if !family.concerns(committed.event()) {
                 continue;
             }
+            let entry = record::entry(&committed, &registry, |_| None);
             if history.entries.len() == HISTORY_MAX {
                 history.partial = true;
                 break;

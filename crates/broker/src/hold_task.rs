@@ -16,6 +16,7 @@ pub struct Hold {
     task: TaskId,
     number: HoldNumber,
     endings: watch::Receiver<u64>,
+    proof_ends_at: Timestamp,
 }
 
 impl Broker {
@@ -37,13 +38,15 @@ impl Broker {
         self.held_task(workload, task, holder)?;
         let number = self.fold.leases.hold(task).ok_or(Reason::TaskLapsed)?;
         let view = self.own_task(workload, task)?;
-        Ok((Hold { task, number, endings }, view))
+        Ok((Hold { task, number, endings, proof_ends_at: caller.expires_at() }, view))
     }
 
-    /// Where a held task is now; a hold that a newer one superseded says so by `None`.
+    /// Where a held task is now; `None` for a hold that a newer one superseded, or whose holder's proof
+    /// has ended.
     pub fn held_state(&self, hold: &Hold) -> Option<TaskState> {
         let state = self.view_task(hold.task).map_or(TaskState::Ended, |view| view.state);
-        let current = self.fold.leases.is_current(hold.task, hold.number);
+        let proved = self.clock.now().is_ok_and(|now| now < hold.proof_ends_at);
+        let current = proved && self.fold.leases.is_current(hold.task, hold.number);
         (current || state != TaskState::Active).then_some(state)
     }
 

@@ -79,7 +79,9 @@ impl Broker {
             let age = now.since(key.changed_at());
             let moved = KeyMoved { kid: *key.kid(), by: By::Broker, at: now };
             let event = match key.state() {
-                KeyState::Published if age >= ahead && key.can_sign() => Event::KeyActivated(moved),
+                // Its private half is lost: it would stand in the way of the next for ever.
+                KeyState::Published if !key.can_sign() => Event::KeyRetired(moved),
+                KeyState::Published if age >= ahead => Event::KeyActivated(moved),
                 KeyState::Superseded if age >= TOKEN_TTL_MAX + CLOCK_SKEW_MAX => Event::KeyRetired(moved),
                 _ => continue,
             };

@@ -43,6 +43,15 @@ pub(crate) fn number(current: &Entries, proposal: &Proposal) -> Result<Numbered,
     Ok(Numbered { entries: work.next, removed, changes })
 }
 
+/// Checks a proposal by itself, as if nothing were in force.
+///
+/// # Errors
+///
+/// Every problem, a line each.
+pub fn check_registry(proposal: &Proposal) -> Result<(), Vec<String>> {
+    number(&Entries::default(), proposal).map(drop)
+}
+
 struct Work<'a> {
     current: &'a Entries,
     next: Entries,

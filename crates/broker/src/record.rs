@@ -8,6 +8,7 @@ use locum_model::{
 };
 
 use crate::get_task::{tenant_name, workload_name};
+use crate::select::selector_text;
 
 /// One entry of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,8 +97,7 @@ fn describe_task(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.policy_revision = e.policy_revision.0;
             entry.policies.clone_from(&e.policies);
             let part = e.parent.map(|parent| format!(", a part of {parent}")).unwrap_or_default();
-            entry.summary =
-                format!("`{}` with at most `{}`{part}", e.intent.purpose, e.intent.scope);
+            entry.summary = format!("`{}` with at most `{}`{part}", e.intent.purpose, e.intent.scope);
             entry.facts.insert("purpose", e.intent.purpose.to_string());
             entry.facts.insert("scope", e.intent.scope.to_string());
             entry.facts.insert("subject", e.subject.escape_debug().to_string());
@@ -201,7 +201,7 @@ fn describe_refusal(entry: &mut RecordEntry, event: &Event, registry: &Registry)
                 locum_model::Selector::Task(task) => entry.task = Some(task),
                 _ => {}
             }
-            entry.summary = format!("{}: {}", e.selector, e.reason.escape_debug());
+            entry.summary = format!("{}: {}", selector_text(&e.selector), e.reason.escape_debug());
             entry.facts.insert("targets", e.targets.len().to_string());
             if let Some(until) = e.until {
                 entry.facts.insert("until", until.to_string());
@@ -210,7 +210,8 @@ fn describe_refusal(entry: &mut RecordEntry, event: &Event, registry: &Registry)
         Event::Locked(e) => {
             entry.by = by(&e.by, registry);
             entry.tenant = e.tenant;
-            entry.summary = format!("{} until {}: {}", e.selector, e.until, e.reason.escape_debug());
+            entry.summary =
+                format!("{} until {}: {}", selector_text(&e.selector), e.until, e.reason.escape_debug());
             entry.facts.insert("lock", e.lock.to_string());
         }
         Event::Unlocked(e) => {

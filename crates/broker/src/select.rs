@@ -34,7 +34,7 @@ impl Broker {
             Selector::SigningKey(kid) => {
                 operator.needs_all()?;
                 let known = self.fold.pin().world.keys.key(kid).is_some();
-                let key = Match::plain(Target::SigningKey(*kid), kid.to_string());
+                let key = Match::plain(Target::SigningKey(*kid), locum_token::kid_text(kid));
                 known.then_some(key).into_iter().collect()
             }
             Selector::PolicyRevision(revision) => {
@@ -51,10 +51,16 @@ impl Broker {
                 one.tenant.map(|no| crate::get_task::tenant_name(registry, no)).unwrap_or_default();
         }
         match found.len() {
-            0 => Err(Refusal::new(Reason::SelectorUnknown, format!("`{selector}` names nothing here"))),
+            0 => Err(Refusal::new(
+                Reason::SelectorUnknown,
+                format!("`{}` names nothing here", selector_text(selector)),
+            )),
             1..=SELECTOR_EXPANSION_MAX => Ok(found),
             _ => {
-                let detail = format!("`{selector}` names more than {SELECTOR_EXPANSION_MAX} registrations");
+                let detail = format!(
+                    "`{}` names more than {SELECTOR_EXPANSION_MAX} registrations",
+                    selector_text(selector)
+                );
                 Err(Refusal::new(Reason::RequestMalformed, detail))
             }
         }
@@ -96,6 +102,14 @@ impl Match {
 
     fn of(target: Target, name: impl ToString, tenant: TenantNo) -> Self {
         Self { target, name: name.to_string(), tenant: Some(tenant), tenant_name: String::new() }
+    }
+}
+
+/// A selector as people write it: keys by their `kid`.
+pub fn selector_text(selector: &Selector) -> String {
+    match selector {
+        Selector::SigningKey(kid) => format!("signing-key {}", locum_token::kid_text(kid)),
+        other => other.to_string(),
     }
 }
 

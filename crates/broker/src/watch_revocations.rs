@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use locum_model::registry::Connector;
-use locum_model::{Caller, Name, Position, Target};
+use locum_model::{Caller, ConnectorNo, Name, Position, Target};
 use tokio::sync::broadcast;
 
 use crate::broker::Broker;
@@ -23,6 +23,14 @@ pub struct Following {
 }
 
 impl Broker {
+    /// Whether the caller may go on following a connector: its proof has not ended and it is still
+    /// registered as serving it.
+    pub fn may_follow(&self, caller: &Caller, connector: ConnectorNo) -> bool {
+        let pinned = self.fold.pin();
+        let serves = pinned.workload(caller).is_ok_and(|workload| workload.serves.contains(&connector));
+        serves && self.clock.now().is_ok_and(|now| now < caller.expires_at())
+    }
+
     /// Follows the revocations that matter to a connector that the caller serves.
     ///
     /// # Errors

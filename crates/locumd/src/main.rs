@@ -59,6 +59,16 @@ enum Command {
     /// Needs no files: loopback, free ports and a temporary directory that is removed at the end.
     #[command(after_help = EXIT_CODES)]
     Demo(demo::DemoArgs),
+    /// Takes the machine's clock for right although it lies behind what was seen. Stop the server first.
+    ///
+    /// For a clock that was ahead and was set back: a server then knows no time and refuses everything.
+    /// Time still does not go back; it stands still until the clock has caught up.
+    #[command(after_help = EXIT_CODES)]
+    AcceptClock {
+        /// The settings file.
+        #[arg(long, default_value = "/etc/locum/locumd.toml")]
+        config: PathBuf,
+    },
     /// Works on a journal while no broker runs on it.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -80,6 +90,9 @@ fn main() -> ExitCode {
         Command::Serve { config, set } => serve(&config, set).map(well),
         Command::CheckConfig { config, set } => check_config(&config, set).map(well),
         Command::Demo(args) => demo::run(args),
+        Command::AcceptClock { config } => {
+            daemon::accept_clock(&config, &Flags::new()).map(well).map_err(|error| error.to_string())
+        }
         Command::Journal(JournalCommand::Verify { dir }) => journal_verify(&dir).map(well),
     };
     outcome.unwrap_or_else(|said| tell(&said))

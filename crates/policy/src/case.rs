@@ -1,9 +1,9 @@
 //! [`Case`]: one request put to the policies, operation by operation.
 
 use cedar_policy::{Context, Entities, EntityUid, Request as CedarRequest, RestrictedExpression};
-use locum_model::Registry;
 use locum_model::registry::Tenant;
 use locum_model::scope::Resources;
+use locum_model::{Registry, ResourcePattern};
 
 use crate::candidates::{Answer, Question};
 use crate::entities::{Asked, Pins, Slice, Unaskable};
@@ -76,15 +76,22 @@ impl<'a> Case<'a> {
 fn facts(request: &Request<'_>, asked: &Asked<'_>) -> Result<Context, Unaskable> {
     // All resources are shown as the patterns of the manifest: an empty set would be contained in
     // any set, and a policy that lists what may be touched would permit everything.
+    let manifest = &asked.action.resources;
     let (patterns, all) = match asked.resources {
-        Resources::All => (&asked.action.resources, true),
-        Resources::Only(patterns) => (patterns, false),
+        Resources::All => (manifest, true),
+        // Spelling the manifest's patterns out asks for just as much.
+        Resources::Only(patterns) => {
+            let covered = |wanted: &ResourcePattern| patterns.iter().any(|asked| wanted.is_within(asked));
+            (patterns, manifest.iter().all(covered))
+        }
     };
+    let exact = patterns.iter().all(ResourcePattern::is_exact);
     let patterns = patterns.iter().map(|pattern| RestrictedExpression::new_string(pattern.to_string()));
     let pairs = [
         ("purpose", RestrictedExpression::new_string(request.purpose.to_string())),
         ("resources", RestrictedExpression::new_set(patterns)),
         ("resources_all", RestrictedExpression::new_bool(all)),
+        ("resources_exact", RestrictedExpression::new_bool(exact)),
         ("depth", RestrictedExpression::new_long(i64::from(request.depth))),
         ("justification", RestrictedExpression::new_bool(request.justification == Justification::Given)),
         ("proof", RestrictedExpression::new_bool(request.proof == Proof::Proved)),

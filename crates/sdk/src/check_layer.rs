@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use locum_model::ResourcePattern;
 use locum_model::scope::Operation;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -152,6 +153,11 @@ impl<S: fmt::Debug> fmt::Debug for Check<S> {
 async fn check(checker: &Checker, rule: &Rule, parts: &Parts) -> Result<VerifiedToken, Stop> {
     let token = bearer(&parts.headers)?.to_owned();
     let Need { operation, resource } = rule(parts).ok_or(Stop::NoRule)?;
+    // What a caller put into a path may be no resource at all, or a pattern: no token covers that,
+    // and asking would only make it look as if the broker were out of reach.
+    if resource.as_ref().is_some_and(|text| !is_one_resource(text)) {
+        return Err(Stop::Insufficient(operation));
+    }
     let mut presentation = Presentation::bearer(&token);
     if let Some(certificate) = parts.extensions.get::<PresentedCertificate>() {
         presentation = presentation.with_certificate(*certificate);
@@ -160,8 +166,15 @@ async fn check(checker: &Checker, rule: &Rule, parts: &Parts) -> Result<Verified
         Ok(Decision::Permitted(token)) => Ok(*token),
         Ok(Decision::Insufficient) => Err(Stop::Insufficient(operation)),
         Ok(Decision::Inactive) => Err(Stop::Inactive),
-        Err(_) => Err(Stop::Unknown),
+        Err(error) => {
+            tracing::warn!(%error, "a token could not be checked; the request is refused");
+            Err(Stop::Unknown)
+        }
     }
+}
+
+fn is_one_resource(text: &str) -> bool {
+    text.parse::<ResourcePattern>().is_ok_and(|resource| resource.is_exact())
 }
 
 /// The bearer token: of exactly one header, of exactly one `b64token` (RFC 6750 section 2.1).

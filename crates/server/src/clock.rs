@@ -18,7 +18,7 @@ use locum_model::{Clock, ClockUnsettled, Timestamp};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 
-pub use judge::{ClockJudge, Mark, Reading, STEP_MAX};
+pub use judge::{Believed, ClockJudge, Mark, Reading, STEP_MAX};
 
 use crate::private_file;
 
@@ -35,6 +35,7 @@ const MARK_FORMAT: &str = "locum-clock-v1";
 #[derive(Debug)]
 pub struct SystemClock {
     judge: Mutex<ClockJudge>,
+    believed: Believed,
     boot: String,
     path: PathBuf,
 }
@@ -65,13 +66,10 @@ pub enum ClockFileRefused {
 impl SystemClock {
     /// Opens the clock with the high-water file at `path`; none means a first start.
     ///
-    /// `newest` is the time of the newest event in the journal: time does not go back behind it
-    /// even where the file is older or gone.
-    ///
     /// # Errors
     ///
     /// [`ClockFileRefused`] when the file cannot be read, is open to others, or is damaged.
-    pub fn open(path: &Path, newest: Option<Timestamp>) -> Result<Self, ClockFileRefused> {
+    pub fn open(path: &Path) -> Result<Self, ClockFileRefused> {
         let refused = |cause| ClockFileRefused::Io { path: path.to_owned(), cause };
         let boot = fs::read_to_string(BOOT_ID_FILE).map_err(refused)?.trim().to_owned();
         let mark = match private_file::read(path, MARK_BYTES_MAX).map_err(refused)? {
@@ -80,8 +78,15 @@ impl SystemClock {
             }
             None => None,
         };
-        let judge = Mutex::new(ClockJudge::new(mark, newest, read_clocks()));
-        Ok(Self { judge, boot, path: path.to_owned() })
+        let believed = if mark.is_some() { Believed::Mark } else { Believed::FirstReading };
+        let judge = Mutex::new(ClockJudge::new(mark, read_clocks()));
+        Ok(Self { judge, believed, boot, path: path.to_owned() })
+    }
+
+    /// Time is no earlier than `newest`, the time of the newest event in the journal: it does not go
+    /// back behind that even where the file is older or gone.
+    pub fn raise(&self, newest: Timestamp) {
+        self.judge.lock().raise(newest, self.believed, read_clocks());
     }
 
     /// Writes the high-water mark, durably. To be called every few seconds and at shutdown.
@@ -160,7 +165,7 @@ mod tests {
     use super::*;
 
     fn opened(dir: &Path) -> SystemClock {
-        SystemClock::open(&dir.join("clock"), None).expect("opened")
+        SystemClock::open(&dir.join("clock")).expect("opened")
     }
 
     #[test]
@@ -192,7 +197,8 @@ mod tests {
     fn the_journal_holds_time_where_the_file_is_gone() {
         let dir = tempfile::tempdir().expect("a directory");
         let ahead = opened(dir.path()).now().expect("settled").plus(Duration::from_secs(20));
-        let clock = SystemClock::open(&dir.path().join("none"), Some(ahead)).expect("opened");
+        let clock = SystemClock::open(&dir.path().join("none")).expect("opened");
+        clock.raise(ahead);
         assert_eq!(clock.now(), Ok(ahead));
     }
 
@@ -203,7 +209,7 @@ mod tests {
         for text in ["", "\n", "locum-clock-v1 1 2 3", "locum-clock-v2 1 2 3 b\n", "locum-clock-v1 x 2 3 b\n"]
         {
             private_file::write(&path, text.as_bytes()).expect("written");
-            let refused = SystemClock::open(&path, None).expect_err(text);
+            let refused = SystemClock::open(&path).expect_err(text);
             assert!(matches!(refused, ClockFileRefused::Damaged(_)), "{text:?}: {refused}");
         }
     }

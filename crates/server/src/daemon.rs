@@ -7,6 +7,7 @@ use std::path::Path;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::clock::SystemClock;
 use crate::config::{self, Flags, Problems};
 use crate::logging;
 use crate::serve::{self, NotStarted, Running, Stopped};
@@ -49,6 +50,22 @@ pub fn run(path: &Path, flags: &Flags) -> Result<(), DaemonError> {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// Takes the machine's clock for right, on an operator's word, while no server runs: for a clock that
+/// was ahead and has been set back by more than a server believes by itself.
+///
+/// Time still does not go back: it stands still until the clock has caught up with what was seen.
+///
+/// # Errors
+///
+/// [`DaemonError`].
+pub fn accept_clock(path: &Path, flags: &Flags) -> Result<(), DaemonError> {
+    let settings = config::load(path, flags)?;
+    let system = |cause: &dyn std::fmt::Display| DaemonError::System(cause.to_string());
+    let clock = SystemClock::open(&settings.data_dir.join("clock")).map_err(|cause| system(&cause))?;
+    clock.settle();
+    clock.persist().map_err(|cause| system(&cause))
 }
 
 fn announce(running: &Running) {

@@ -44,12 +44,20 @@ pub enum NotReloaded {
 }
 
 impl Reload {
-    /// Puts the registry's and the policies' files in force: both are read before either is.
+    /// Puts the registry's and the policies' files in force: both are read before either is. While
+    /// they are refused, the broker's status says why.
     ///
     /// # Errors
     ///
     /// [`NotReloaded`]; when the policies are refused a registry that was valid is in force.
     pub async fn files(&self, by: By) -> Result<Activated, NotReloaded> {
+        let activated = self.read_files(by).await;
+        let why = |cause| format!("the files are refused, the last good ones are in force: {cause}");
+        self.broker.files_refused(activated.as_ref().err().map(why));
+        activated
+    }
+
+    async fn read_files(&self, by: By) -> Result<Activated, NotReloaded> {
         let settings = self.settings.clone();
         let read = blocking(move || (config::registry(&settings), config::policies(&settings))).await;
         let (registry, policies) = read.map_err(NotReloaded::Registry)?;

@@ -122,6 +122,9 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     let metrics = Arc::new(Metrics::new(now));
     let around = (Arc::clone(&shared_clock), Arc::clone(&entropy));
     let (broker, writer) = open_broker(&settings, around, &metrics).await?;
+    if let Some(newest) = broker.newest_event_at() {
+        clock.raise(newest);
+    }
     let reload = Arc::new(Reload {
         settings: settings.clone(),
         broker: Arc::clone(&broker),
@@ -228,7 +231,7 @@ fn open_clock(settings: &Settings) -> Result<SystemClock, NotStarted> {
     let dir = &settings.data_dir;
     let refused = |cause: String| NotStarted::Data { path: dir.clone(), cause };
     crate::private_file::private_dir(dir).map_err(|cause| refused(cause.to_string()))?;
-    SystemClock::open(&dir.join("clock"), None).map_err(|cause| refused(cause.to_string()))
+    SystemClock::open(&dir.join("clock")).map_err(|cause| refused(cause.to_string()))
 }
 
 async fn open_broker(
@@ -272,7 +275,6 @@ async fn put_in_force(broker: &Broker, reload: &Reload) -> Result<(), NotStarted
         }
         Err(cause) if before.registry.0 > 0 && before.policy.0 > 0 => {
             tracing::error!(%cause, "the files are refused; running on the last good ones");
-            broker.warn(format!("the files are refused, the last good ones are in force: {cause}"));
             Ok(())
         }
         Err(cause) => Err(NotStarted::Other(cause.to_string())),

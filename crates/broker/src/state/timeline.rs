@@ -9,7 +9,7 @@ use locum_model::{Position, Timestamp};
 /// One mark per second in which something happened, for as long as anything may live.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
-    /// The second, and the newest position before its first event.
+    /// The second, and the watermark of what was decided before it.
     marks: VecDeque<(i64, Position)>,
 }
 
@@ -18,7 +18,13 @@ impl Timeline {
     pub(crate) fn note(&mut self, at: Timestamp, position: Position) {
         let second = at.as_seconds();
         if self.marks.back().is_none_or(|(last, _)| *last < second) {
-            self.marks.push_back((second, position.watermark()));
+            // What was written down before this event had read at most the position before its own.
+            // What this event's second decides may have read all up to this event, and is spared.
+            self.marks.push_back((second, position.watermark().watermark()));
+        }
+        // Decided in an earlier second, written down in a later one: it counts as earlier.
+        for (_, mark) in self.marks.iter_mut().rev().take_while(|(later, _)| *later > second) {
+            *mark = position.watermark().max(*mark);
         }
         let oldest = second - kept().as_secs() as i64;
         while self.marks.front().is_some_and(|(first, _)| *first < oldest) {
@@ -26,7 +32,12 @@ impl Timeline {
         }
     }
 
-    /// The newest position whose event happened before the second of `moment`; none when that is
+    /// The second of the newest event.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        self.marks.back().map(|(second, _)| Timestamp::from_seconds(*second))
+    }
+
+    /// The watermark of everything decided before the second of `moment`; none when that is
     /// everything there is.
     pub(crate) fn before(&self, moment: Timestamp) -> Option<Position> {
         let at = self.marks.partition_point(|(second, _)| *second < moment.as_seconds());
@@ -54,10 +65,30 @@ mod tests {
         }
         let before = |second| timeline.before(Timestamp::from_seconds(second));
         assert_eq!(before(10), Some(at(0)));
-        assert_eq!(before(11), Some(at(2)));
-        assert_eq!(before(12), Some(at(2)));
-        assert_eq!(before(13), Some(at(3)));
+        assert_eq!(before(11), Some(at(1)));
+        assert_eq!(before(12), Some(at(1)));
+        assert_eq!(before(13), Some(at(2)));
         assert_eq!(before(16), None);
+    }
+
+    #[test]
+    fn a_decision_in_quiet_times_is_not_older_than_it_is() {
+        let mut timeline = Timeline::default();
+        timeline.note(Timestamp::from_seconds(10), at(7));
+        // Decided at second 99, when 7 was the newest position; written down as 8.
+        timeline.note(Timestamp::from_seconds(99), at(8));
+        let before = timeline.before(Timestamp::from_seconds(50)).expect("not everything");
+        assert!(before >= at(6), "what was written down as 7 had read 6");
+        assert!(before < at(7), "what was decided at second 99 had read 7");
+    }
+
+    #[test]
+    fn a_decision_that_is_written_down_late_is_not_younger_than_it_is() {
+        let mut timeline = Timeline::default();
+        for (second, sequence) in [(10, 7), (11, 8), (10, 9)] {
+            timeline.note(Timestamp::from_seconds(second), at(sequence));
+        }
+        assert_eq!(timeline.before(Timestamp::from_seconds(11)), Some(at(8)));
     }
 
     #[test]

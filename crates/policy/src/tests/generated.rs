@@ -114,10 +114,14 @@ fn put(registry: &Registry, wish: &Wish, operation: &Operation, resources: &Reso
     let manifest = &connector.actions[&operation.action].resources;
     let (patterns, all): (Vec<_>, _) = match resources {
         Resources::All => (manifest.iter().map(|p| format!("\"{p}\"")).collect(), true),
-        Resources::Only(patterns) => (patterns.iter().map(|p| format!("\"{p}\"")).collect(), false),
+        Resources::Only(patterns) => {
+            let all = manifest.iter().all(|wanted| patterns.iter().any(|asked| wanted.is_within(asked)));
+            (patterns.iter().map(|p| format!("\"{p}\"")).collect(), all)
+        }
     };
+    let exact = patterns.iter().all(|pattern| !pattern.contains('*'));
     let context = format!(
-        "{{\"purpose\":\"{}\",\"resources\":[{}],\"resources_all\":{all},\"depth\":{},\"justification\":{},\
+        "{{\"purpose\":\"{}\",\"resources\":[{}],\"resources_all\":{all},\"resources_exact\":{exact},\"depth\":{},\"justification\":{},\
          \"proof\":{},\"delegated\":{}}}",
         wish.purpose,
         patterns.join(","),

@@ -69,3 +69,18 @@ fn a_send_is_single_use() {
     assert!(permit.obligations().single_use);
     assert!(set.len() >= 10 && set.ids().any(|id| id == "no-offline-sends"));
 }
+
+#[test]
+fn a_pattern_is_not_one_order_by_another_name() {
+    let registry = registry();
+    let decided = |resources: &[&str]| {
+        let wish = Wish::of(&registry, 1, &[("orders:refund", resources)]);
+        let permit = decide(&samples(), &registry, &wish.request()).expect("permitted by some");
+        permit.policies().to_vec()
+    };
+    let refunds = "refunder-refunds-orders".to_owned();
+    assert!(decided(&["order/7"]).contains(&refunds));
+    assert!(!decided(&[]).contains(&refunds), "never all of them");
+    assert!(!decided(&["order/*"]).contains(&refunds), "nor by another name");
+    assert!(!decided(&["order/*", "refund/**"]).contains(&refunds), "nor spelled out");
+}

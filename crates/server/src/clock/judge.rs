@@ -32,6 +32,15 @@ pub struct Mark {
     pub anchor: Option<Reading>,
 }
 
+/// Where the anchor comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Believed {
+    /// From a mark that was kept, or an operator's word.
+    Mark,
+    /// From this start's first reading: there was no mark.
+    FirstReading,
+}
+
 /// Judges readings.
 #[derive(Clone, Debug)]
 pub struct ClockJudge {
@@ -40,12 +49,12 @@ pub struct ClockJudge {
 }
 
 impl ClockJudge {
-    /// Goes on from `mark`; time starts no earlier than `newest`.
+    /// Goes on from `mark`.
     ///
     /// Without an anchor the first reading becomes it, unless it lies behind the mark by more
     /// than [`STEP_MAX`].
-    pub fn new(mark: Option<Mark>, newest: Option<Timestamp>, first: Reading) -> Self {
-        let high = mark.map(|mark| mark.high).max(newest).unwrap_or(first.realtime);
+    pub fn new(mark: Option<Mark>, first: Reading) -> Self {
+        let high = mark.map_or(first.realtime, |mark| mark.high);
         let mut judge = Self { high, anchor: mark.and_then(|mark| mark.anchor) };
         judge.find_anchor(first);
         judge
@@ -69,6 +78,17 @@ impl ClockJudge {
         }
         self.high = self.high.max(reading.realtime);
         Ok(self.high)
+    }
+
+    /// Time is no earlier than `newest`, the newest moment that something is known to have happened.
+    ///
+    /// Without an anchor from before, a reading that lies too far behind it is not believed.
+    pub fn raise(&mut self, newest: Timestamp, believed: Believed, reading: Reading) {
+        self.high = self.high.max(newest);
+        if believed == Believed::FirstReading {
+            self.anchor = None;
+            self.find_anchor(reading);
+        }
     }
 
     /// An operator's word that this reading is right.
@@ -115,7 +135,7 @@ mod tests {
     }
 
     fn started() -> ClockJudge {
-        ClockJudge::new(None, None, at(0, 1000))
+        ClockJudge::new(None, at(0, 1000))
     }
 
     #[test]
@@ -186,7 +206,7 @@ mod tests {
             ("first start", None, at(7, 3), time(7)),
         ];
         for (what, mark, first, expected) in table {
-            let mut judge = ClockJudge::new(mark, None, first);
+            let mut judge = ClockJudge::new(mark, first);
             assert_eq!(judge.judge(first), expected, "{what}");
         }
     }
@@ -194,17 +214,21 @@ mod tests {
     #[test]
     fn a_dead_battery_recovers_when_the_network_sets_the_clock() {
         let mark = Some(Mark { high: Timestamp::from_seconds(START), anchor: None });
-        let mut judge = ClockJudge::new(mark, None, at(-10 * YEAR, 3));
+        let mut judge = ClockJudge::new(mark, at(-10 * YEAR, 3));
         assert_eq!(judge.judge(at(-10 * YEAR + 5, 8)), Err(ClockUnsettled));
         assert_eq!(judge.judge(at(100, 20)), time(100));
     }
 
     #[test]
     fn the_journal_counts_as_a_mark() {
-        let newest = Some(Timestamp::from_seconds(START + 30));
-        assert_eq!(ClockJudge::new(None, newest, at(0, 3)).judge(at(1, 4)), time(30));
-        let far = Some(Timestamp::from_seconds(START + HOUR));
-        assert_eq!(ClockJudge::new(None, far, at(0, 3)).judge(at(1, 4)), Err(ClockUnsettled));
+        let raised = |newest: i64, believed: Believed| {
+            let mut judge = ClockJudge::new(None, at(0, 3));
+            judge.raise(Timestamp::from_seconds(START + newest), believed, at(0, 3));
+            judge.judge(at(1, 4))
+        };
+        assert_eq!(raised(30, Believed::FirstReading), time(30));
+        assert_eq!(raised(HOUR, Believed::FirstReading), Err(ClockUnsettled));
+        assert_eq!(raised(HOUR, Believed::Mark), time(HOUR), "an operator's word stands");
     }
 
     #[test]

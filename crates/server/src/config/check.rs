@@ -43,6 +43,12 @@ pub fn check(path: &Path, flags: &Flags, clock: &dyn Clock) -> Result<Checked, P
     let mut found = Problems::default();
     let registry = keep(&mut found, registry(&settings));
     let policies = keep(&mut found, policies(&settings));
+    if let Some(registry) = &registry {
+        keep(&mut found, registry_holds(&settings, registry));
+    }
+    if let Some(policies) = &policies {
+        keep(&mut found, policies_compile(&settings, policies));
+    }
     let trust = keep(&mut found, trust(&settings, clock));
     keep(&mut found, own_certificate(&settings));
     if let Some(registry) = &registry {
@@ -96,6 +102,24 @@ pub fn registry(settings: &Settings) -> Result<Proposal, Problems> {
         proposals.extend(keep(&mut found, text.and_then(|text| registry_file::parse(&file, &text))));
     }
     if found.is_empty() { Ok(registry_file::join(proposals)) } else { Err(found) }
+}
+
+/// Whether the registry would come into force where nothing is yet.
+fn registry_holds(settings: &Settings, registry: &Proposal) -> Result<(), Problems> {
+    let one = |line: String| Problem::in_file(&settings.registry, None, "", line);
+    locum_broker::check_registry(registry).map_err(|lines| Problems::of(lines.into_iter().map(one).collect()))
+}
+
+/// Whether the policies would come into force.
+fn policies_compile(settings: &Settings, policies: &[PolicyText]) -> Result<(), Problems> {
+    let one = |problem: locum_policy::PolicyProblem| {
+        let line = Some(problem.line).filter(|line| *line > 0);
+        Problem::in_file(&settings.policy_dir.join(&problem.file), line, "", problem.message)
+    };
+    match locum_policy::compile(policies) {
+        Ok(_set) => Ok(()),
+        Err(refused) => Err(Problems::of(refused.into_iter().map(one).collect())),
+    }
 }
 
 /// The policies as written.

@@ -69,6 +69,11 @@ pub(crate) const KEYS: &[Key] = &[
     open("log.level", Some("info")),
 ];
 
+/// Variables by which clients are told where the broker is; they say nothing to a server, and may
+/// stand in the same shell.
+pub(crate) const OF_CLIENTS: [&str; 5] =
+    ["LOCUM_ADDR", "LOCUM_CA_FILE", "LOCUM_CERT_FILE", "LOCUM_KEY_FILE", "LOCUM_ASSERTION_FILE"];
+
 /// The key of this path; `operator[3].role` is looked up as `operator[].role`.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == general(path))

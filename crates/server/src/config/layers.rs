@@ -164,6 +164,7 @@ fn refused_variable(name: &str, value: &str) -> Option<Problem> {
         })
     };
     match keys::named_by(name) {
+        None if keys::OF_CLIENTS.contains(&name) => None,
         None => problem("", "matches no key that a variable can set"),
         Some(key) if key.from == From::FileAlone => {
             problem(key.path, "decides whom we believe or who we are; only the file may set it")

@@ -219,7 +219,8 @@ fn installed(dir: &Path) -> PathBuf {
     pki.write_server(dir);
     fs::write(dir.join("bundle.pem"), pki.ca_pem()).expect("written");
     fs::create_dir(dir.join("policies")).expect("made");
-    fs::write(dir.join("policies/a.cedar"), "permit (principal, action, resource);").expect("written");
+    let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/policies/readers.cedar"));
+    fs::write(dir.join("policies/a.cedar"), policy).expect("written");
     let registry = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/registry/registry.toml"));
     fs::write(dir.join("registry.toml"), registry).expect("written");
     let at = |name: &str| dir.join(name).display().to_string();
@@ -237,6 +238,23 @@ fn check_reads_everything_that_the_settings_point_at() {
     let path = installed(dir.path());
     let checked = super::check(&path, &Flags::new(), &crate::clock::WallClock).expect("a right installation");
     assert_eq!((checked.registry.workloads.len(), checked.policies.len()), (3, 1));
+}
+
+#[test]
+fn check_refuses_what_a_start_would_refuse() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = installed(dir.path());
+    std::fs::write(dir.path().join("policies/b.cedar"), "permit (principal, action, resource);")
+        .expect("written");
+    let registry = dir.path().join("registry.toml");
+    let text = std::fs::read_to_string(&registry)
+        .expect("read")
+        .replace("serves = [\"orders\"]", "serves = [\"nothing\"]");
+    std::fs::write(&registry, text).expect("written");
+    let found = super::check(&path, &Flags::new(), &crate::clock::WallClock).expect_err("wrong").to_string();
+    for expected in ["b.cedar:1", "`nothing`: no such connector"] {
+        assert!(found.contains(expected), "{expected} in\n{found}");
+    }
 }
 
 #[test]

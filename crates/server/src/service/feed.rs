@@ -7,6 +7,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use locum_api::broker::v1 as wire;
 use locum_api::broker::v1::feed_service_server::FeedService;
@@ -16,7 +17,7 @@ use locum_broker::{Broker, FeedEntry, Following};
 use locum_model::event::KeyPurpose;
 use locum_model::limits::{FEED_ENTRIES_PER_FRAME, FEED_FOLLOWERS_MAX};
 use locum_model::registry::Algorithm;
-use locum_model::{Clock, Reason};
+use locum_model::{Caller, Clock, Reason};
 use locum_token::KeyRing;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::Stream;
@@ -24,6 +25,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::asked::workload;
 use crate::tasks::Stopping;
+
+/// A silent stream hears a heartbeat without a nonce this often, and is ended if its caller may not
+/// follow any more. It extends no lease.
+const FOLLOWER_CHECK: Duration = Duration::from_secs(5);
 
 /// The revocation feed.
 pub(crate) struct Feed {
@@ -60,6 +65,7 @@ impl FeedService for Feed {
             following,
             pings,
             stopping: self.stopping.clone(),
+            caller: asked.who,
             request_id: asked.request_id,
             over: false,
         };
@@ -118,6 +124,7 @@ struct Follower {
     position: u64,
     pings: Streaming<wire::WatchRevocationsRequest>,
     stopping: Stopping,
+    caller: Caller,
     request_id: String,
     over: bool,
 }
@@ -131,6 +138,10 @@ impl Follower {
             Some(body) => Ok(body),
             None => self.next_body().await?,
         };
+        let body = body.and_then(|body| {
+            let may_go_on = self.frames.broker.may_follow(&self.caller, self.frames.partition);
+            if may_go_on { Ok(body) } else { Err(Reason::ConnectorNotServed) }
+        });
         let frame = match body {
             Ok(body) => self.frames.frame(body),
             Err(reason) => Err(reason),
@@ -147,6 +158,9 @@ impl Follower {
         tokio::select! {
             biased;
             () = self.stopping.wait() => None,
+            () = tokio::time::sleep(FOLLOWER_CHECK) => {
+                Some(Ok(Body::Heartbeat { nonce: None, position: self.position }))
+            }
             delta = self.following.deltas.recv() => Some(match delta {
                 Ok(delta) => {
                     self.position = delta.position.sequence;

@@ -4,7 +4,7 @@ use locum_api::admin::v1 as admin;
 use locum_api::broker::v1 as wire;
 use locum_api::convert::time::{duration_to_wire, timestamp_to_wire};
 use locum_api::convert::{confirmation, intent, scope, selector, task};
-use locum_broker::{ActiveToken, Match, RecordEntry, TaskState, TaskView};
+use locum_broker::{ActiveToken, Match, RecordEntry, TaskState, TaskView, selector_text};
 use locum_model::event::{By, Locked};
 
 /// A task.
@@ -82,7 +82,7 @@ pub(crate) fn matches(found: &[Match]) -> Vec<admin::Match> {
 pub(crate) fn lock(locked: &Locked) -> admin::ActiveLock {
     let target = |target: &locum_model::Target| admin::Match {
         level: target.level().to_string(),
-        name: locked.selector.to_string(),
+        name: selector_text(&locked.selector),
         tenant: String::new(),
     };
     admin::ActiveLock {
