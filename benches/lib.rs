@@ -140,6 +140,7 @@ pub fn record(jti: TokenId, task: TaskId) -> IssueRecord {
         client_id: "spiffe://acme.test/agents/refunder".parse().expect("plain"),
         audience: "https://orders.acme.test".into(),
         scope: scope(),
+        at: ISSUED,
         issued_at: ISSUED,
         not_before: ISSUED,
         expires_at: ISSUED.plus(Duration::from_secs(900)),

@@ -7,8 +7,10 @@ use locum_model::event::{By, PolicyActivated, PolicyText, RegistryActivated};
 use locum_model::number::{PolicyRevision, RegistryRevision};
 use locum_model::registry::Proposal;
 use locum_policy::PolicyProblem;
+use locum_table::Applied;
 
 use crate::broker::Broker;
+use crate::fold::Verdict;
 use crate::number_registry::{Numbered, number};
 use crate::refusal::Refusal;
 
@@ -54,7 +56,8 @@ impl Broker {
         let digest = locum_token::sha256(format!("{proposal:?}").as_bytes());
         let at = self.now()?;
         let event = RegistryActivated { entries, digest, removed, by, at };
-        self.commits.commit(Event::RegistryActivated(Box::new(event))).await?;
+        let settled = self.commits.commit(Event::RegistryActivated(Box::new(event))).await?;
+        still_next(&settled.verdict)?;
         Ok(self.in_force(changes))
     }
 
@@ -72,7 +75,8 @@ impl Broker {
         }
         let revision = PolicyRevision(pinned.pin.policy.0 + 1);
         let event = PolicyActivated { revision, texts, digest, by, at: self.now()? };
-        self.commits.commit(Event::PolicyActivated(Box::new(event))).await?;
+        let settled = self.commits.commit(Event::PolicyActivated(Box::new(event))).await?;
+        still_next(&settled.verdict)?;
         Ok(self.in_force(vec![format!("~ policy revision {revision} with {} policies", set.len())]))
     }
 
@@ -93,6 +97,16 @@ impl Broker {
     /// The registry in force.
     pub fn registry(&self) -> Arc<locum_model::Registry> {
         Arc::clone(&self.fold.pin().world.registry)
+    }
+}
+
+/// Refuses when another one came into force since this one was numbered; asking again numbers it anew.
+fn still_next(verdict: &Verdict) -> Result<(), Refusal> {
+    match verdict {
+        Verdict::Applied(Applied::TooLate(reason)) => {
+            Err(Refusal::new(*reason, "another one came into force meanwhile: try again"))
+        }
+        Verdict::Applied(_) | Verdict::Repeated => Ok(()),
     }
 }
 

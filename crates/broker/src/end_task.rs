@@ -44,7 +44,7 @@ impl Broker {
         self.shows_holder(workload, task, holder)?;
         let id = caller.spiffe_id().ok_or(Reason::WorkloadUnregistered)?;
         let by = By::Workload { number: workload.number, id: id.clone() };
-        self.commit_end(task, outcome, by).await?;
+        self.commit_end(TaskEnded { task, outcome, reason: None, by, at: self.now()? }).await?;
         self.own_task(workload, task)
     }
 
@@ -53,18 +53,24 @@ impl Broker {
     /// # Errors
     ///
     /// TASK_NOT_FOUND.
-    pub async fn force_end_task(&self, operator: &Operator, task: TaskId) -> Result<TaskView, Refusal> {
+    pub async fn force_end_task(
+        &self,
+        operator: &Operator,
+        task: TaskId,
+        reason: &str,
+    ) -> Result<TaskView, Refusal> {
         let noted = |refusal| self.denied_operator(&operator.name, "EndTask", refusal);
         self.inspect_task(operator, task).map_err(noted)?;
-        self.commit_end(task, Outcome::Cancelled, By::Operator(operator.name.clone())).await?;
+        let (outcome, reason) = (Outcome::Cancelled, Some(reason.to_owned()));
+        self.commit_end(TaskEnded { task, outcome, reason, by: operator.by(), at: self.now()? }).await?;
         self.inspect_task(operator, task)
     }
 
-    async fn commit_end(&self, task: TaskId, outcome: Outcome, by: By) -> Result<(), Refusal> {
-        if self.fold.table.task(task).is_none_or(|alive| alive.is_err()) {
+    async fn commit_end(&self, ended: TaskEnded) -> Result<(), Refusal> {
+        if self.fold.table.task(ended.task).is_none_or(|alive| alive.is_err()) {
             return Ok(());
         }
-        let event = Event::TaskEnded(TaskEnded { task, outcome, by, at: self.now()? });
+        let event = Event::TaskEnded(ended);
         match *self.commits.commit(event).await?.verdict {
             Verdict::Applied(Applied::Ended | Applied::TooLate(_)) => Ok(()),
             Verdict::Applied(_) | Verdict::Repeated => Err(Reason::Internal.into()),

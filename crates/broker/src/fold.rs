@@ -47,6 +47,8 @@ pub(crate) struct Fold {
     origin: RwLock<Position>,
     /// What could not be put in force at a restart; for operators.
     troubles: RwLock<Vec<String>>,
+    /// Why the files are not those in force; none when they are.
+    files_refused: RwLock<Option<String>>,
 }
 
 // === impl Fold ===
@@ -64,6 +66,7 @@ impl Fold {
             applied: AtomicU64::new(0),
             origin: RwLock::new(Position { home, epoch: 1, sequence: 0 }),
             troubles: RwLock::default(),
+            files_refused: RwLock::default(),
         }
     }
 
@@ -102,7 +105,14 @@ impl Fold {
 
     /// What could not be put in force, and what else is wrong.
     pub(crate) fn troubles(&self) -> Vec<String> {
-        self.troubles.read().clone()
+        let mut troubles = self.troubles.read().clone();
+        troubles.extend(self.files_refused.read().clone());
+        troubles
+    }
+
+    /// Notes why the files are not those in force, or that they are.
+    pub(crate) fn set_files_refused(&self, why: Option<String>) {
+        *self.files_refused.write() = why;
     }
 
     /// Sets where the journal stands, after a replay that may have brought no event of this epoch.
@@ -153,11 +163,12 @@ impl Fold {
 
     fn start_task(&self, committed: &Committed<Event>, started: &locum_model::event::TaskStarted) -> Verdict {
         let mut state = self.state.write();
+        state.tasks.counted(started.task);
         let request = RequestScope::of_start(started);
-        if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope).is_some()) {
+        if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, started.at).is_some()) {
             return Verdict::Repeated;
         }
-        let covered = crate::lock::targets_of_start(started);
+        let covered = crate::lock::lockable_of_start(started, state.tasks.chain(started.parent));
         if state.locks.covering(&covered, started.at).is_some() {
             return Verdict::Applied(Applied::TooLate(Reason::Locked));
         }
@@ -175,11 +186,11 @@ impl Fold {
     fn issue(&self, committed: &Committed<Event>, record: &IssueRecord) -> Verdict {
         let mut state = self.state.write();
         let request = RequestScope::of_issue(record);
-        if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope).is_some()) {
+        if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, record.at).is_some()) {
             return Verdict::Repeated;
         }
         let covered = crate::lock::targets_of_issue(record);
-        if state.locks.covering(&covered, record.issued_at).is_some() {
+        if state.locks.covering(&covered, record.at).is_some() {
             return Verdict::Applied(Applied::TooLate(Reason::Locked));
         }
         let applied = self.table.apply(committed);
@@ -200,6 +211,10 @@ impl Fold {
     }
 
     fn activate_registry(&self, committed: &Committed<Event>, activated: &RegistryActivated) -> Verdict {
+        if activated.entries.revision <= self.world.load().registry.revision() {
+            // Numbered against a registry that is not in force any more: its numbers may be taken.
+            return Verdict::Applied(Applied::TooLate(Reason::RegistryInvalid));
+        }
         let applied = self.table.apply(committed);
         self.change_world(|world| {
             world.registry = Arc::new(Registry::of(activated.entries.clone()));
@@ -209,6 +224,9 @@ impl Fold {
     }
 
     fn activate_policy(&self, activated: &PolicyActivated) -> Verdict {
+        if activated.revision <= self.world.load().policy_revision {
+            return Verdict::Applied(Applied::TooLate(Reason::PolicyInvalid));
+        }
         // The texts were compiled before they were committed. A later version of the product may
         // judge them otherwise; then no policy is in force, which denies everything.
         let compiled = locum_policy::compile(&activated.texts);
@@ -250,6 +268,13 @@ impl Fold {
         let recent = |at: Timestamp| now < at.plus(TASK_DEADLINE_MAX + TOKEN_TTL_MAX + CLOCK_SKEW_MAX);
         let in_table =
             |targets: &[Target]| targets.iter().any(|target| self.table.watermark(*target).is_some());
+        // The newest task is kept so that its count is never given twice; and its end with it, or it
+        // would begin anew.
+        let task_matters = |task: locum_model::TaskId| {
+            state.tasks.get(task).is_some()
+                || self.table.holds_task(task)
+                || task.count() == state.tasks.count_max()
+        };
         match committed.event() {
             Event::KeyPublished(key) => world.keys.key(&key.kid).is_some(),
             Event::KeyActivated(key) => world.keys.key(&key.kid).is_some(),
@@ -261,18 +286,9 @@ impl Fold {
                     || in_table(&activated.removed)
             }
             Event::PolicyActivated(activated) => activated.revision == world.policy_revision,
-            // The newest task is kept so that its count is never given twice.
-            Event::TaskStarted(started) => {
-                state.tasks.get(started.task).is_some()
-                    || self.table.holds_task(started.task)
-                    || started.task.count() == state.tasks.count_max()
-            }
-            Event::TaskEnded(ended) => {
-                state.tasks.get(ended.task).is_some() || self.table.holds_task(ended.task)
-            }
-            Event::TaskLapsed(lapsed) => {
-                state.tasks.get(lapsed.task).is_some() || self.table.holds_task(lapsed.task)
-            }
+            Event::TaskStarted(started) => task_matters(started.task),
+            Event::TaskEnded(ended) => task_matters(ended.task),
+            Event::TaskLapsed(lapsed) => task_matters(lapsed.task),
             Event::TokenIssued(record) => self.table.holds(record.jti) || state.requests.holds(record),
             Event::TokenUsed(used) => self.table.holds(used.jti),
             Event::ChecksSummed(_) | Event::DenialsSummed(_) => false,

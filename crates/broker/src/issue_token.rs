@@ -94,7 +94,7 @@ impl Broker {
             let id = key.id.clone();
             RequestScope { tenant: workload.tenant, workload: workload.number, task: Some(ask.task), id }
         });
-        if let Some(record) = self.issued_before(request.as_ref(), &ask)? {
+        if let Some(record) = self.issued_before(request.as_ref(), &ask, now)? {
             return self.sign_again(pinned, record, now);
         }
         self.live_task(ask.task)?;
@@ -111,7 +111,7 @@ impl Broker {
             Verdict::Applied(Applied::Issued(live)) => self.sign(pinned, &live),
             Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),
             // A request with the same id came in between: answer with what that one got.
-            Verdict::Repeated => match self.issued_before(request.as_ref(), &ask)? {
+            Verdict::Repeated => match self.issued_before(request.as_ref(), &ask, now)? {
                 Some(record) => self.sign_again(pinned, record, now),
                 None => Err(Reason::RequestIdReused.into()),
             },
@@ -132,9 +132,10 @@ impl Broker {
         &self,
         request: Option<&RequestScope>,
         ask: &IssueToken,
+        now: Timestamp,
     ) -> Result<Option<std::sync::Arc<IssueRecord>>, Refusal> {
         let (Some(scope), Some(key)) = (request, &ask.request) else { return Ok(None) };
-        match self.fold.state.read().requests.answer(scope) {
+        match self.fold.state.read().requests.answer(scope, now) {
             None => Ok(None),
             Some((hash, Answered::Token(record))) if *hash == key.hash => Ok(Some(record.clone())),
             Some(_) => {
@@ -223,6 +224,7 @@ impl Broker {
             client_id,
             audience: connector.audience.clone(),
             scope: permit.scope().clone(),
+            at: now,
             issued_at,
             not_before: issued_at.minus(NOT_BEFORE_BACKDATE),
             expires_at: expiry(ask, caller, connector, &permit, facts.deadline, now)?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use locum_model::event::{By, Locked, TaskStarted, Unlocked};
 use locum_model::limits::{LOCK_MAX, LOCKS_MAX};
-use locum_model::{Event, IssueRecord, Reason, Selector, Target, TenantNo};
+use locum_model::{Event, IssueRecord, Reason, Selector, Target, TaskId, TenantNo};
 
 use crate::broker::Broker;
 use crate::operator::{Operator, Tenants};
@@ -13,6 +13,15 @@ use crate::refusal::Refusal;
 use crate::revoke::check_reason;
 
 /// Every target that a lock could refuse a new task by.
+///
+/// `above` are the tasks above it: a lock on a task covers everything below it.
+pub(crate) fn lockable_of_start(started: &TaskStarted, above: &[TaskId]) -> Vec<Target> {
+    let mut targets = targets_of_start(started);
+    targets.extend(above.iter().copied().map(Target::Task));
+    targets
+}
+
+/// What a new task rests on, its parent the only task among it.
 pub(crate) fn targets_of_start(started: &TaskStarted) -> Vec<Target> {
     let mut targets = vec![
         Target::Tenant(started.tenant),

@@ -124,7 +124,8 @@ fn describe_task(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
                 Outcome::Failed => "failed",
                 Outcome::Cancelled => "cancelled",
             };
-            entry.summary = how.into();
+            let why = e.reason.as_ref().map(|why| format!(": {}", why.escape_debug())).unwrap_or_default();
+            entry.summary = format!("{how}{why}");
             entry.facts.insert("outcome", how.into());
         }
         Event::TaskLapsed(e) => {

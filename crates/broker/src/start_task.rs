@@ -66,7 +66,7 @@ impl Broker {
     async fn start_in(&self, pinned: &Pinned, caller: &Caller, ask: StartTask) -> Result<TaskView, Refusal> {
         let now = self.now()?;
         let workload = pinned.workload(caller)?;
-        if let Some(task) = self.started_before(workload, &ask)? {
+        if let Some(task) = self.started_before(workload, &ask, now)? {
             return self.own_task(workload, task);
         }
         self.reaper_keeps_up(now)?;
@@ -74,23 +74,34 @@ impl Broker {
         self.task_quota(workload, parent.as_ref())?;
         let permit = decide(pinned, workload, &ask, &parent)?;
         let started = self.task_started(pinned, caller, workload, ask, parent, permit, now)?;
-        self.refuse_locked(&crate::lock::targets_of_start(&started), now)?;
+        let lockable = {
+            let state = self.fold.state.read();
+            crate::lock::lockable_of_start(&started, state.tasks.chain(started.parent))
+        };
+        self.refuse_locked(&lockable, now)?;
         let task = started.task;
         let request = RequestScope::of_start(&started).map(|(scope, key)| (scope, key.hash));
         let settled = self.commits.commit(Event::TaskStarted(Box::new(started))).await?;
         match *settled.verdict {
             Verdict::Applied(Applied::Started) => self.own_task(workload, task),
             Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),
-            Verdict::Repeated => match request.and_then(|(scope, hash)| self.answered_task(&scope, hash)) {
-                Some(task) => self.own_task(workload, task?),
-                None => Err(Reason::RequestIdReused.into()),
-            },
+            Verdict::Repeated => {
+                match request.and_then(|(scope, hash)| self.answered_task(&scope, hash, now)) {
+                    Some(task) => self.own_task(workload, task?),
+                    None => Err(Reason::RequestIdReused.into()),
+                }
+            }
             Verdict::Applied(_) => Err(Reason::Internal.into()),
         }
     }
 
     /// The task that this request id was answered with, if it was.
-    fn started_before(&self, workload: &Workload, ask: &StartTask) -> Result<Option<TaskId>, Refusal> {
+    fn started_before(
+        &self,
+        workload: &Workload,
+        ask: &StartTask,
+        now: Timestamp,
+    ) -> Result<Option<TaskId>, Refusal> {
         let Some(key) = &ask.request else { return Ok(None) };
         let scope = RequestScope {
             tenant: workload.tenant,
@@ -98,11 +109,16 @@ impl Broker {
             task: None,
             id: key.id.clone(),
         };
-        self.answered_task(&scope, key.hash).transpose()
+        self.answered_task(&scope, key.hash, now).transpose()
     }
 
-    fn answered_task(&self, scope: &RequestScope, hash: [u8; 32]) -> Option<Result<TaskId, Refusal>> {
-        match self.fold.state.read().requests.answer(scope)? {
+    fn answered_task(
+        &self,
+        scope: &RequestScope,
+        hash: [u8; 32],
+        now: Timestamp,
+    ) -> Option<Result<TaskId, Refusal>> {
+        match self.fold.state.read().requests.answer(scope, now)? {
             (known, Answered::Task(task)) if *known == hash => Some(Ok(*task)),
             _ => Some(Err(Reason::RequestIdReused.into())),
         }

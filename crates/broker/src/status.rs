@@ -29,9 +29,10 @@ pub struct Status {
 }
 
 impl Broker {
-    /// Adds a line to what is wrong, until the next start.
-    pub fn warn(&self, line: String) {
-        self.fold.trouble(line);
+    /// Says why the registry's and the policies' files are not those in force, until it is said that
+    /// they are.
+    pub fn files_refused(&self, why: Option<String>) {
+        self.fold.set_files_refused(why);
     }
 
     /// How the broker is, over all tenants.

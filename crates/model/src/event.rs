@@ -217,6 +217,8 @@ pub struct TaskEnded {
     pub task: TaskId,
     /// How it came out.
     pub outcome: Outcome,
+    /// Why, where an operator ended it.
+    pub reason: Option<String>,
     /// Who ended it.
     pub by: By,
     /// When.
@@ -417,7 +419,7 @@ impl Event {
             Self::TaskStarted(e) => e.at,
             Self::TaskEnded(e) => e.at,
             Self::TaskLapsed(e) => e.at,
-            Self::TokenIssued(e) => e.issued_at,
+            Self::TokenIssued(e) => e.at,
             Self::TokenUsed(e) => e.at,
             Self::ChecksSummed(e) => e.last,
             Self::DenialsSummed(e) => e.last,

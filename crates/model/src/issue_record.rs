@@ -45,7 +45,9 @@ pub struct IssueRecord {
     pub audience: String,
     /// What may be done.
     pub scope: Scope,
-    /// When it was decided, in whole seconds.
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The second of that: the `iat` of the token.
     pub issued_at: Timestamp,
     /// From when it holds, in whole seconds.
     pub not_before: Timestamp,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use locum_model::event::Locked;
+use locum_model::limits::REQUEST_TIMEOUT;
 use locum_model::{Target, Timestamp};
 
 /// The locks, oldest first. A lock ends by the clock; freeing it is housekeeping.
@@ -47,8 +48,11 @@ impl Locks {
         self.by_number.len()
     }
 
-    /// Frees locks whose time is over.
+    /// Frees locks whose time has been over for as long as any event may be under way.
+    ///
+    /// INVARIANT: an event is judged by its own time. Were a lock freed sooner, one that was decided
+    /// before its end would be judged otherwise by a replay, which has no reaper.
     pub(crate) fn free(&mut self, now: Timestamp) {
-        self.by_number.retain(|_, lock| now < lock.until);
+        self.by_number.retain(|_, lock| now < lock.until.plus(REQUEST_TIMEOUT));
     }
 }

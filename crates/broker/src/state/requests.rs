@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use locum_model::event::TaskStarted;
 use locum_model::issue_record::RequestKey;
-use locum_model::limits::{REQUEST_ID_KEPT_AFTER_EXP, REQUEST_IDS_PER_WORKLOAD_MAX};
+use locum_model::limits::{REQUEST_ID_KEPT_AFTER_EXP, REQUEST_IDS_PER_WORKLOAD_MAX, REQUEST_TIMEOUT};
 use locum_model::{IssueRecord, TaskId, TenantNo, Timestamp, WorkloadNo};
 
 /// Whose request id: ids of different workloads, tasks and methods never meet.
@@ -28,7 +28,7 @@ pub(crate) enum Answered {
 /// The answered requests, bounded per workload and freed some time after what they answered.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    answered: HashMap<RequestScope, ([u8; 32], Answered)>,
+    answered: HashMap<RequestScope, (Timestamp, ([u8; 32], Answered))>,
     until: BTreeSet<(Timestamp, RequestScope)>,
     by_workload: HashMap<WorkloadNo, usize>,
 }
@@ -56,9 +56,12 @@ impl RequestScope {
 // === impl Requests ===
 
 impl Requests {
-    /// What a request id was answered with, and the hash of that request.
-    pub(crate) fn answer(&self, scope: &RequestScope) -> Option<&([u8; 32], Answered)> {
-        self.answered.get(scope)
+    /// What a request id was answered with, and the hash of that request; none once it is forgotten.
+    ///
+    /// INVARIANT: `at`, and not the reaper, says when that is, so that a replay, which has no reaper,
+    /// judges every event as it was judged.
+    pub(crate) fn answer(&self, scope: &RequestScope, at: Timestamp) -> Option<&([u8; 32], Answered)> {
+        self.answered.get(scope).filter(|(until, _)| at < *until).map(|(_, answer)| answer)
     }
 
     /// Remembers an answer until `until` and a little longer.
@@ -69,9 +72,13 @@ impl Requests {
         answered: Answered,
         until: Timestamp,
     ) {
-        *self.by_workload.entry(scope.workload).or_default() += 1;
-        self.until.insert((until.plus(REQUEST_ID_KEPT_AFTER_EXP), scope.clone()));
-        self.answered.insert(scope, (hash, answered));
+        let until = until.plus(REQUEST_ID_KEPT_AFTER_EXP);
+        self.until.insert((until, scope.clone()));
+        match self.answered.insert(scope.clone(), (until, (hash, answered))) {
+            // Forgotten by its time and not freed yet.
+            Some((before, _)) => drop(self.until.remove(&(before, scope))),
+            None => *self.by_workload.entry(scope.workload).or_default() += 1,
+        }
     }
 
     /// Whether `workload` may use one more request id.
@@ -84,10 +91,11 @@ impl Requests {
         RequestScope::of_issue(record).is_some_and(|(scope, _)| self.answered.contains_key(&scope))
     }
 
-    /// Forgets at most `most` requests whose time is over.
+    /// Frees at most `most` requests whose time has been over for as long as any event may be under way.
     pub(crate) fn free(&mut self, now: Timestamp, most: usize) -> usize {
         let mut freed = 0;
-        while freed < most && self.until.first().is_some_and(|(until, _)| *until <= now) {
+        while freed < most && self.until.first().is_some_and(|(until, _)| until.plus(REQUEST_TIMEOUT) <= now)
+        {
             let Some((_, scope)) = self.until.pop_first() else { break };
             self.answered.remove(&scope);
             if let Some(count) = self.by_workload.get_mut(&scope.workload) {

@@ -70,7 +70,6 @@ impl Tasks {
         }
         *self.live_by_workload.entry(started.workload).or_default() += 1;
         *self.live_by_tenant.entry(started.tenant).or_default() += 1;
-        self.count_max = self.count_max.max(started.task.count());
         let row = TaskRow {
             started: Arc::new(started.clone()),
             position,
@@ -80,6 +79,16 @@ impl Tasks {
             children: 0,
         };
         self.rows.insert(started.task, row);
+    }
+
+    /// Notes that a task's count was given, also to one that was refused when it was committed.
+    pub(crate) fn counted(&mut self, task: TaskId) {
+        self.count_max = self.count_max.max(task.count());
+    }
+
+    /// The task and those above it, from root to leaf; none when it is not known.
+    pub(crate) fn chain(&self, task: Option<TaskId>) -> &[TaskId] {
+        task.and_then(|task| self.rows.get(&task)).map_or(&[], |row| &row.chain)
     }
 
     /// Notes how a task ended; the first note stands.
@@ -123,7 +132,7 @@ impl Tasks {
         self.live_by_tenant.get(&tenant).copied().unwrap_or(0)
     }
 
-    /// The largest count of any task ever entered.
+    /// The largest count ever given to a task.
     pub(crate) fn count_max(&self) -> u64 {
         self.count_max
     }

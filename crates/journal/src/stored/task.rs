@@ -92,6 +92,7 @@ impl Stored for TaskEnded {
             outcome: self.outcome.to_form().into(),
             by: Some(self.by.to_form()),
             at_unix_millis: self.at.as_millis(),
+            reason: self.reason.clone(),
         }
     }
 
@@ -100,6 +101,7 @@ impl Stored for TaskEnded {
             task: TaskId::from_u64(form.task),
             outcome: Outcome::from_form(known(form.outcome, "task_ended.outcome")?)?,
             by: restored(form.by, "task_ended.by")?,
+            reason: form.reason,
             at: Timestamp::from_millis(form.at_unix_millis),
         })
     }
@@ -225,12 +227,9 @@ pub(super) mod tests {
 
     pub(crate) fn any_ended() -> impl Strategy<Value = TaskEnded> {
         let outcome = prop_oneof![Just(Outcome::Completed), Just(Outcome::Failed), Just(Outcome::Cancelled)];
-        (any_task(), outcome, any_by(), any_time()).prop_map(|(task, outcome, by, at)| TaskEnded {
-            task,
-            outcome,
-            by,
-            at,
-        })
+        let reason = prop::option::of(".{0,20}");
+        (any_task(), outcome, reason, any_by(), any_time())
+            .prop_map(|(task, outcome, reason, by, at)| TaskEnded { task, outcome, reason, by, at })
     }
 
     pub(crate) fn any_lapsed() -> impl Strategy<Value = TaskLapsed> {

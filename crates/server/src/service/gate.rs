@@ -139,11 +139,16 @@ impl Gate {
         let now =
             self.clock.now().map_err(|unsettled| refuse(Reason::ClockUnsettled, &unsettled.to_string()))?;
         let caller = self.caller(request, now).map_err(|(reason, detail)| refuse(reason, &detail))?;
+        let operator = self.operators.iter().find(|entry| entry.who.is(&caller));
         if allowed.contains(&Role::Workload) {
+            // Whoever is an operator is nothing else: no identity has two roles.
+            if let Some(entry) = operator {
+                return Err(refuse(Reason::RoleMissing, entry.role.as_str()));
+            }
             request.extensions_mut().insert(caller);
             return Ok(method);
         }
-        match self.operators.iter().find(|entry| entry.who.is(&caller)) {
+        match operator {
             Some(entry) if allowed.contains(&entry.role) => {
                 request.extensions_mut().insert(entry.operator.clone());
                 Ok(method)

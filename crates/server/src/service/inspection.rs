@@ -95,11 +95,11 @@ impl InspectionService for Inspection {
     ) -> Result<Response<wire::EndTaskResponse>, Status> {
         let (asked, message) = operator(request)?;
         let read = || -> Result<_, Malformed> {
-            text::reason_from_wire(&message.reason, "reason")?;
-            task_from_wire(&message.task_id, "task_id")
+            let reason = text::reason_from_wire(&message.reason, "reason")?;
+            Ok((task_from_wire(&message.task_id, "task_id")?, reason))
         };
-        let task = read().map_err(|malformed| asked.malformed(malformed))?;
-        let ended = self.broker.force_end_task(&asked.who, task).await;
+        let (task, reason) = read().map_err(|malformed| asked.malformed(malformed))?;
+        let ended = self.broker.force_end_task(&asked.who, task, &reason).await;
         let view = ended.map_err(|refusal| asked.refuse(refusal))?;
         Ok(Response::new(wire::EndTaskResponse { task: Some(show::task(&view)) }))
     }

@@ -168,6 +168,7 @@ impl World {
         record.standing.policy_revision = PolicyRevision(who / 13 % 2);
         record.subject_key = subject((who / 17 % 3) as u8);
         record.kid = kid((who / 19 % 4) as u8);
+        record.at = self.now;
         record.issued_at = self.now.floor_to_second();
         record.expires_at = Timestamp::from_seconds(self.now.as_seconds() + ttl);
         record.uses_max = uses;

@@ -134,6 +134,7 @@ pub(super) fn issued(jti: u128, chain: &[u64], decided_at: Position) -> IssueRec
         client_id: identity(),
         audience: "https://payments.example".to_owned(),
         scope: scope(),
+        at: noon_plus(0),
         issued_at: noon_plus(0),
         not_before: noon_plus(-5),
         expires_at: noon_plus(120),
@@ -156,7 +157,13 @@ pub(super) fn issue(record: IssueRecord) -> Event {
 }
 
 pub(super) fn ended(task: u64, at: Timestamp) -> Event {
-    Event::TaskEnded(TaskEnded { task: task_id(task), outcome: Outcome::Completed, by: By::Broker, at })
+    Event::TaskEnded(TaskEnded {
+        task: task_id(task),
+        outcome: Outcome::Completed,
+        reason: None,
+        by: By::Broker,
+        at,
+    })
 }
 
 pub(super) fn lapsed(task: u64, at: Timestamp) -> Event {
