@@ -1,8 +1,9 @@
 //! `GetTaskHistory` and `TailRecord`: what happened, from the journal itself.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use locum_model::{Event, Reason, Target, TaskId};
+use locum_model::limits::TASK_DEPTH_MAX;
+use locum_model::{Event, Reason, Target, TaskId, TokenId};
 use tokio::sync::watch;
 
 use crate::broker::Broker;
@@ -35,12 +36,57 @@ struct Family {
     /// The task itself is over: what is revoked more widely later is not about it any more.
     over: bool,
     root: TaskId,
+    races: Races,
+}
+
+/// What can be lost in a race within a family: the journal has the losers too.
+#[derive(Default)]
+struct Races {
+    parents: HashMap<TaskId, TaskId>,
+    ended: HashSet<TaskId>,
+    uses_left: HashMap<TokenId, u32>,
+}
+
+impl Races {
+    /// Why an event of the family changed nothing when it was folded; none when it did.
+    fn lost(&mut self, event: &Event) -> Option<Reason> {
+        match event {
+            Event::TaskStarted(started) => {
+                self.parents.extend(started.parent.map(|parent| (started.task, parent)));
+                self.is_over(started.task).then_some(Reason::TaskEnded)
+            }
+            Event::TokenIssued(record) => {
+                self.uses_left.extend(record.uses_max.map(|uses| (record.jti, uses)));
+                self.is_over(record.task()).then_some(Reason::TaskEnded)
+            }
+            Event::TokenUsed(used) => {
+                let left = self.uses_left.get_mut(&used.jti)?;
+                let spent = *left == 0;
+                *left = left.saturating_sub(1);
+                spent.then_some(Reason::TokenSpent)
+            }
+            Event::TaskEnded(ended) => self.end(ended.task),
+            Event::TaskLapsed(lapsed) => self.end(lapsed.task),
+            _ => None,
+        }
+    }
+
+    fn end(&mut self, task: TaskId) -> Option<Reason> {
+        let over = self.is_over(task);
+        self.ended.insert(task);
+        over.then_some(Reason::TaskEnded)
+    }
+
+    fn is_over(&self, task: TaskId) -> bool {
+        let above = std::iter::successors(Some(task), |task| self.parents.get(task).copied());
+        above.take(TASK_DEPTH_MAX).any(|task| self.ended.contains(&task))
+    }
 }
 
 impl Family {
     fn of(root: TaskId) -> Self {
         let rests_on = HashSet::from([Target::Task(root)]);
-        Self { tasks: HashSet::from([root]), rests_on, over: false, root }
+        Self { tasks: HashSet::from([root]), rests_on, over: false, root, races: Races::default() }
     }
 
     /// Whether an event is a part of the story; learns from it who else is.
@@ -124,7 +170,8 @@ impl Broker {
             if !family.concerns(committed.event()) {
                 continue;
             }
-            let entry = record::entry(&committed, &registry, |_| None);
+            let mut entry = record::entry(&committed, &registry, |_| None);
+            entry.reason = entry.reason.or(family.races.lost(committed.event()));
             if history.entries.len() == HISTORY_MAX {
                 history.partial = true;
                 break;
