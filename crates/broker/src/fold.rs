@@ -142,7 +142,7 @@ impl Fold {
                 self.end(committed, lapsed.task, end)
             }
             Event::RegistryActivated(activated) => self.activate_registry(committed, activated),
-            Event::PolicyActivated(activated) => self.activate_policy(activated),
+            Event::PolicyActivated(activated) => self.activate_policy(committed, activated),
             Event::KeyPublished(_) | Event::KeyActivated(_) | Event::KeyRetired(_) => {
                 self.move_key(committed.event());
                 Verdict::Applied(self.table.apply(committed))
@@ -213,6 +213,7 @@ impl Fold {
     fn activate_registry(&self, committed: &Committed<Event>, activated: &RegistryActivated) -> Verdict {
         if activated.entries.revision <= self.world.load().registry.revision() {
             // Numbered against a registry that is not in force any more: its numbers may be taken.
+            self.state.write().stale.insert(committed.position().sequence);
             return Verdict::Applied(Applied::TooLate(Reason::RegistryInvalid));
         }
         let applied = self.table.apply(committed);
@@ -223,8 +224,9 @@ impl Fold {
         Verdict::Applied(applied)
     }
 
-    fn activate_policy(&self, activated: &PolicyActivated) -> Verdict {
+    fn activate_policy(&self, committed: &Committed<Event>, activated: &PolicyActivated) -> Verdict {
         if activated.revision <= self.world.load().policy_revision {
+            self.state.write().stale.insert(committed.position().sequence);
             return Verdict::Applied(Applied::TooLate(Reason::PolicyInvalid));
         }
         // The texts were compiled before they were committed. A later version of the product may
@@ -280,12 +282,16 @@ impl Fold {
             Event::KeyActivated(key) => world.keys.key(&key.kid).is_some(),
             // A retired key never verifies again, for ever.
             Event::KeyRetired(_) => true,
+            // What was refused may only stand where what it came second to stands as well.
+            _ if state.stale.contains(&committed.position().sequence) => false,
             Event::RegistryActivated(activated) => {
                 activated.entries.revision == world.registry.revision()
-                    || (!activated.removed.is_empty() && recent(activated.at))
+                    || recent(activated.at)
                     || in_table(&activated.removed)
             }
-            Event::PolicyActivated(activated) => activated.revision == world.policy_revision,
+            Event::PolicyActivated(activated) => {
+                activated.revision == world.policy_revision || recent(activated.at)
+            }
             Event::TaskStarted(started) => task_matters(started.task),
             Event::TaskEnded(ended) => task_matters(ended.task),
             Event::TaskLapsed(lapsed) => task_matters(lapsed.task),

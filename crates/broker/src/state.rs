@@ -18,4 +18,6 @@ pub(crate) struct State {
     pub requests: Requests,
     pub locks: Locks,
     pub timeline: Timeline,
+    /// Sequences of registries and policy sets that came second and were refused; few.
+    pub stale: std::collections::BTreeSet<u64>,
 }
