@@ -1,0 +1,43 @@
+//! End to end: every flow against a real `locumd`, one file each, named like the RPC or the flow.
+
+/// The binary under test, built from the sources of `locumd` together with these tests.
+const LOCUMD: &str = env!("CARGO_BIN_EXE_locumd-under-test");
+
+mod start_task;
+
+mod hold_task;
+mod renew_task;
+
+mod end_task;
+
+mod issue_token;
+
+mod introspect_token;
+
+mod authorize;
+
+mod revoke;
+
+mod lock;
+
+mod keys;
+
+mod feed;
+
+mod reload;
+
+mod record;
+
+mod identity;
+
+mod hostile_tokens;
+
+mod authorisation;
+
+mod grpc_edge;
+
+mod config;
+
+mod metrics;
+
+mod restart;

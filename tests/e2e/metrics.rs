@@ -1,0 +1,84 @@
+//! Metrics and logs: numbers that add up, and never a secret.
+
+use locum_tests::work::{begin, grant, introspect, issue};
+use locum_tests::{Daemon, Site, eventually, plain_http};
+
+use crate::LOCUMD;
+
+/// The value of the one sample whose line begins with `name`, and whose labels have all of `labels`.
+fn sample(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let mut found = text.lines().filter(|line| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+            && labels.iter().all(|label| line.contains(label))
+    });
+    let line = found.next()?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test]
+async fn what_was_done_is_counted() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let (refunder, orders) = (daemon.at("agents/refunder"), daemon.at("services/orders-api"));
+    let task = begin(&daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
+    let mut token = String::new();
+    for _ in 0..3 {
+        token = issue(&daemon, &refunder, task.ask("orders:read", &["order/1"])).await.expect("issued").token;
+    }
+    for _ in 0..5 {
+        introspect(&orders, "orders", &token).await.expect("an answer");
+    }
+    introspect(&orders, "orders", "nonsense").await.expect("an answer");
+    refunder.tokens().issue_token(task.ask("orders:refund", &[])).await.expect_err("beyond the intent");
+    eventually("the live counts", || async {
+        let text = plain_http::metrics(&daemon).await.body;
+        (sample(&text, "locum_tokens_live", &[]) == Some(3.0)).then_some(())
+    })
+    .await;
+    let answer = plain_http::metrics(&daemon).await;
+    assert_eq!(answer.status, 200);
+    let text = answer.body;
+    let handled = |method: &str, code: &str| {
+        sample(
+            &text,
+            "grpc_server_handled_total",
+            &[&format!("grpc_method=\"{method}\""), &format!("grpc_code=\"{code}\"")],
+        )
+    };
+    assert_eq!(handled("IssueToken", "OK"), Some(3.0), "{text}");
+    assert_eq!(handled("IntrospectToken", "OK"), Some(6.0), "{text}");
+    assert_eq!(handled("IssueToken", "PERMISSION_DENIED"), Some(1.0), "{text}");
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        assert!(value.is_some_and(|value| value >= 0.0), "{line}");
+    }
+    assert!(!text.contains(&token) && !text.contains("refunder"), "no secret, and no name from outside");
+}
+
+#[tokio::test]
+async fn nothing_secret_is_ever_said() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let refunder = daemon.at("agents/refunder");
+    let task = begin(&daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
+    let token = issue(&daemon, &refunder, task.ask("orders:read", &["order/1"])).await.expect("issued").token;
+    // Into every field that takes text, and into a header.
+    let mut odd = task.ask("orders:read", &["order/1"]);
+    odd.task_id.clone_from(&token);
+    refunder.tokens().issue_token(odd).await.expect_err("not a task");
+    refunder
+        .clone()
+        .bearer(&token)
+        .tokens()
+        .issue_token(task.ask("orders:read", &[]))
+        .await
+        .expect_err("no assertion");
+    introspect(&refunder, &token, &token).await.expect_err("not a connector");
+    for key in std::fs::read_dir(daemon.site.path("data/keys")).expect("a folder") {
+        let bytes = std::fs::read(key.expect("an entry").path()).expect("readable");
+        // The private part stands in the middle of a PKCS#8 document.
+        daemon.secret(&bytes[bytes.len() / 3..bytes.len() / 3 + 24]);
+        daemon.secret(bytes);
+    }
+    assert!(!daemon.log().is_empty());
+    // The log is searched when the daemon goes.
+}

@@ -1,0 +1,27 @@
+//! The bench that end-to-end tests stand on: a real `locumd` in its own process, real TLS with CAs
+//! made for the purpose, and everybody who talks to it.
+//!
+//! A [`Site`] is an installation on disk (trust, registry, policies, settings); a [`Daemon`] is the
+//! process that runs on it and can be killed, ended, told to reload and started again; a [`Party`]
+//! is somebody with an identity and the generated clients. Nothing sleeps a fixed time: whatever
+//! takes a while is polled with a deadline ([`eventually`]). Nothing here judges: tests do.
+//!
+//! Every log line of every process is read, and when a daemon goes, nothing that was told to it as a
+//! secret may stand in any of them.
+
+pub mod assertion;
+pub mod authority;
+pub mod daemon;
+pub mod party;
+pub mod plain_http;
+pub mod refused;
+pub mod site;
+pub mod wait;
+pub mod work;
+
+pub use assertion::Asserter;
+pub use authority::{Authority, Identity};
+pub use daemon::Daemon;
+pub use party::Party;
+pub use site::Site;
+pub use wait::eventually;
