@@ -108,7 +108,7 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("tower-layer", &["sdk", "server"]),
     ("tower-service", &["sdk", "server"]),
     // Telling.
-    ("tracing", &["broker", "server"]),
+    ("tracing", &["broker", "sdk", "server"]),
     ("tracing-subscriber", &["server"]),
     ("prometheus-client", &["server"]),
     ("clap", &["cli", "locumd"]),
