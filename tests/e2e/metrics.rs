@@ -82,3 +82,10 @@ async fn nothing_secret_is_ever_said() {
     assert!(!daemon.log().is_empty());
     // The log is searched when the daemon goes.
 }
+
+#[tokio::test]
+#[should_panic(expected = "a secret stands in the log")]
+async fn the_search_finds_what_stands_there() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    daemon.secret("listening");
+}
