@@ -169,6 +169,11 @@ async fn issued_before_spares_what_came_later() {
     .await;
     // Of a task of its own: an older one dies with the connector's tokens, and takes younger ones along.
     let young = live(&daemon, &refunder).await.token;
+    // A use that is refused is summed up and written down later: that makes nothing older.
+    assert_eq!(
+        reason(issue(&daemon, &refunder, task.ask("mail:list", &[])).await),
+        Reason::ScopeBeyondIntent
+    );
     let before = |seconds| RevokeRequest {
         issued_before: Some(prost_types::Timestamp { seconds, nanos: 0 }),
         ..revoke(Target::Connector("orders".to_owned()))
