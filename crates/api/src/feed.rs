@@ -9,6 +9,7 @@ mod read;
 mod write;
 
 use locum_model::event::KeyPurpose;
+use locum_model::limits::FEED_PAYLOAD_BYTES_MAX;
 use locum_model::registry::Algorithm;
 use locum_model::{ConnectorNo, KeyId, Level, Timestamp};
 
@@ -21,12 +22,6 @@ pub use write::{encode, encode_entry, signing_input};
 pub const VERSION: u32 = 1;
 /// What stands before the payload in the signing input: no other signature of ours begins so.
 pub const SIGNING_CONTEXT: &[u8] = b"locum-feed-v1\0";
-/// Largest payload that is looked at, in bytes.
-pub const PAYLOAD_BYTES_MAX: usize = 128 * 1024;
-/// Longest issuer, in bytes.
-pub const ISSUER_BYTES_MAX: usize = 512;
-/// Keys in one set.
-pub const KEYS_MAX: usize = 256;
 
 /// What a frame says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +51,7 @@ pub enum Body {
     KeySet {
         /// Grows with every change.
         number: u64,
-        /// At most [`KEYS_MAX`].
+        /// At most [`FEED_KEYS_MAX`].
         keys: Vec<Key>,
     },
     /// A part of everything that is in force.
@@ -127,7 +122,7 @@ pub struct Key {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAFrame {
     /// Larger than any frame.
-    #[error("a frame has at most {PAYLOAD_BYTES_MAX} bytes, not {0}")]
+    #[error("a frame has at most {FEED_PAYLOAD_BYTES_MAX} bytes, not {0}")]
     TooLarge(usize),
     /// Not an encoded payload at all.
     #[error("not an encoded payload")]

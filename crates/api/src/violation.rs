@@ -3,14 +3,10 @@
 //! What always holds: texts are bounded and escaped where they are made, so that neither a log line
 //! nor a response header carries what a caller typed unseen; a [`Malformed`] is never empty.
 
+use locum_model::limits::{VIOLATION_MESSAGE_BYTES_MAX, VIOLATIONS_MAX};
 use std::fmt;
 
 use locum_model::Reason;
-
-/// Longest message of one violation, in bytes.
-pub const MESSAGE_BYTES_MAX: usize = 192;
-/// Violations that are reported of one message; what is beyond them is not collected.
-pub const VIOLATIONS_MAX: usize = 16;
 
 /// One field that is not as the contract says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +26,7 @@ pub struct Malformed(Vec<Violation>);
 impl Violation {
     /// Says that `field` is wrong; `message` is escaped and cut.
     pub fn new(field: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self { field: field.into(), message: bounded(&message.to_string(), MESSAGE_BYTES_MAX) }
+        Self { field: field.into(), message: bounded(&message.to_string(), VIOLATION_MESSAGE_BYTES_MAX) }
     }
 }
 
@@ -126,7 +122,7 @@ mod tests {
         ] {
             assert_eq!(Violation::new("f", text).message, shown);
         }
-        assert_eq!(Violation::new("f", "x".repeat(500)).message.len(), MESSAGE_BYTES_MAX);
+        assert_eq!(Violation::new("f", "x".repeat(500)).message.len(), VIOLATION_MESSAGE_BYTES_MAX);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! two of them, and every bundle and key set was read and judged whole. A `Trust` that exists is
 //! consistent; one that would not be is a [`TrustProblem`] for the operator, and the old one stays.
 
+use locum_model::limits::{CLAIM_BYTES_MAX, TRUSTED_MAX};
 use std::collections::BTreeMap;
 
 use locum_model::limits::AUDIENCE_BYTES_MAX;
@@ -12,7 +13,6 @@ use locum_model::{Timestamp, TrustDomain};
 
 use crate::assertion::keys::{Keys, KeysProblem};
 use crate::assertion::template::{Template, TemplateProblem};
-use crate::bounds::{CLAIM_BYTES_MAX, TRUSTED_MAX};
 use crate::options::{DomainOptions, IssuerOptions, IssuerRole, TrustOptions};
 use crate::refusal::Shown;
 use crate::x509::bundle::{Bundle, BundleProblem};

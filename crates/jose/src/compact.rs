@@ -13,9 +13,7 @@ use crate::algorithm::SignatureAlgorithm;
 use crate::base64url;
 use crate::json::{self, Object};
 use crate::key::PublicKey;
-
-/// Longest `kid`, in bytes.
-pub const KID_BYTES_MAX: usize = 256;
+use locum_model::limits::KID_BYTES_MAX;
 
 /// What the header of one kind of token may look like.
 ///

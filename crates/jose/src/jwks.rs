@@ -4,17 +4,12 @@
 //! RFC asks; a set that leaks a private key, or uses one `kid` twice, is refused whole. Nobody
 //! tries all keys: a key without a `kid` is not there.
 
+use locum_model::limits::{JWK_SET_BYTES_MAX, JWK_SET_KEYS_MAX, KID_BYTES_MAX};
 use std::collections::BTreeMap;
 
 use crate::base64url::kid_text;
-use crate::compact::KID_BYTES_MAX;
 use crate::json::{self, Value};
 use crate::key::{NotAKey, PublicKey};
-
-/// Largest key set, in bytes.
-pub const JWK_SET_BYTES_MAX: usize = 64 * 1024;
-/// Keys in one set.
-pub const JWK_SET_KEYS_MAX: usize = 100;
 
 /// Public keys by `kid`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

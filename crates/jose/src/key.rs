@@ -6,6 +6,7 @@
 //! curve verifies nothing.
 
 use locum_model::KeyId;
+use locum_model::limits::{RSA_EXPONENT_BYTES_MAX, RSA_MODULUS_BYTES_MAX, RSA_MODULUS_BYTES_MIN};
 use locum_model::registry::Algorithm;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
@@ -16,13 +17,6 @@ use crate::algorithm::SignatureAlgorithm;
 use crate::base64url;
 use crate::digest::sha256;
 use crate::json::{self, Object};
-
-/// Smallest RSA modulus, in bytes: 2048 bits.
-pub const RSA_MODULUS_BYTES_MIN: usize = 256;
-/// Largest RSA modulus, in bytes: 4096 bits, to bound the work of one verification.
-pub const RSA_MODULUS_BYTES_MAX: usize = 512;
-/// Largest RSA exponent, in bytes.
-const RSA_EXPONENT_BYTES_MAX: usize = 4;
 
 /// Members that only a private or symmetric JWK has (RFC 7518 section 6).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];

@@ -5,6 +5,7 @@
 //! knows, so nothing is tried again (the lesson of PostgreSQL's fsync failures of 2018). A disk
 //! that is full is no failure: it is found before anything is written.
 
+use locum_model::limits::BATCH_BYTES_MAX;
 use std::io;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use locum_model::{Committed, Event, Position, Reason};
 use crate::durable::{Durable, Extent};
 use crate::files::{OpenFile, SECTOR_BYTES, is_full};
 use crate::format::SEQUENCE_MAX;
-use crate::format::frame::{self, FRAME_BYTES_MAX, Tag};
+use crate::format::frame::{self, Tag};
 use crate::format::record;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::journal::{Head, Lane, Options};
@@ -155,7 +156,7 @@ impl Writer {
         frame::begin(&mut self.frame);
         for (event, sequence) in events.iter().zip(first..) {
             let length = record::append(&mut self.frame, self.segment.epoch, sequence, event);
-            if length > EVENT_BYTES_MAX || self.frame.len() > FRAME_BYTES_MAX - frame::END_MARK_BYTES {
+            if length > EVENT_BYTES_MAX || self.frame.len() > BATCH_BYTES_MAX - frame::END_MARK_BYTES {
                 self.frame = Vec::new();
                 return Err(AppendError::TooLarge);
             }
@@ -170,7 +171,15 @@ impl Writer {
         let first = position.sequence + 1;
         let hash = frame::finish(&mut self.frame, &self.head.hash, self.segment.tag, first, records);
         let written = self.segment.file.write_at(&self.frame, self.segment.end);
-        if let Err(error) = written.and_then(|()| self.segment.file.sync()) {
+        #[cfg(bug_zoo)]
+        let synced = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::AckBeforeDurable) {
+            written
+        } else {
+            written.and_then(|()| self.segment.file.sync())
+        };
+        #[cfg(not(bug_zoo))]
+        let synced = written.and_then(|()| self.segment.file.sync());
+        if let Err(error) = synced {
             return Err(self.fail(error));
         }
         self.segment.end += self.frame.len() as u64;

@@ -47,6 +47,10 @@ pub const TASKS_PER_TENANT_MAX: usize = 100_000;
 pub const CHILDREN_PER_TASK_MAX: usize = 1_000;
 /// Live tokens of one workload.
 pub const TOKENS_PER_WORKLOAD_MAX: usize = 1_000_000;
+/// Ended tasks that are remembered to be shown, over all workloads; the oldest are forgotten first.
+pub const ENDED_TASKS_KEPT_MAX: usize = 100_000;
+/// Revocation feeds that one workload follows at once.
+pub const FOLLOWS_PER_WORKLOAD_MAX: usize = 256;
 /// `HoldTask` streams of one workload.
 pub const HOLDS_PER_WORKLOAD_MAX: usize = 10_000;
 /// Request ids remembered per workload.
@@ -158,3 +162,93 @@ pub const FEED_BUFFER_FRAMES: usize = 1_024;
 pub const FEED_FOLLOWERS_MAX: usize = 10_000;
 /// Entries in one frame.
 pub const FEED_ENTRIES_PER_FRAME: usize = 1_024;
+
+// What comes over the wire, in files and from other issuers.
+
+/// Longest message of one violation, in bytes.
+pub const VIOLATION_MESSAGE_BYTES_MAX: usize = 192;
+/// Violations that are reported of one message; what is beyond them is not collected.
+pub const VIOLATIONS_MAX: usize = 16;
+/// Largest payload that is looked at, in bytes.
+pub const FEED_PAYLOAD_BYTES_MAX: usize = 128 * 1024;
+/// Longest issuer, in bytes.
+pub const ISSUER_BYTES_MAX: usize = 512;
+/// Keys in one set.
+pub const FEED_KEYS_MAX: usize = 256;
+/// Longest particulars, in bytes.
+pub const REFUSAL_DETAIL_BYTES_MAX: usize = 256;
+/// Entries that one history holds at most.
+pub const HISTORY_ENTRIES_MAX: usize = 5_000;
+/// Rows that a preview looks at before it says that its counts are a lower bound.
+pub const PREVIEW_ROWS_MAX: usize = 200_000;
+/// Certificates of a peer's chain, the leaf included. Counted before any of them is parsed, so
+/// that a maze of cross-signed intermediates costs nothing.
+pub const CHAIN_CERTIFICATES_MAX: usize = 6;
+/// Longest certificate that is parsed, in bytes of DER.
+pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// Longest trust bundle, in bytes of PEM.
+pub const BUNDLE_BYTES_MAX: usize = 1024 * 1024;
+/// Certificates of one trust bundle.
+pub const BUNDLE_CERTIFICATES_MAX: usize = 64;
+/// Trust domains, and issuers, of one configuration.
+pub const TRUSTED_MAX: usize = 256;
+/// Longest issuer URL or subject, in bytes.
+pub const CLAIM_BYTES_MAX: usize = 1024;
+/// Audiences of one assertion.
+pub const ASSERTION_AUDIENCES_MAX: usize = 16;
+/// Names in one claim path of a subject template.
+pub const CLAIM_PATH_NAMES_MAX: usize = 8;
+/// Smallest RSA modulus, in bytes: 2048 bits.
+pub const RSA_MODULUS_BYTES_MIN: usize = 256;
+/// Largest RSA modulus, in bytes: 4096 bits, to bound the work of one verification.
+pub const RSA_MODULUS_BYTES_MAX: usize = 512;
+/// Largest RSA exponent, in bytes.
+pub const RSA_EXPONENT_BYTES_MAX: usize = 4;
+/// Largest key set, in bytes.
+pub const JWK_SET_BYTES_MAX: usize = 64 * 1024;
+/// Keys in one set.
+pub const JWK_SET_KEYS_MAX: usize = 100;
+/// Longest `kid`, in bytes.
+pub const KID_BYTES_MAX: usize = 256;
+/// Largest settings file, in bytes.
+pub const SETTINGS_BYTES_MAX: usize = 1024 * 1024;
+/// Longest text of any key, in bytes.
+pub const SETTING_BYTES_MAX: usize = 4096;
+/// Most rows of a table that may stand many times, and most entries of a list.
+pub const SETTINGS_ROWS_MAX: usize = 1024;
+/// Largest bundle or key set, in bytes.
+pub const TRUST_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Frames of the least size that HTTP/2 allows (RFC 9113 section 4.2), in bytes.
+pub const HTTP2_FRAME_BYTES_MAX: u32 = 16 * 1024;
+/// Streams that the peer reset and that still wait for us (CVE-2023-44487).
+pub const PENDING_RESETS_MAX: usize = 64;
+/// Bytes in flight on one stream.
+pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes in flight on one connection.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// How often a silent peer is pinged.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long it may take to answer.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection takes no new requests after this; what runs on it may finish.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// Longest URI, in bytes.
+pub const URI_BYTES_MAX: usize = 8 * 1024;
+/// Header fields of one request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// The head of a request has to be here within this.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection ends after this, whatever it does.
+pub const HTTP_CONNECTION_LIFE_MAX: Duration = Duration::from_secs(5 * 60);
+/// Connections to the metrics listener at once.
+pub const METRICS_CONNECTIONS_MAX: usize = 16;
+/// Largest certificate chain or key file, in bytes.
+pub const PEM_BYTES_MAX: usize = 256 * 1024;
+/// Certificates of our own chain.
+pub const OWN_CHAIN_CERTIFICATES_MAX: usize = 8;
+/// Largest PKCS#8 document that is read, in bytes. P-256 takes 138, Ed25519 83.
+pub const PRIVATE_KEY_BYTES_MAX: usize = 1024;
+/// Finished connections that may wait for the HTTP layer.
+pub const CONNECTIONS_READY_MAX: usize = 64;
+/// Largest frame, in bytes.
+pub const BATCH_BYTES_MAX: usize = 64 << 20;

@@ -9,28 +9,16 @@
 //! The size of a message is a setting of each generated service: register it with
 //! `max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)`.
 
-use std::time::Duration;
+use locum_model::limits::{
+    CONNECTION_AGE_MAX, CONNECTION_WINDOW_BYTES, HTTP2_FRAME_BYTES_MAX, KEEPALIVE_INTERVAL,
+    KEEPALIVE_TIMEOUT, PENDING_RESETS_MAX, STREAM_WINDOW_BYTES,
+};
 
 use locum_model::limits::{
     HEADER_LIST_BYTES_MAX, LOCAL_RESETS_MAX, REQUEST_TIMEOUT, REQUESTS_PER_CONNECTION_MAX,
     STREAMS_PER_CONNECTION_MAX,
 };
 use tonic::transport::Server;
-
-/// Frames of the least size that HTTP/2 allows (RFC 9113 section 4.2), in bytes.
-const FRAME_BYTES_MAX: u32 = 16 * 1024;
-/// Streams that the peer reset and that still wait for us (CVE-2023-44487).
-const PENDING_RESETS_MAX: usize = 64;
-/// Bytes in flight on one stream.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-/// Bytes in flight on one connection.
-const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// How often a silent peer is pinged.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// How long it may take to answer.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection takes no new requests after this; what runs on it may finish.
-const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// A server with every guard set; add layers and services to it.
 ///
@@ -42,7 +30,7 @@ pub fn guarded() -> Server {
         .accept_http1(false)
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .max_frame_size(FRAME_BYTES_MAX)
+        .max_frame_size(HTTP2_FRAME_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))

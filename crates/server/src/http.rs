@@ -8,6 +8,9 @@
 //! key set may be cached for at most half the time that a new key is published ahead, so that no
 //! verifier meets a key it could not know. Follows RFC 9110 (conditional requests in section 13).
 
+use locum_model::limits::{
+    HTTP_CONNECTION_LIFE_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, METRICS_CONNECTIONS_MAX, URI_BYTES_MAX,
+};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +34,6 @@ use crate::metrics::Metrics;
 use crate::tasks::{Group, Stopping};
 use crate::tls::ALPN_H2;
 
-/// Longest URI, in bytes.
-const URI_BYTES_MAX: usize = 8 * 1024;
-/// Header fields of one request.
-const HEADERS_MAX: usize = 64;
-/// The head of a request has to be here within this.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection ends after this, whatever it does.
-const CONNECTION_LIFE_MAX: Duration = Duration::from_secs(5 * 60);
-/// Connections to the metrics listener at once.
-const METRICS_CONNECTIONS_MAX: usize = 16;
 /// The pause after an accept error of the metrics listener.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -282,7 +275,7 @@ async fn one<S>(
     });
     let builder = guarded(version);
     let served = builder.serve_connection(TokioIo::new(stream), service);
-    if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_LIFE_MAX, served).await {
+    if let Ok(Err(error)) = tokio::time::timeout(HTTP_CONNECTION_LIFE_MAX, served).await {
         tracing::debug!(%error, "http connection failed");
     }
 }
@@ -293,14 +286,14 @@ fn guarded(version: Version) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(HEADERS_MAX)
+        .header_read_timeout(HTTP_HEAD_TIMEOUT)
+        .max_headers(HTTP_HEADERS_MAX)
         .max_buf_size(head_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(HEAD_TIMEOUT)
-        .keep_alive_timeout(HEAD_TIMEOUT)
+        .keep_alive_interval(HTTP_HEAD_TIMEOUT)
+        .keep_alive_timeout(HTTP_HEAD_TIMEOUT)
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .max_local_error_reset_streams(LOCAL_RESETS_MAX)
         .max_header_list_size(HEADER_LIST_BYTES_MAX);

@@ -4,6 +4,7 @@
 //! directory or file that others may touch is refused: a key that somebody may have read is no key.
 //! It knows nothing of rotation; that is the key ring's.
 
+use locum_model::limits::PRIVATE_KEY_BYTES_MAX;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,6 @@ use locum_token::KeyStore;
 use zeroize::Zeroizing;
 
 use crate::private_file;
-
-/// Largest PKCS#8 document that is read, in bytes. P-256 takes 138, Ed25519 83.
-const KEY_BYTES_MAX: usize = 1024;
 
 /// A directory of private keys.
 #[derive(Clone, Debug)]
@@ -48,7 +46,7 @@ impl KeyStore for FileKeyStore {
 
     fn load(&self, kid: &KeyId) -> io::Result<Zeroizing<Vec<u8>>> {
         self.at(kid, |path| {
-            let found = private_file::read(path, KEY_BYTES_MAX)?;
+            let found = private_file::read(path, PRIVATE_KEY_BYTES_MAX)?;
             found.map(Zeroizing::new).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such key"))
         })
     }

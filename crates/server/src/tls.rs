@@ -7,6 +7,7 @@
 //!
 //! Follows RFC 8446 (TLS 1.3) and RFC 7301 (ALPN).
 
+use locum_model::limits::{OWN_CHAIN_CERTIFICATES_MAX, PEM_BYTES_MAX};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,10 +23,6 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::private_file;
 
-/// Largest certificate chain or key file, in bytes.
-const PEM_BYTES_MAX: usize = 256 * 1024;
-/// Certificates of our own chain.
-const CHAIN_MAX: usize = 8;
 /// ALPN of HTTP/2.
 pub const ALPN_H2: &[u8] = b"h2";
 /// ALPN of HTTP/1.1.
@@ -106,7 +103,9 @@ impl CertificateRefused {
         match self {
             Self::Io { cause, .. } => cause.to_string(),
             Self::Pem { cause, .. } => cause.to_string(),
-            Self::Chain { count, .. } => format!("1 to {CHAIN_MAX} certificates are expected, {count} found"),
+            Self::Chain { count, .. } => {
+                format!("1 to {OWN_CHAIN_CERTIFICATES_MAX} certificates are expected, {count} found")
+            }
             Self::Unusable { cause, .. } => cause.to_string(),
         }
     }
@@ -154,7 +153,7 @@ fn load(cert_file: &Path, key_file: &Path) -> Result<CertifiedKey, CertificateRe
     let chain = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|cause| pem_refused(cert_file, cause))?;
-    if chain.is_empty() || chain.len() > CHAIN_MAX {
+    if chain.is_empty() || chain.len() > OWN_CHAIN_CERTIFICATES_MAX {
         return Err(CertificateRefused::Chain { path: cert_file.to_owned(), count: chain.len() });
     }
     let pem = private_file::read_secret(key_file, PEM_BYTES_MAX).map_err(|e| io_refused(key_file, e))?;

@@ -2,13 +2,12 @@
 
 use locum_model::event::KeyPurpose;
 use locum_model::limits::FEED_ENTRIES_PER_FRAME;
+use locum_model::limits::{FEED_KEYS_MAX, FEED_PAYLOAD_BYTES_MAX, ISSUER_BYTES_MAX};
 use locum_model::registry::Algorithm;
 use locum_model::{ConnectorNo, KeyId, Level};
 use prost::Message as _;
 
-use super::{
-    Body, Entry, Frame, ISSUER_BYTES_MAX, KEYS_MAX, Key, NotAFrame, PAYLOAD_BYTES_MAX, SnapshotEnd, VERSION,
-};
+use super::{Body, Entry, Frame, Key, NotAFrame, SnapshotEnd, VERSION};
 use crate::broker::v1 as wire;
 use crate::broker::v1::feed_payload::Body as WireBody;
 use crate::convert::id::{SEQUENCE_MAX, bytes_from_wire, optional_bytes_from_wire};
@@ -22,7 +21,7 @@ use crate::violation::Malformed;
 ///
 /// [`NotAFrame`] for everything that is not as the contract says or that this version does not know.
 pub fn decode(payload: &[u8]) -> Result<Frame, NotAFrame> {
-    if payload.len() > PAYLOAD_BYTES_MAX {
+    if payload.len() > FEED_PAYLOAD_BYTES_MAX {
         return Err(NotAFrame::TooLarge(payload.len()));
     }
     let payload = wire::FeedPayload::decode(payload).map_err(NotAFrame::Encoding)?;
@@ -100,8 +99,8 @@ fn entry_from_wire(entry: &wire::FeedEntry, field: &str) -> Result<Entry, NotAFr
 }
 
 fn key_set_from_wire(set: &wire::FeedKeySet) -> Result<Body, NotAFrame> {
-    if set.keys.len() > KEYS_MAX {
-        return Err(Malformed::of("key_set.keys", format_args!("more than {KEYS_MAX}")).into());
+    if set.keys.len() > FEED_KEYS_MAX {
+        return Err(Malformed::of("key_set.keys", format_args!("more than {FEED_KEYS_MAX}")).into());
     }
     let keys = set.keys.iter().map(key_from_wire).collect::<Result<_, _>>()?;
     Ok(Body::KeySet { number: set.number, keys })
@@ -271,7 +270,7 @@ mod tests {
             payload(Some(WireBody::SnapshotPart(part)))
         };
         let many = wire::FeedDelta { position: 9, entries: vec![entry(); FEED_ENTRIES_PER_FRAME + 1] };
-        let keys = wire::FeedKeySet { number: 1, keys: vec![key(); KEYS_MAX + 1] };
+        let keys = wire::FeedKeySet { number: 1, keys: vec![key(); FEED_KEYS_MAX + 1] };
         let late = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: -1 });
         let spoilt = [
             wire::FeedPayload { issuer: String::new(), ..reset() },
@@ -306,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_not_read() {
-        let large = vec![0; PAYLOAD_BYTES_MAX + 1];
+        let large = vec![0; FEED_PAYLOAD_BYTES_MAX + 1];
         assert_eq!(decode(&large), Err(NotAFrame::TooLarge(large.len())));
     }
 

@@ -5,6 +5,7 @@
 //! have them, escaped and cut; about a token and about inner failures there are never particulars.
 //! All of it together stays below the 8 KiB of trailers that common clients accept.
 
+use locum_model::limits::{REFUSAL_DETAIL_BYTES_MAX, VIOLATIONS_MAX};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -13,15 +14,13 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{Retry, may_explain, public, public_reason};
-use crate::violation::{Malformed, VIOLATIONS_MAX, Violation, bounded};
+use crate::violation::{Malformed, Violation, bounded};
 
 /// Who gives the reasons: `google.rpc.ErrorInfo.domain`.
 pub const DOMAIN: &str = "locum.dev";
 
 /// The name of the particulars in `google.rpc.ErrorInfo.metadata`.
 const DETAIL: &str = "detail";
-/// Longest particulars, in bytes.
-const DETAIL_BYTES_MAX: usize = 256;
 /// Longest request id that is echoed, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
@@ -31,7 +30,7 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 /// where the table's sentence has to do. An empty `request_id` is left out.
 pub fn status(reason: Reason, detail: Option<&str>, request_id: &str, violations: &[Violation]) -> Status {
     let row = public(reason);
-    let detail = detail.filter(|_| may_explain(reason)).map(|text| bounded(text, DETAIL_BYTES_MAX));
+    let detail = detail.filter(|_| may_explain(reason)).map(|text| bounded(text, REFUSAL_DETAIL_BYTES_MAX));
     let violations = if may_explain(reason) { violations } else { &[] };
     let mut details = ErrorDetails::new();
     let metadata: HashMap<_, _> = detail.iter().map(|text| (DETAIL.to_owned(), text.clone())).collect();

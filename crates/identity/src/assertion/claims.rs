@@ -5,9 +5,10 @@
 
 use locum_jose::json::{Object, Value};
 use locum_model::limits::ASSERTION_TTL_MAX;
+use locum_model::limits::{ASSERTION_AUDIENCES_MAX, CLAIM_BYTES_MAX};
 use locum_model::{Reason, Timestamp};
 
-use crate::bounds::{ASSERTION_AUDIENCES_MAX, CLAIM_BYTES_MAX, ISSUER_LEEWAY};
+use crate::bounds::ISSUER_LEEWAY;
 use crate::refusal::Refusal;
 
 /// Largest integer that every JSON reader takes exactly.

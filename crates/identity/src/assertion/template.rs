@@ -6,9 +6,9 @@
 
 use locum_jose::json::{Object, Value};
 use locum_model::SpiffeId;
+use locum_model::limits::CLAIM_PATH_NAMES_MAX;
 use locum_model::spiffe::{NotSpiffe, SpiffePattern};
 
-use crate::bounds::CLAIM_PATH_NAMES_MAX;
 use crate::refusal::Shown;
 
 /// A SPIFFE ID with claims in it.

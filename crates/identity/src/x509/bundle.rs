@@ -4,13 +4,13 @@
 //! own time; here an anchor counts only inside its validity, so that a CA's end is an end.
 
 use locum_jose::digest::sha256_of_parts;
+use locum_model::limits::{BUNDLE_BYTES_MAX, BUNDLE_CERTIFICATES_MAX};
 use locum_model::{Timestamp, TrustDomain};
 use rustls_pki_types::pem::{self, PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use x509_parser::extensions::GeneralName;
 
 use super::fields::{Fields, Unreadable};
-use crate::bounds::{BUNDLE_BYTES_MAX, BUNDLE_CERTIFICATES_MAX};
 use crate::refusal::Shown;
 
 /// The CAs of one trust domain.

@@ -4,6 +4,7 @@
 //! another domain. webpki builds and judges the path (RFC 5280 section 6) within its own budget of
 //! signatures and calls; what it leaves out (key usage of intermediates) is judged here.
 
+use locum_model::limits::CHAIN_CERTIFICATES_MAX;
 use locum_model::{Reason, SpiffeId, Timestamp};
 use rustls::CertificateError;
 use rustls::crypto::ring::default_provider;
@@ -14,7 +15,6 @@ use webpki::{EndEntityCert, VerifiedPath};
 use super::bundle::{self, Bundle};
 use super::fields::{Fields, Unreadable, unix_time};
 use super::svid::{self, NotSvid};
-use crate::bounds::CHAIN_CERTIFICATES_MAX;
 use crate::refusal::{Refusal, Shown};
 use crate::trust::Trust;
 

@@ -3,14 +3,13 @@
 //! Always: an extension that stands twice or does not parse refuses the certificate.
 
 use locum_model::Timestamp;
+use locum_model::limits::CERTIFICATE_BYTES_MAX;
 use rustls_pki_types::UnixTime;
 use std::time::Duration;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{BasicConstraints, GeneralName, KeyUsage, ParsedExtension};
 use x509_parser::oid_registry::{OID_X509_EXT_BASIC_CONSTRAINTS, Oid};
 use x509_parser::prelude::FromDer;
-
-use crate::bounds::CERTIFICATE_BYTES_MAX;
 
 /// Why a certificate cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,6 +14,7 @@
 //! | 68.. | records ([`super::record`]) |
 //! | last 4 | end mark, no byte of it zero |
 
+use locum_model::limits::BATCH_BYTES_MAX;
 use locum_model::limits::BATCH_EVENTS_MAX;
 
 use super::{Hash, SEQUENCE_MAX, field, link};
@@ -22,8 +23,6 @@ use super::{Hash, SEQUENCE_MAX, field, link};
 pub(crate) const FRAME_HEADER_BYTES: usize = 68;
 /// Bytes of the end mark.
 pub(crate) const END_MARK_BYTES: usize = 4;
-/// Largest frame, in bytes.
-pub(crate) const FRAME_BYTES_MAX: usize = 64 << 20;
 
 /// The bytes that every frame begins with.
 pub(crate) const MAGIC: [u8; 4] = *b"LFRM";
@@ -77,7 +76,7 @@ impl FrameHeader {
         let counts = match self.kind {
             Kind::Events => {
                 (1..=BATCH_EVENTS_MAX).contains(&(self.records as usize))
-                    && self.whole_bytes() <= FRAME_BYTES_MAX
+                    && self.whole_bytes() <= BATCH_BYTES_MAX
             }
             Kind::Seal => self.records == 0 && self.records_bytes == 0,
         };
@@ -121,7 +120,7 @@ pub(crate) fn finish(
     records: u32,
 ) -> Hash {
     let records_bytes = buffer.len() - FRAME_HEADER_BYTES - END_MARK_BYTES;
-    let records_bytes = u32::try_from(records_bytes).expect("a frame is at most FRAME_BYTES_MAX");
+    let records_bytes = u32::try_from(records_bytes).expect("a frame is at most BATCH_BYTES_MAX");
     let kind = if records == 0 { 2 } else { 1 };
     buffer[..4].copy_from_slice(&MAGIC);
     buffer[4..8].copy_from_slice(&[kind, 0, 0, 0]);

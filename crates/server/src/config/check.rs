@@ -3,6 +3,7 @@
 //! [`check`] reads it all and tells every problem at once; the server's start and its reloads use
 //! the same readers, one by one. Nothing here keeps or changes anything.
 
+use locum_model::limits::TRUST_FILE_BYTES_MAX;
 use std::path::Path;
 
 use locum_identity::{DomainOptions, IssuerOptions, IssuerRole, Trust, TrustOptions};
@@ -15,9 +16,6 @@ use super::problem::{Problem, Problems};
 use super::{Flags, OidcRole, Settings, Tenants};
 use crate::tls::OwnCertificate;
 use crate::{policy_files, private_file, registry_file};
-
-/// Largest bundle or key set, in bytes.
-const TRUST_BYTES_MAX: usize = 1024 * 1024;
 
 /// Everything that the settings say and point at, read and found well.
 #[derive(Debug)]
@@ -139,7 +137,7 @@ pub fn policies(settings: &Settings) -> Result<Vec<PolicyText>, Problems> {
 pub fn trust_options(settings: &Settings) -> Result<TrustOptions, Problems> {
     let mut found = Problems::default();
     let read = |path: &Path| {
-        private_file::read_public(path, TRUST_BYTES_MAX)
+        private_file::read_public(path, TRUST_FILE_BYTES_MAX)
             .map_err(|error| Problems::from(Problem::in_file(path, None, "", error.to_string())))
     };
     let mut domains = Vec::new();

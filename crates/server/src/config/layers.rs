@@ -3,6 +3,7 @@
 //! Refuses here: text that is no TOML, keys that do not exist, variables that match no key,
 //! variables and flags for keys that only the file may set.
 
+use locum_model::limits::SETTINGS_BYTES_MAX;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,6 @@ use super::Flags;
 use super::keys::{self, From, KEYS};
 use super::problem::{Place, Problem, Problems, line_of};
 use crate::private_file;
-
-/// Largest settings file, in bytes.
-const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// All layers in one.
 #[derive(Debug)]
@@ -49,7 +47,7 @@ impl Layers {
 /// The text of a settings file.
 pub(crate) fn read_file(path: &Path) -> Result<String, Problems> {
     let refused = |message: String| Problem::in_file(path, None, "", message);
-    let bytes = private_file::read_public(path, FILE_BYTES_MAX).map_err(|e| refused(e.to_string()))?;
+    let bytes = private_file::read_public(path, SETTINGS_BYTES_MAX).map_err(|e| refused(e.to_string()))?;
     String::from_utf8(bytes).map_err(|e| refused(format!("not UTF-8: {e}")).into())
 }
 

@@ -3,6 +3,7 @@
 //! A read that fails notes why and gives `None`; the caller goes on, so that an operator sees
 //! everything at once.
 
+use locum_model::limits::{SETTING_BYTES_MAX, SETTINGS_ROWS_MAX};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -14,11 +15,6 @@ use super::duration::{parse_duration, written};
 use super::keys;
 use super::layers::Layers;
 use super::problem::{Problem, Problems, shown};
-
-/// Longest text of any key, in bytes.
-const TEXT_BYTES_MAX: usize = 4096;
-/// Most rows of a table that may stand many times, and most entries of a list.
-const ROWS_MAX: usize = 1024;
 
 /// Reads keys and remembers what was wrong.
 #[derive(Debug)]
@@ -54,8 +50,8 @@ impl<'a> Reader<'a> {
     /// How often the table `name` stands.
     pub(crate) fn rows(&mut self, name: &str) -> usize {
         let count = self.layers.config.get_array(name).map_or(0, |rows| rows.len());
-        if count > ROWS_MAX {
-            self.refuse::<()>(name, format!("more than {ROWS_MAX} of them"));
+        if count > SETTINGS_ROWS_MAX {
+            self.refuse::<()>(name, format!("more than {SETTINGS_ROWS_MAX} of them"));
             return 0;
         }
         count
@@ -65,8 +61,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn optional(&mut self, path: &str) -> Option<String> {
         match self.value(path)?.kind {
             ValueKind::String(text) if text.is_empty() => self.refuse(path, "is empty"),
-            ValueKind::String(text) if text.len() > TEXT_BYTES_MAX => {
-                self.refuse(path, format!("longer than {TEXT_BYTES_MAX} bytes"))
+            ValueKind::String(text) if text.len() > SETTING_BYTES_MAX => {
+                self.refuse(path, format!("longer than {SETTING_BYTES_MAX} bytes"))
             }
             ValueKind::String(text) if text.contains(char::is_control) => {
                 self.refuse(path, "contains control characters")
@@ -171,7 +167,7 @@ impl<'a> Reader<'a> {
         match self.value(path).map(|value| value.kind) {
             None => self.refuse(path, "is missing"),
             Some(ValueKind::String(text)) => Some(vec![text]),
-            Some(ValueKind::Array(rows)) if rows.len() <= ROWS_MAX => {
+            Some(ValueKind::Array(rows)) if rows.len() <= SETTINGS_ROWS_MAX => {
                 let texts = rows.into_iter().map(|row| match row.kind {
                     ValueKind::String(text) => Some(text),
                     _ => None,

@@ -1,6 +1,7 @@
 //! Answers as values, and real sockets for what only bytes show.
 
 use http_body_util::BodyExt;
+use locum_model::limits::{HTTP_HEADERS_MAX, URI_BYTES_MAX};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -135,7 +136,7 @@ async fn speaks_http1_and_h2_over_tls_and_refuses_hostile_heads() {
         let name = ServerName::try_from("localhost").expect("a name");
         TlsConnector::from(config).connect(name, tcp).await.expect("a handshake")
     };
-    let many = format!("GET /livez HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(HEADERS_MAX + 1));
+    let many = format!("GET /livez HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(HTTP_HEADERS_MAX + 1));
     let large = format!("GET /livez HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(64 * 1024));
     let table = [
         ("GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "HTTP/1.1 200"),

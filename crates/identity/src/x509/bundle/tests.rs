@@ -1,11 +1,11 @@
 //! What an operator may and may not put into a trust bundle.
 
 use locum_model::TrustDomain;
+use locum_model::limits::{BUNDLE_BYTES_MAX, BUNDLE_CERTIFICATES_MAX};
 use rcgen::{BasicConstraints, CustomExtension, IsCa, KeyPair, KeyUsagePurpose};
 
 use super::{Bundle, BundleProblem};
 use crate::authority::{Authority, NOW, set_time, uri};
-use crate::bounds::{BUNDLE_BYTES_MAX, BUNDLE_CERTIFICATES_MAX};
 
 fn read(pem: &[u8]) -> Result<usize, BundleProblem> {
     let domain: TrustDomain = "acme.test".parse().expect("a name");
