@@ -10,10 +10,12 @@ use locum_model::limits::REAPER_LAG_MAX;
 use locum_model::{Caller, Clock, Entropy, Reason, TaskId, TenantNo, Timestamp};
 use locum_table::Table;
 use locum_token::KeyStore;
+use parking_lot::Mutex;
 
 use crate::commit::{Commits, Committer};
 use crate::denials::{Denial, Denials};
 use crate::fold::Fold;
+use crate::keys::KeyMove;
 use crate::refusal::Refusal;
 use crate::world::Pinned;
 
@@ -64,6 +66,7 @@ pub struct Broker {
     pub(crate) commits: Commits,
     pub(crate) journal: Reader,
     pub(crate) denials: Denials,
+    pub(crate) key_moves: Mutex<Vec<KeyMove>>,
     next_task: AtomicU64,
     next_lock: AtomicU64,
     started_at: Timestamp,
@@ -80,6 +83,12 @@ impl Broker {
     pub fn open(options: Options, around: Surroundings) -> Result<(Arc<Self>, Committer), StartError> {
         let fold = Arc::new(Fold::new(options.journal.home, Arc::clone(&around.keys)));
         let journal = locum_journal::open(around.files, options.journal.clone(), &mut |committed| {
+            #[cfg(bug_zoo)]
+            if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::UsesNotReplayed)
+                && committed.event().name() == "token-used"
+            {
+                return;
+            }
             fold.apply(&committed);
         })?;
         fold.stand_at(journal.writer.head().position);
@@ -101,6 +110,7 @@ impl Broker {
             commits,
             journal: journal.reader,
             denials: Denials::default(),
+            key_moves: Mutex::default(),
             next_task: AtomicU64::new(tasks + 1),
             next_lock: AtomicU64::new(locks + 1),
             started_at: now,

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use locum_model::event::{By, PolicyActivated, RegistryActivated};
@@ -23,6 +24,9 @@ use crate::state::State;
 use crate::state::requests::{Answered, RequestScope};
 use crate::state::tasks::{Ended, HowEnded};
 use crate::world::{Pinned, World};
+
+/// For how long what took authority away is kept: longer than anything may live.
+const KEPT: Duration = TASK_DEADLINE_MAX.saturating_add(TOKEN_TTL_MAX).saturating_add(CLOCK_SKEW_MAX);
 
 /// What the fold made of an event.
 #[derive(Debug)]
@@ -193,6 +197,12 @@ impl Fold {
             return Verdict::Repeated;
         }
         let covered = crate::lock::targets_of_issue(record);
+        #[cfg(bug_zoo)]
+        let covered = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::LockSkippedInFold) {
+            Vec::new()
+        } else {
+            covered
+        };
         if state.locks.covering(&covered, record.at).is_some() {
             return Verdict::Applied(Applied::TooLate(Reason::Locked));
         }
@@ -270,17 +280,30 @@ impl Fold {
     pub(crate) fn still_matters(&self, committed: &Committed<Event>, now: Timestamp) -> bool {
         let state = self.state.read();
         let world = self.world.load();
-        let recent = |at: Timestamp| now < at.plus(TASK_DEADLINE_MAX + TOKEN_TTL_MAX + CLOCK_SKEW_MAX);
+        let recent = |at: Timestamp| now < at.plus(KEPT);
         let in_table =
             |targets: &[Target]| targets.iter().any(|target| self.table.watermark(*target).is_some());
-        // The newest task is kept so that its count is never given twice; and its end with it, or it
-        // would begin anew.
+        // One that the table has freed is dead. By its own end, then both are kept as long as it is
+        // shown; by what it rests on, then it goes at once, as that may be left out soon. The newest is
+        // kept so that its count is never given twice.
         let task_matters = |task: locum_model::TaskId| {
-            state.tasks.get(task).is_some()
-                || self.table.holds_task(task)
+            self.table.holds_task(task)
+                || state.tasks.ended_by_itself(task)
                 || task.count() == state.tasks.count_max()
         };
         match committed.event() {
+            #[cfg(bug_zoo)]
+            Event::Revoked(_)
+                if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::SnapshotDropsRevocations) =>
+            {
+                false
+            }
+            #[cfg(bug_zoo)]
+            Event::TaskEnded(_)
+                if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::SnapshotDropsEnds) =>
+            {
+                false
+            }
             Event::KeyPublished(key) => world.keys.key(&key.kid).is_some(),
             Event::KeyActivated(key) => world.keys.key(&key.kid).is_some(),
             // A retired key never verifies again, for ever.
@@ -295,15 +318,18 @@ impl Fold {
             Event::PolicyActivated(activated) => {
                 activated.revision == world.policy_revision || recent(activated.at)
             }
-            Event::TaskStarted(started) => task_matters(started.task),
-            Event::TaskEnded(ended) => task_matters(ended.task),
-            Event::TaskLapsed(lapsed) => task_matters(lapsed.task),
+            Event::TaskStarted(started) => task_matters(started.task) || state.requests.holds_start(started),
+            // A beginning may stay for its request id's sake: so does what ended it.
+            Event::TaskEnded(ended) => task_matters(ended.task) || recent(ended.at),
+            Event::TaskLapsed(lapsed) => task_matters(lapsed.task) || recent(lapsed.at),
             Event::TokenIssued(record) => self.table.holds(record.jti) || state.requests.holds(record),
             Event::TokenUsed(used) => self.table.holds(used.jti),
             Event::ChecksSummed(_) | Event::DenialsSummed(_) => false,
             Event::Revoked(revoked) => recent(revoked.at) || in_table(&revoked.targets),
             Event::Locked(locked) => recent(locked.until) || locked.lock == state.locks.number_max(),
-            Event::Unlocked(unlocked) => recent(unlocked.at),
+            Event::Unlocked(unlocked) => {
+                recent(unlocked.at) || state.locks.any_lifted(&unlocked.locks, now.minus(KEPT))
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `GetTaskHistory` and `TailRecord`: what happened, from the journal itself.
 
+use locum_model::limits::HISTORY_ENTRIES_MAX;
 use std::collections::{HashMap, HashSet};
 
 use locum_model::limits::TASK_DEPTH_MAX;
@@ -13,9 +14,6 @@ use crate::operator::{Operator, Tenants};
 use crate::record::{self, RecordEntry};
 use crate::refusal::Refusal;
 use crate::task_access::not_found;
-
-/// Entries that one history holds at most.
-const HISTORY_MAX: usize = 5_000;
 
 /// A task's story.
 #[derive(Debug)]
@@ -166,13 +164,16 @@ impl Broker {
                 && started.task == task
             {
                 reached = Some(operator.reaches(&registry, started.tenant));
+                if reached == Some(false) {
+                    return Err(not_found(task));
+                }
             }
             if !family.concerns(committed.event()) {
                 continue;
             }
             let mut entry = record::entry(&committed, &registry, |_| None);
             entry.reason = entry.reason.or(family.races.lost(committed.event()));
-            if history.entries.len() == HISTORY_MAX {
+            if history.entries.len() == HISTORY_ENTRIES_MAX {
                 history.partial = true;
                 break;
             }

@@ -57,9 +57,7 @@ impl Broker {
 
     /// Gives a hold back: its stream is gone.
     pub fn release_task(&self, hold: &Hold) {
-        if let Ok(now) = self.clock.now() {
-            self.fold.leases.release(hold.task, hold.number, now);
-        }
+        self.fold.leases.release(hold.task, hold.number, self.clock.now().ok());
     }
 
     /// Extends the soft lease once; when it runs out unless renewed again.

@@ -55,7 +55,12 @@ impl Broker {
         let pinned = self.fold.pin();
         let workload = pinned.workload(caller)?;
         let connector = pinned.served(workload, connector)?;
-        Ok(self.check(&pinned, connector, shown, self.now()?))
+        let now = self.now()?;
+        // On a stream the proof may be older than the question.
+        if now >= caller.expires_at() {
+            return Err(Reason::IdentityExpired.into());
+        }
+        Ok(self.check(&pinned, connector, shown, now))
     }
 
     /// Judges a token for a connector and notes the check in the token's row.

@@ -10,8 +10,8 @@ use locum_model::limits::{
 };
 use locum_model::registry::{Check, Connector, Workload};
 use locum_model::{
-    Caller, Confirmation, Event, IssueRecord, Live, Permit, Reason, Scope, SignedToken, Standing, TaskId,
-    Timestamp, TokenId,
+    Actor, Caller, Confirmation, Event, IssueRecord, Live, Permit, Reason, Scope, SignedToken, Standing,
+    TaskId, Timestamp, TokenId,
 };
 use locum_policy::{Ask, Justification, Proof, Request, Subject};
 use locum_table::Applied;
@@ -63,7 +63,7 @@ pub struct Issued {
 /// What a task contributes to its tokens.
 struct TaskFacts {
     chain: Vec<TaskId>,
-    actors: Vec<locum_model::Actor>,
+    actors: Vec<Actor>,
     subject: String,
     subject_key: locum_model::SubjectKey,
     purpose: locum_model::Name,
@@ -100,6 +100,7 @@ impl Broker {
         self.live_task(ask.task)?;
         self.may_issue(workload, now)?;
         let facts = self.task_facts(&ask)?;
+        same_standing(workload, &facts)?;
         let connector = one_connector(pinned, workload, &ask.scope)?;
         let permit = decide(pinned, workload, caller, &ask, &facts)?;
         let record = self.record(pinned, caller, &ask, connector, facts, permit, now)?;
@@ -173,7 +174,11 @@ impl Broker {
     fn task_facts(&self, ask: &IssueToken) -> Result<TaskFacts, Refusal> {
         let state = self.fold.state.read();
         let row = state.tasks.get(ask.task).ok_or_else(|| not_found(ask.task))?;
-        if let Some(beyond) = ask.scope.first_beyond(&row.started.intent.scope) {
+        let beyond = ask.scope.first_beyond(&row.started.intent.scope);
+        #[cfg(bug_zoo)]
+        let beyond =
+            beyond.filter(|_| !locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::BeyondIntent));
+        if let Some(beyond) = beyond {
             let detail = format!("`{beyond}` is more than the task's intent declared");
             return Err(Refusal::new(Reason::ScopeBeyondIntent, detail));
         }
@@ -210,6 +215,13 @@ impl Broker {
         })?;
         let issued_at = now.floor_to_second();
         Ok(IssueRecord {
+            #[cfg(bug_zoo)]
+            jti: if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::TokenIdShort) {
+                TokenId([self.random::<1>()?[0] & 7; 16])
+            } else {
+                TokenId(self.random()?)
+            },
+            #[cfg(not(bug_zoo))]
             jti: TokenId(self.random()?),
             tasks: facts.chain,
             standing: Standing {
@@ -237,6 +249,17 @@ impl Broker {
             request: ask.request.clone(),
         })
     }
+}
+
+/// A token carries who answers for the workload and which model is behind it. When that has changed
+/// since the task began, what policy judges now and what the token would say are two things.
+fn same_standing(workload: &Workload, facts: &TaskFacts) -> Result<(), Refusal> {
+    let now = Actor { workload: workload.number, owner: workload.owner, model: workload.model };
+    if facts.actors.last() == Some(&now) {
+        return Ok(());
+    }
+    let detail = "the workload's owner or model changed since the task began: start another task";
+    Err(Refusal::new(Reason::TaskRevoked, detail))
 }
 
 fn one_connector<'a>(

@@ -6,10 +6,20 @@ use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_TTL_MAX};
 use locum_model::registry::Algorithm;
 use locum_model::{Event, KeyId, Reason, Timestamp};
 use locum_token::{KeyRing, KeyState, RingKey};
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::broker::Broker;
+use crate::commit::Settled;
 use crate::operator::Operator;
 use crate::refusal::Refusal;
+
+/// A change of keys that was asked for and may not be settled yet.
+pub(crate) struct KeyMove {
+    answer: oneshot::Receiver<Result<Settled, Reason>>,
+    /// The key that was made for it.
+    made: Option<KeyId>,
+}
 
 /// The keys that a broker cannot do without.
 const NEEDED: [(KeyPurpose, Algorithm); 4] = [
@@ -73,6 +83,12 @@ impl Broker {
 
     /// Moves the keys whose time has come; at most one of each kind a call.
     pub(crate) fn keep_keys(&self, now: Timestamp) {
+        // One round at a time: what was asked for has to be settled before it is looked at again.
+        let mut moves = self.key_moves.lock();
+        moves.retain_mut(|asked| !self.settled(asked));
+        if !moves.is_empty() {
+            return;
+        }
         let keys = self.key_ring();
         let ahead = self.options.key_publish_ahead;
         for key in keys.keys() {
@@ -86,7 +102,7 @@ impl Broker {
                 _ => continue,
             };
             // A queue that is full is tried again at the next tick.
-            let _ = self.commits.submit(event);
+            moves.extend(self.commits.submit(event).ok().map(|answer| KeyMove { answer, made: None }));
         }
         for (purpose, algorithm) in NEEDED {
             let due = keys.signer(purpose, algorithm).is_some_and(|key| {
@@ -94,15 +110,46 @@ impl Broker {
                     && now.since(key.changed_at()) + ahead >= self.options.key_rotate_every
             });
             if due && !self.waiting(purpose, algorithm) {
-                self.publish_scheduled(purpose, algorithm, now);
+                moves.extend(self.publish_scheduled(purpose, algorithm, now));
             }
         }
     }
 
-    fn publish_scheduled(&self, purpose: KeyPurpose, algorithm: Algorithm, now: Timestamp) {
-        match self.make_key(purpose, algorithm, By::Broker, now) {
-            Ok(event) => drop(self.commits.submit(event)),
-            Err(refusal) => tracing::error!(%refusal, "the scheduled key could not be made"),
+    fn publish_scheduled(
+        &self,
+        purpose: KeyPurpose,
+        algorithm: Algorithm,
+        now: Timestamp,
+    ) -> Option<KeyMove> {
+        let made = self.make_key(purpose, algorithm, By::Broker, now);
+        let event =
+            made.inspect_err(|refusal| tracing::error!(%refusal, "the scheduled key could not be made"));
+        let Ok(Event::KeyPublished(published)) = event else { return None };
+        let kid = published.kid;
+        match self.commits.submit(Event::KeyPublished(published)) {
+            Ok(answer) => Some(KeyMove { answer, made: Some(kid) }),
+            Err(_full) => {
+                self.forget_private_half(kid);
+                None
+            }
+        }
+    }
+
+    /// Whether what was asked for is settled; the private half of a key that was refused is removed.
+    fn settled(&self, asked: &mut KeyMove) -> bool {
+        match (asked.answer.try_recv(), asked.made) {
+            (Err(TryRecvError::Empty), _) => false,
+            (Ok(Err(_refused)), Some(kid)) => {
+                self.forget_private_half(kid);
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn forget_private_half(&self, kid: KeyId) {
+        if let Err(cause) = self.key_store.delete(&kid) {
+            tracing::warn!(%cause, %kid, "the private half of an unpublished key could not be removed");
         }
     }
 

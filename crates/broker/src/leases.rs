@@ -11,6 +11,9 @@ use locum_model::limits::HOLD_GRACE;
 use locum_model::{TaskId, Timestamp};
 use parking_lot::Mutex;
 
+/// How long after asking for a task's end it is asked for again.
+const LAPSE_AGAIN: Duration = Duration::from_secs(1);
+
 /// The leases of all live tasks.
 #[derive(Default)]
 pub(crate) struct Leases(Mutex<Inner>);
@@ -31,6 +34,8 @@ struct Lease {
     deadline: Timestamp,
     due: Timestamp,
     held: Option<HoldNumber>,
+    /// It ran out and its end was asked for: nothing extends it any more.
+    lapsing: bool,
 }
 
 // === impl Leases ===
@@ -41,7 +46,7 @@ impl Leases {
         let due = now.plus(span).min(deadline);
         let mut inner = self.0.lock();
         inner.due.insert((due, task));
-        inner.leases.insert(task, Lease { span, deadline, due, held: None });
+        inner.leases.insert(task, Lease { span, deadline, due, held: None, lapsing: false });
     }
 
     /// A task is over.
@@ -56,6 +61,10 @@ impl Leases {
     pub(crate) fn renew(&self, task: TaskId, now: Timestamp) -> Option<Timestamp> {
         self.0.lock().set_due(task, |lease| match lease.held {
             Some(_) => lease.deadline,
+            #[cfg(bug_zoo)]
+            None if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::RenewalForgotten) => {
+                lease.due
+            }
             None => now.plus(lease.span),
         })
     }
@@ -65,7 +74,7 @@ impl Leases {
         let mut inner = self.0.lock();
         inner.holds += 1;
         let number = HoldNumber(inner.holds);
-        inner.leases.get_mut(&task)?.held = Some(number);
+        inner.leases.get_mut(&task).filter(|lease| !lease.lapsing)?.held = Some(number);
         inner.set_due(task, |lease| lease.deadline)?;
         Some(number)
     }
@@ -75,32 +84,36 @@ impl Leases {
         self.0.lock().leases.get(&task).is_some_and(|lease| lease.held == Some(number))
     }
 
-    /// The stream is gone. Only the current one's loss starts the grace.
-    pub(crate) fn release(&self, task: TaskId, number: HoldNumber, now: Timestamp) {
+    /// The stream is gone. Only the current one's loss starts the grace; without a time it is over at
+    /// once, since nobody knows how long it would last.
+    pub(crate) fn release(&self, task: TaskId, number: HoldNumber, now: Option<Timestamp>) {
         let mut inner = self.0.lock();
         match inner.leases.get_mut(&task) {
             Some(lease) if lease.held == Some(number) => lease.held = None,
             _ => return,
         }
-        inner.set_due(task, |lease| now.plus(lease.span.max(HOLD_GRACE)));
+        inner.set_due(task, |lease| {
+            now.map_or(Timestamp::default(), |now| now.plus(lease.span.max(HOLD_GRACE)))
+        });
     }
 
-    /// Takes at most `most` tasks whose lease ran out, oldest first.
-    pub(crate) fn take_due(&self, now: Timestamp, most: usize) -> Vec<(TaskId, Timestamp)> {
+    /// At most `most` tasks whose lease ran out, oldest first, with their deadlines.
+    ///
+    /// Each comes again after a while, until the fold says that it has ended: an end that could not
+    /// be written down is asked for once more.
+    pub(crate) fn due(&self, now: Timestamp, most: usize) -> Vec<(TaskId, Timestamp)> {
         let mut inner = self.0.lock();
+        let due: Vec<_> = inner.due.iter().take_while(|(due, _)| *due <= now).take(most).copied().collect();
         let mut taken = Vec::new();
-        while taken.len() < most && inner.due.first().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, task)) = inner.due.pop_first() else { break };
-            if let Some(lease) = inner.leases.remove(&task) {
-                taken.push((task, lease.deadline));
-            }
+        for (at, task) in due {
+            inner.due.remove(&(at, task));
+            let again = now.plus(LAPSE_AGAIN);
+            let Some(lease) = inner.leases.get_mut(&task) else { continue };
+            (lease.due, lease.lapsing) = (again, true);
+            taken.push((task, lease.deadline));
+            inner.due.insert((again, task));
         }
         taken
-    }
-
-    /// Puts a task back that could not be lapsed just now.
-    pub(crate) fn put_back(&self, task: TaskId, now: Timestamp, deadline: Timestamp) {
-        self.enter(task, now, Duration::ZERO, deadline);
     }
 
     /// When the next lease runs out.
@@ -128,7 +141,7 @@ impl Leases {
 
 impl Inner {
     fn set_due(&mut self, task: TaskId, due: impl FnOnce(&Lease) -> Timestamp) -> Option<Timestamp> {
-        let lease = self.leases.get_mut(&task)?;
+        let lease = self.leases.get_mut(&task).filter(|lease| !lease.lapsing)?;
         let new = due(lease).min(lease.deadline);
         self.due.remove(&(lease.due, task));
         self.due.insert((new, task));
@@ -156,19 +169,23 @@ mod tests {
     #[test]
     fn a_lease_runs_out_unless_renewed() {
         let (leases, task) = one_task();
-        assert_eq!(leases.take_due(at(29), 10), []);
+        assert_eq!(leases.due(at(29), 10), []);
         assert_eq!(leases.renew(task, at(29)), Some(at(59)));
-        assert_eq!(leases.take_due(at(58), 10), []);
-        assert_eq!(leases.take_due(at(59), 10), [(task, at(1_000))]);
-        assert_eq!(leases.renew(task, at(59)), None);
+        assert_eq!(leases.due(at(58), 10), []);
+        assert_eq!(leases.due(at(59), 10), [(task, at(1_000))]);
+        assert_eq!((leases.renew(task, at(59)), leases.hold(task)), (None, None));
+        assert_eq!(leases.due(at(59), 10), [], "asked for once");
+        assert_eq!(leases.due(at(60), 10), [(task, at(1_000))], "and again while it has not ended");
+        leases.remove(task);
+        assert_eq!(leases.due(at(99), 10), []);
     }
 
     #[test]
     fn a_held_task_runs_to_its_deadline() {
         let (leases, task) = one_task();
         leases.hold(task).expect("a live task");
-        assert_eq!(leases.take_due(at(999), 10), []);
-        assert_eq!(leases.take_due(at(1_000), 10).len(), 1);
+        assert_eq!(leases.due(at(999), 10), []);
+        assert_eq!(leases.due(at(1_000), 10).len(), 1);
     }
 
     #[test]
@@ -176,9 +193,9 @@ mod tests {
         let (leases, task) = one_task();
         let older = leases.hold(task).expect("a live task");
         let newer = leases.hold(task).expect("a live task");
-        leases.release(task, older, at(5));
+        leases.release(task, older, Some(at(5)));
         assert_eq!((leases.held(), leases.is_current(task, newer)), (1, true));
-        leases.release(task, newer, at(5));
+        leases.release(task, newer, Some(at(5)));
         assert_eq!(leases.next_due(), Some(at(35)));
     }
 

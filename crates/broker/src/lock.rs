@@ -152,7 +152,7 @@ impl Broker {
         let registry = Arc::clone(&self.fold.pin().world.registry);
         let reached = |lock: &&Arc<Locked>| match lock.tenant {
             Some(tenant) => operator.reaches(&registry, tenant),
-            None => operator.tenants == Tenants::All,
+            None => operator.tenants == Tenants::All || lock.by == operator.by(),
         };
         let state = self.fold.state.read();
         Ok(state.locks.in_force(now).filter(reached).cloned().collect())

@@ -31,6 +31,12 @@ impl Operator {
     /// Whether `tenant` is one of the operator's.
     pub(crate) fn reaches(&self, registry: &Registry, tenant: TenantNo) -> bool {
         match &self.tenants {
+            #[cfg(bug_zoo)]
+            Tenants::Only(_)
+                if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::TenantsIgnored) =>
+            {
+                true
+            }
             Tenants::All => true,
             Tenants::Only(names) => {
                 registry.tenant(tenant).is_some_and(|tenant| names.contains(&tenant.name))

@@ -24,7 +24,7 @@ pub struct Ticked {
 impl Broker {
     /// Does what is due at `now`.
     pub fn tick(&self, now: Timestamp) -> Ticked {
-        let due = self.fold.leases.take_due(now, REAP_TASKS_PER_TICK);
+        let due = self.fold.leases.due(now, REAP_TASKS_PER_TICK);
         let mut lapsed = 0;
         for (task, deadline) in &due {
             lapsed += usize::from(self.lapse(*task, *deadline, now));
@@ -45,19 +45,21 @@ impl Broker {
     }
 
     fn lapse(&self, task: TaskId, deadline: Timestamp, now: Timestamp) -> bool {
+        #[cfg(bug_zoo)]
+        if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::LapseForgotten) {
+            return false;
+        }
         if self.fold.table.task(task).is_none_or(|alive| alive.is_err()) {
             // Dead already by what it rests on: that event stands in the record, this one need not.
             let ended = Ended { how: HowEnded::Dead, at: now, by: By::Broker };
             self.fold.state.write().tasks.end(task, ended);
+            self.fold.leases.remove(task);
             return false;
         }
         let cause = if now >= deadline { LapseCause::DeadlinePassed } else { LapseCause::LeaseExpired };
         let event = Event::TaskLapsed(TaskLapsed { task, cause, at: now });
-        if self.commits.submit(event).is_err() {
-            self.fold.leases.put_back(task, now, deadline);
-            return false;
-        }
-        true
+        // What is not written down is asked for again: the lease stays until the fold removes it.
+        self.commits.submit(event).is_ok()
     }
 
     /// Writes down coalesced denials whose span is over, or all of them and every check at the end.

@@ -4,18 +4,16 @@
 //! how much dies.
 
 use locum_model::event::{By, Revoked};
+use locum_model::limits::PREVIEW_ROWS_MAX;
 use locum_model::limits::{JWKS_TOKEN_TTL_MAX, REASON_TEXT_BYTES_MAX, TOKEN_BYTES_MAX};
 use locum_model::registry::{Check, Registry};
 use locum_model::{Caller, Event, Position, Reason, Selector, Target, TenantNo, Timestamp};
-use locum_table::Preview;
+use locum_table::{Lookup, Preview};
 
 use crate::broker::Broker;
 use crate::operator::Operator;
 use crate::refusal::Refusal;
 use crate::select::Match;
-
-/// Rows that a preview looks at before it says that its counts are a lower bound.
-const PREVIEW_ROWS_MAX: usize = 200_000;
 
 /// What a revocation would do.
 #[derive(Clone, Debug)]
@@ -121,7 +119,8 @@ impl Broker {
             return Ok(());
         };
         let own = claims.standing.actors.last().is_some_and(|actor| actor.workload == workload.number);
-        if !own || !self.fold.table.holds(claims.jti) {
+        // Dead already: nothing to write down, and nothing to fill the urgent lane with.
+        if !own || !matches!(self.fold.table.lookup_verified(claims.jti, now), Lookup::Live(_)) {
             return Ok(());
         }
         let event = Event::Revoked(Box::new(Revoked {

@@ -271,6 +271,10 @@ fn deadline(ask: &StartTask, parent: Option<&Parent>, now: Timestamp) -> Result<
         Some(parent) if parent.deadline <= now => {
             Err(Refusal::new(Reason::TaskLapsed, "the parent task's deadline has passed"))
         }
+        #[cfg(bug_zoo)]
+        Some(_) if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::ChildOutlivesParent) => {
+            Ok(wished)
+        }
         Some(parent) if wished > parent.deadline => {
             let detail = format!("the parent task ends at {}", parent.deadline);
             Err(Refusal::new(Reason::DeadlineTooLate, detail))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use locum_model::registry::Connector;
-use locum_model::{Caller, ConnectorNo, Name, Position, Target};
+use locum_model::{Caller, ConnectorNo, Name, Position, Target, WorkloadNo};
 use tokio::sync::broadcast;
 
 use crate::broker::Broker;
@@ -12,6 +12,8 @@ use crate::refusal::Refusal;
 
 /// A follower's place in the feed.
 pub struct Following {
+    /// Who follows.
+    pub workload: WorkloadNo,
     /// The connector whose partition is followed.
     pub connector: Connector,
     /// Everything in force when the follower came, and the position that this covers.
@@ -38,8 +40,9 @@ impl Broker {
     /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED, CLOCK_UNSETTLED.
     pub fn watch_revocations(&self, caller: &Caller, connector: &Name) -> Result<Following, Refusal> {
         let pinned = self.fold.pin();
-        let workload = pinned.workload(caller)?;
-        let connector = pinned.served(workload, connector)?.clone();
+        let registered = pinned.workload(caller)?;
+        let connector = pinned.served(registered, connector)?.clone();
+        let workload = registered.number;
         let now = self.now()?;
         // Followed before the snapshot is taken, so that nothing falls between.
         let deltas = self.fold.feed.follow();
@@ -52,6 +55,6 @@ impl Broker {
             FeedEntry { target, below: position, drop_after: drop_after(target, at) }
         };
         snapshot.extend(self.fold.state.read().tasks.ended().map(ended));
-        Ok(Following { connector, snapshot, position, deltas })
+        Ok(Following { workload, connector, snapshot, position, deltas })
     }
 }

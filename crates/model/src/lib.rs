@@ -10,6 +10,8 @@
 //! who stands behind it ([`registry`], [`standing`]), what was decided ([`issue_record`],
 //! [`event`], [`selector`], [`reason`]), and the proofs that hold it together ([`evidence`]).
 
+#[cfg(bug_zoo)]
+pub mod bug_zoo;
 pub mod entropy;
 pub mod event;
 pub mod evidence;

@@ -8,6 +8,7 @@
 //! It does not judge certificates beyond what the verifier in the TLS configuration did, and it
 //! reads no byte of any protocol.
 
+use locum_model::limits::CONNECTIONS_READY_MAX;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -32,8 +33,6 @@ use tonic::transport::server::Connected;
 
 use crate::tasks::{Group, Stopping};
 
-/// Finished connections that may wait for the HTTP layer.
-const READY_MAX: usize = 64;
 /// Bytes of the HTTP/2 connection preface; no request of HTTP/1.1 is shorter.
 const PREFACE_BYTES: usize = 24;
 /// The pause after an accept error that is ours: no descriptors, no memory.
@@ -139,7 +138,7 @@ impl Accept {
         options: AcceptOptions,
         observer: Observer,
     ) -> (Self, Incoming) {
-        let (ready, incoming) = mpsc::channel(READY_MAX);
+        let (ready, incoming) = mpsc::channel(CONNECTIONS_READY_MAX);
         (Self { listener, acceptor: tls.into(), options, observer, ready }, Incoming(incoming))
     }
 

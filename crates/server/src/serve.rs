@@ -197,24 +197,16 @@ impl Running {
     /// [`Stopped`]; the process should then end with a failure.
     pub async fn run(self, signal: impl Future<Output = ()>) -> Result<(), Stopped> {
         let Self { broker, clock, readiness, tasks, mut writer, .. } = self;
-        let stop = async {
-            tokio::select! {
-                () = signal => None,
-                ended = &mut writer => Some(ended),
-            }
-        };
-        let mut early = None;
         let signal = async {
-            early = stop.await;
+            signal.await;
             readiness.not_ready();
         };
-        let served = tasks.run(signal, DRAIN).await;
-        if let Some(ended) = early {
-            return match ended {
-                Ok(Err(failed)) => Err(failed.into()),
-                Ok(Ok(())) | Err(_) => Err(Stopped::WriterGone),
-            };
-        }
+        let served = tokio::select! {
+            biased;
+            // Nothing more can be acknowledged: what still runs is dropped where it stands.
+            ended = &mut writer => return Err(stopped_early(ended)),
+            served = tasks.run(signal, DRAIN) => served,
+        };
         broker.close();
         let ended = writer.await.map_err(|_gone| Stopped::WriterGone)?;
         if let Err(cause) = clock.persist() {
@@ -222,6 +214,14 @@ impl Running {
         }
         ended?;
         Ok(served?)
+    }
+}
+
+/// Why a writer ended that nobody asked to.
+fn stopped_early(ended: Result<Result<(), JournalFailed>, oneshot::error::RecvError>) -> Stopped {
+    match ended {
+        Ok(Err(failed)) => failed.into(),
+        Ok(Ok(())) | Err(_) => Stopped::WriterGone,
     }
 }
 

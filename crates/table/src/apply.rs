@@ -48,6 +48,12 @@ impl Table {
             }
             Event::RegistryActivated(registry) => {
                 let entry = everything_before(place, registry.at);
+                #[cfg(bug_zoo)]
+                let entry = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::RemovedLivesOn) {
+                    Entry { below: 0, ..entry }
+                } else {
+                    entry
+                };
                 registry.removed.iter().for_each(|target| self.raise(writer, *target, entry));
                 Applied::Done
             }
@@ -132,6 +138,12 @@ impl Table {
         let hold = writer.interner.hold(&self.standings, standing, Holder::Token);
         let standing = hold.ok_or(Reason::Overloaded)?;
         let rests = Rests { decided, standing: self.standings.at(standing), task: slot };
+        #[cfg(bug_zoo)]
+        let rests = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::BornDeadSigned) {
+            Rests { decided: u64::MAX, ..rests }
+        } else {
+            rests
+        };
         if let Some(reason) = self.rests_reason(rests) {
             writer.interner.release(&self.standings, standing, Holder::Token);
             return Err(reason);
@@ -184,6 +196,10 @@ impl Table {
         match self.uses.get_mut(&key) {
             None => Ok(Applied::Used { left: u32::MAX }),
             Some(mut left) => {
+                #[cfg(bug_zoo)]
+                if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::UsesUncounted) {
+                    return Ok(Applied::Used { left: *left });
+                }
                 *left = left.checked_sub(1).ok_or(Reason::TokenSpent)?;
                 Ok(Applied::Used { left: *left })
             }
@@ -244,5 +260,11 @@ fn answer(result: Result<Applied, Reason>) -> Applied {
 
 /// The watermark of a revocation that stands here and names no earlier end.
 fn everything_before(place: Place, at: Timestamp) -> Entry {
+    #[cfg(bug_zoo)]
+    let place = Place {
+        order: place.order
+            - u64::from(locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::WatermarkOffByOne)),
+        ..place
+    };
     Entry { position: place.position.watermark(), below: place.order, at }
 }

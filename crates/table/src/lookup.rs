@@ -103,6 +103,12 @@ impl Table {
     ///
     /// A shortcut: whatever it does not answer, [`Table::reason`] judges in full.
     fn plainly_live(&self, row: &Row, now: Timestamp) -> Option<TaskId> {
+        #[cfg(bug_zoo)]
+        let now = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::ExpiryInclusive) {
+            now.minus(std::time::Duration::from_millis(1))
+        } else {
+            now
+        };
         if now >= row.expires_at() || row.is_marked() {
             return None;
         }
@@ -149,6 +155,12 @@ impl Table {
         }
         let mut reason = None;
         for link in self.tasks.chain(task) {
+            #[cfg(bug_zoo)]
+            if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::AncestorSkipped)
+                && link.id() != self.tasks.at(task).id()
+            {
+                break;
+            }
             if decided < link.below() {
                 return Some(Reason::TokenRevoked);
             }

@@ -117,6 +117,10 @@ impl Standing {
             Mark::new(Level::PolicyRevision, standing.policy_revision.0),
             Mark::new(Level::SigningKey, key),
         ];
+        #[cfg(bug_zoo)]
+        if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::ConnectorOwnerForgotten) {
+            marks.retain(|mark| mark.level() != Level::Owner as usize);
+        }
         standing.actors.iter().for_each(|actor| push_actor(&mut marks, actor));
         let workload = standing.actors.last().map(|actor| actor.workload);
         let subject = (record.subject_key != task_subject).then_some(record.subject_key);

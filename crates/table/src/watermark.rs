@@ -135,11 +135,23 @@ impl Watermarks {
     }
 
     fn below(&self, mark: Mark) -> u64 {
+        #[cfg(bug_zoo)]
+        if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::ConnectorForgotten)
+            && mark.level() == Level::Connector as usize
+        {
+            return 0;
+        }
         self.level(mark).get(mark.number())
     }
 
     /// Whether a subject was revoked since `decided`.
     pub(crate) fn cover_subject(&self, subject: SubjectKey, decided: u64) -> bool {
+        #[cfg(bug_zoo)]
+        let decided = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::SubjectForgotten) {
+            u64::MAX
+        } else {
+            decided
+        };
         self.reach_subjects(decided) && self.subjects.get(&subject).is_some_and(|below| decided < *below)
     }
 }

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use locum_model::event::Locked;
 use locum_model::limits::REQUEST_TIMEOUT;
 use locum_model::{Target, Timestamp};
 
+/// For how long after its end a lifted lock is remembered as such: as long as its events may be kept.
+const LIFTED_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
+
 /// The locks, oldest first. A lock ends by the clock; freeing it is housekeeping.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
     by_number: BTreeMap<u64, Arc<Locked>>,
+    /// Lifted before their end: the event that says so matters for as long as the lock's own does.
+    lifted: BTreeMap<u64, Timestamp>,
     number_max: u64,
 }
 
@@ -24,7 +30,9 @@ impl Locks {
     /// Lifts locks.
     pub(crate) fn unlock(&mut self, numbers: &[u64]) {
         for number in numbers {
-            self.by_number.remove(number);
+            if let Some(lock) = self.by_number.remove(number) {
+                self.lifted.insert(*number, lock.until);
+            }
         }
     }
 
@@ -36,6 +44,11 @@ impl Locks {
     /// The locks in force at `now`, oldest first.
     pub(crate) fn in_force(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Locked>> {
         self.by_number.values().filter(move |lock| now < lock.until)
+    }
+
+    /// Whether any of these locks was lifted and would otherwise still matter at `since` or later.
+    pub(crate) fn any_lifted(&self, numbers: &[u64], since: Timestamp) -> bool {
+        numbers.iter().any(|number| self.lifted.get(number).is_some_and(|until| since < *until))
     }
 
     /// The largest number ever given.
@@ -54,5 +67,6 @@ impl Locks {
     /// before its end would be judged otherwise by a replay, which has no reaper.
     pub(crate) fn free(&mut self, now: Timestamp) {
         self.by_number.retain(|_, lock| now < lock.until.plus(REQUEST_TIMEOUT));
+        self.lifted.retain(|_, until| now < until.plus(LIFTED_KEPT));
     }
 }

@@ -72,6 +72,10 @@ impl Requests {
         answered: Answered,
         until: Timestamp,
     ) {
+        #[cfg(bug_zoo)]
+        if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::RequestIdIgnored) {
+            return;
+        }
         let until = until.plus(REQUEST_ID_KEPT_AFTER_EXP);
         self.until.insert((until, scope.clone()));
         match self.answered.insert(scope.clone(), (until, (hash, answered))) {
@@ -89,6 +93,11 @@ impl Requests {
     /// Whether some answered request stands for this token.
     pub(crate) fn holds(&self, record: &IssueRecord) -> bool {
         RequestScope::of_issue(record).is_some_and(|(scope, _)| self.answered.contains_key(&scope))
+    }
+
+    /// Whether some answered request stands for this task.
+    pub(crate) fn holds_start(&self, started: &TaskStarted) -> bool {
+        RequestScope::of_start(started).is_some_and(|(scope, _)| self.answered.contains_key(&scope))
     }
 
     /// Frees at most `most` requests whose time has been over for as long as any event may be under way.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use locum_model::event::{By, Outcome, TaskStarted};
-use locum_model::limits::TOKEN_TTL_MAX;
+use locum_model::limits::{ENDED_TASKS_KEPT_MAX, TOKEN_TTL_MAX};
 use locum_model::{Actor, Position, TaskId, TenantNo, Timestamp, WorkloadNo};
 
 /// A task, and everything that follows from its place in the tree.
@@ -94,15 +94,25 @@ impl Tasks {
     /// Notes how a task ended; the first note stands.
     pub(crate) fn end(&mut self, task: TaskId, ended: Ended) {
         let Some(row) = self.rows.get_mut(&task).filter(|row| row.ended.is_none()) else { return };
-        self.retired.insert((ended.at.plus(TOKEN_TTL_MAX), task));
+        let free_at = ended.at.plus(TOKEN_TTL_MAX);
         row.ended = Some(ended);
         lower(&mut self.live_by_workload, row.started.workload);
         lower(&mut self.live_by_tenant, row.started.tenant);
+        self.retired.insert((free_at, task));
+        // Whoever starts and ends in a loop shortens what can be shown, not what there is room for.
+        let beyond = self.retired.len().saturating_sub(ENDED_TASKS_KEPT_MAX);
+        self.free(free_at, beyond);
     }
 
     /// The task with this id.
     pub(crate) fn get(&self, task: TaskId) -> Option<&TaskRow> {
         self.rows.get(&task)
+    }
+
+    /// Whether an event of its own ended the task.
+    pub(crate) fn ended_by_itself(&self, task: TaskId) -> bool {
+        let ended = self.rows.get(&task).and_then(|row| row.ended.as_ref());
+        ended.is_some_and(|ended| ended.how != HowEnded::Dead)
     }
 
     /// Every task after `after`, in order.

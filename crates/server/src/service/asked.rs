@@ -2,18 +2,23 @@
 
 use locum_api::violation::Malformed;
 use locum_broker::{Operator, Refusal};
-use locum_model::{Caller, Reason};
+use locum_model::{Caller, Reason, Timestamp};
 use tonic::{Extensions, Request, Status};
 
 /// The id that a request has in logs and answers.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub String);
 
+/// When the caller's proof ends; streams end with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProofEnd(pub Timestamp);
+
 /// A request whose caller is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked<W> {
     pub who: W,
     pub request_id: String,
+    pub proof_end: Timestamp,
 }
 
 /// A request of a workload.
@@ -31,9 +36,11 @@ pub(crate) fn operator<M>(request: Request<M>) -> Result<(Asked<Operator>, M), S
 /// What the gate left in a request. A method that the gate did not prepare is refused.
 fn asked<W: Clone + Send + Sync + 'static>(extensions: &Extensions) -> Result<Asked<W>, Status> {
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    match extensions.get::<W>() {
-        Some(who) => Ok(Asked { who: who.clone(), request_id }),
-        None => Err(locum_api::status::status(Reason::RoleMissing, None, &request_id, &[])),
+    match (extensions.get::<W>(), extensions.get::<ProofEnd>()) {
+        (Some(who), Some(ProofEnd(proof_end))) => {
+            Ok(Asked { who: who.clone(), request_id, proof_end: *proof_end })
+        }
+        _ => Err(locum_api::status::status(Reason::RoleMissing, None, &request_id, &[])),
     }
 }
 

@@ -17,13 +17,14 @@ use locum_broker::{Broker, FeedEntry, Following};
 use locum_model::event::KeyPurpose;
 use locum_model::limits::{FEED_ENTRIES_PER_FRAME, FEED_FOLLOWERS_MAX};
 use locum_model::registry::Algorithm;
-use locum_model::{Caller, Clock, Reason};
+use locum_model::{Caller, Clock, KeyId, Reason};
 use locum_token::KeyRing;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::asked::workload;
+use crate::holds::{Holds, Place};
 use crate::tasks::Stopping;
 
 /// A silent stream hears a heartbeat without a nonce this often, and is ended if its caller may not
@@ -34,6 +35,7 @@ const FOLLOWER_CHECK: Duration = Duration::from_secs(5);
 pub(crate) struct Feed {
     pub broker: Arc<Broker>,
     pub clock: Arc<dyn Clock>,
+    pub places: Holds,
     pub stopping: Stopping,
 }
 
@@ -58,9 +60,16 @@ impl FeedService for Feed {
         }
         let following = self.broker.watch_revocations(&asked.who, &connector);
         let following = following.map_err(|refusal| asked.refuse(refusal))?;
+        let place = self
+            .places
+            .take(following.workload)
+            .ok_or_else(|| locum_api::status::status(Reason::QuotaExceeded, None, &asked.request_id, &[]))?;
+        let keys = self.broker.key_ring();
         let follower = Follower {
             frames: Framer::new(&self.broker, Arc::clone(&self.clock), &following),
-            ready: opening(&self.broker.key_ring(), &following, nonce).into_iter(),
+            ready: opening(&keys, &following, nonce).into_iter(),
+            told: kids(&keys),
+            _place: place,
             position: following.position.sequence,
             following,
             pings,
@@ -92,6 +101,12 @@ fn opening(keys: &KeyRing, following: &Following, nonce: Option<[u8; 16]>) -> Ve
     }
     bodies.push(Body::Heartbeat { nonce, position });
     bodies
+}
+
+/// The ids of the keys that count.
+fn kids(keys: &KeyRing) -> Vec<KeyId> {
+    let counted = keys.keys().filter(|key| key.purpose() != KeyPurpose::KeysetRoot);
+    counted.map(|key| *key.kid()).collect()
 }
 
 /// The keys that count: everything published but the root itself. The position numbers the set:
@@ -127,6 +142,9 @@ struct Follower {
     caller: Caller,
     request_id: String,
     over: bool,
+    /// The keys of the last set that was sent.
+    told: Vec<KeyId>,
+    _place: Place,
 }
 
 impl Follower {
@@ -155,6 +173,12 @@ impl Follower {
 
     /// What there is to say next; `None` when the stream is to end without a word.
     async fn next_body(&mut self) -> Option<Result<Body, Reason>> {
+        let keys = self.frames.broker.key_ring();
+        if kids(&keys) != self.told {
+            self.told = kids(&keys);
+            let position = self.frames.broker.status().position.sequence;
+            return Some(Ok(key_set(&keys, position)));
+        }
         tokio::select! {
             biased;
             () = self.stopping.wait() => None,

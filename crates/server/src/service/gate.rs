@@ -24,7 +24,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::asked::RequestId;
+use super::asked::{ProofEnd, RequestId};
 use crate::accept::Remote;
 use crate::metrics::{Metrics, Rpc};
 
@@ -139,6 +139,7 @@ impl Gate {
         let now =
             self.clock.now().map_err(|unsettled| refuse(Reason::ClockUnsettled, &unsettled.to_string()))?;
         let caller = self.caller(request, now).map_err(|(reason, detail)| refuse(reason, &detail))?;
+        request.extensions_mut().insert(ProofEnd(caller.expires_at()));
         let operator = self.operators.iter().find(|entry| entry.who.is(&caller));
         if allowed.contains(&Role::Workload) {
             // Whoever is an operator is nothing else: no identity has two roles.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use locum_api::admin::v1 as wire;
 use locum_api::admin::v1::inspection_service_server::InspectionService;
@@ -20,6 +21,8 @@ use super::show;
 use crate::http::Readiness;
 use crate::tasks::{Stopping, blocking};
 
+/// How often a silent follower's proof is looked at.
+const PROOF_CHECK: Duration = Duration::from_secs(5);
 /// Entries that a follower of the record reads at a time.
 const TAIL_BATCH: usize = 256;
 
@@ -174,10 +177,11 @@ impl Tail {
                     continue;
                 }
             }
-            if !self.follow {
+            if !self.follow || self.broker.ends_within(self.asked.proof_end, Duration::ZERO) {
                 return None;
             }
             tokio::select! {
+                () = tokio::time::sleep(PROOF_CHECK) => {}
                 changed = self.head.changed() => changed.ok()?,
                 () = self.stopping.wait() => return None,
             }

@@ -12,7 +12,9 @@ use locum_api::broker::v1::task_service_server::TaskServiceServer;
 use locum_api::broker::v1::token_service_server::TokenServiceServer;
 use locum_broker::Broker;
 use locum_model::Clock;
-use locum_model::limits::{GRPC_MESSAGE_BYTES_MAX, POLICY_BYTES_MAX};
+use locum_model::limits::{
+    FOLLOWS_PER_WORKLOAD_MAX, GRPC_MESSAGE_BYTES_MAX, HOLDS_PER_WORKLOAD_MAX, POLICY_BYTES_MAX,
+};
 use tonic::transport::server::Router;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::layer::util::{Identity, Stack};
@@ -60,10 +62,15 @@ pub fn router<H: Health>(
     wiring: Wiring<H>,
 ) -> Result<Router<Stack<GateLayer, Identity>>, String> {
     let Wiring { broker, clock, metrics, readiness, reload, stopping, health } = wiring;
-    let tasks = Tasks { broker: Arc::clone(&broker), holds: Holds::default(), stopping: stopping.clone() };
+    let tasks = Tasks {
+        broker: Arc::clone(&broker),
+        holds: Holds::new(HOLDS_PER_WORKLOAD_MAX),
+        stopping: stopping.clone(),
+    };
     let tokens = Tokens { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
     let checks = Checks { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
-    let feed = Feed { broker: Arc::clone(&broker), clock, stopping: stopping.clone() };
+    let places = Holds::new(FOLLOWS_PER_WORKLOAD_MAX);
+    let feed = Feed { broker: Arc::clone(&broker), clock, places, stopping: stopping.clone() };
     let revocation = Revocation { broker: Arc::clone(&broker), metrics };
     let inspection = Inspection { broker: Arc::clone(&broker), readiness, stopping };
     let control = Control { broker, reload };

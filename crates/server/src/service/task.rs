@@ -215,6 +215,9 @@ fn start_from_wire(message: &wire::StartTaskRequest) -> Result<StartTask, Malfor
     };
     let mut canonical = message.clone();
     canonical.parent_holder_secret.clear();
+    // A bare hash of a short text would tell the text: only that there is one counts.
+    canonical.justification.truncate(0);
+    canonical.justification.push_str(if message.justification.is_empty() { "" } else { "given" });
     Ok(StartTask {
         intent: intent::from_wire(message.intent.as_ref(), "intent")?,
         holder: bytes_from_wire(&message.holder_sha256, "holder_sha256")?,
