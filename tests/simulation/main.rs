@@ -1,0 +1,119 @@
+//! Simulation: the real broker in a made-up world, beside a naive model that knows what must be true.
+//!
+//! **What is simulated.** Everything of `locum_broker` and below it is the product: use cases, waist,
+//! fold, table, policy, keys, journal. Made up are the clock (it steps, is set back, is unsettled),
+//! randomness (a seed), the disk (`MemoryFiles`: power lost at any call with un-synced sectors lost or
+//! torn, syncs and writes that fail, no space) and the key store. Requests are futures polled by hand:
+//! several are in flight, some are dropped on the way, and a crash comes before, within and after a
+//! commit. A run asks for all that workloads, backends and operators can: tasks and children, leases,
+//! tokens with retries under one request id, checks, uses, ends, revocations of every level and
+//! "issued before", locks, keys, registries and policies that come and go, the reaper, snapshots.
+//!
+//! **What counts as a failure.** The model says before each request whether it must be refused and
+//! what it commits, reads what is in the journal by itself, and says after each step of every token
+//! whether it is alive; any difference fails, in both directions: a broker that denies everything
+//! fails too. So held are R2, R3 and R4 (no revival; nothing after an end; what was acknowledged
+//! survives), I1 to I4 and I7, D1, D2, P3 (uses over crashes), T1 to T3, J1, J2 and J5 (answers after a
+//! restart from snapshot and tail are those from before), locks, and that no operator or backend of
+//! one tenant touches another. A panic anywhere fails. Each seed runs twice and both traces must be
+//! the same; signatures and key ids are not in them, because making either draws on the system.
+//!
+//! **What does not, and why.** *Which* of several good reasons a refusal names. A refusal for a full
+//! or failing disk or a late reaper, while there is one. A token killed by "issued before" once a
+//! snapshot has thinned out which second had reached which position: that errs to the safe side. A
+//! key that was revoked goes on signing what is decided later, and revoking the owner of a connector
+//! leaves tasks that name it alive: so it is built, and the model says so too. Not simulated are the
+//! network, the feed, identity (callers are asserted), threads (the table's own tests have them) and
+//! a request in flight for longer than half a minute.
+//!
+//! `SIM_SEEDS=n` takes n fresh seeds, `SIM_SERIES=x` the same ones again, `SIM_SEED=x` tells one.
+//! The test `zoo` plants one bug after the other (`locum_model::bug_zoo`) and fails when one is not
+//! caught: `RUSTFLAGS="--cfg bug_zoo" cargo test -p locum-tests --test simulation --target-dir
+//! target/bug_zoo -- --nocapture zoo`.
+#![expect(clippy::print_stderr, reason = "a simulation tells its progress and its failures")]
+
+mod around;
+mod ask;
+mod force;
+mod misfortune;
+mod model;
+mod plan;
+mod report;
+mod restart;
+mod run;
+mod settle;
+mod steps;
+mod trace;
+mod universe;
+
+use trace::Aloud;
+
+/// Seeds that always run.
+const FIXED: [u64; 8] = [1, 2, 3, 5, 8, 13, 21, 34];
+/// So many fresh seeds a plain run takes besides.
+const FRESH: u64 = 16;
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not `{text}`")))
+}
+
+fn all_hold(seeds: &[u64]) {
+    for (at, seed) in seeds.iter().enumerate() {
+        if let Err(broke) = report::check(*seed) {
+            panic!("{}", report::failure(*seed, &broke));
+        }
+        if (at + 1) % 50 == 0 {
+            eprintln!("{} of {} seeds hold", at + 1, seeds.len());
+        }
+    }
+}
+
+/// Where a series begins: the one random number here, told so that it can be had again.
+fn fresh() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    number("SIM_SERIES").unwrap_or_else(|| RandomState::new().hash_one(0_u8) >> 32)
+}
+
+#[test]
+fn seeds_hold() {
+    all_hold(&FIXED);
+    let (count, series) = (number("SIM_SEEDS").unwrap_or(FRESH), fresh());
+    eprintln!("{count} fresh seeds: SIM_SERIES={series} SIM_SEEDS={count}");
+    all_hold(&steps::seeds(series, usize::try_from(count).expect("a count of seeds fits")));
+}
+
+#[test]
+fn replay() {
+    if let Some(seed) = number("SIM_SEED") {
+        let hash = steps::run(seed, Aloud::Yes);
+        eprintln!("seed {seed} holds, trace {hash:016x}");
+    }
+}
+
+/// Seeds within which a planted bug has to show.
+#[cfg(bug_zoo)]
+const SEEDS_PER_BUG: usize = 150;
+
+#[cfg(bug_zoo)]
+#[test]
+fn zoo() {
+    use locum_model::bug_zoo::{Bug, plant};
+    std::panic::set_hook(Box::new(|_expected| {}));
+    let seeds = steps::seeds(1, SEEDS_PER_BUG);
+    let control = seeds.iter().take(8).find_map(|seed| Some((seed, report::one(*seed).err()?)));
+    assert!(control.is_none(), "a seed breaks without a planted bug: {control:?}");
+    let mut at_large = Vec::new();
+    for bug in Bug::ALL {
+        plant(Some(bug));
+        match seeds.iter().enumerate().find_map(|(at, seed)| Some((at + 1, report::one(*seed).err()?))) {
+            Some((count, broke)) => {
+                eprintln!("{bug:?} was caught by seed {count}: {}", broke.lines().next().unwrap_or_default());
+            }
+            None => at_large.push(bug),
+        }
+    }
+    plant(None);
+    drop(std::panic::take_hook());
+    assert!(at_large.is_empty(), "not caught by {SEEDS_PER_BUG} seeds: {at_large:?}");
+}

@@ -1,0 +1,337 @@
+//! The reference model: what Locum promises, the naive way.
+//!
+//! Written from the rules (positions, watermarks, levels, tasks, locks), not from the code: plain
+//! lists, walked from front to back, nothing indexed, nothing forgotten. What rests on what is a
+//! list of marks in words, such as `owner acme/desk#12`: the level, the name, and where in the
+//! journal that entry of the registry began, so that one that is removed and made again is another.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use locum_model::event::Outcome;
+use locum_model::{Scope, TaskId, Timestamp, TokenId};
+
+use crate::universe::{self, Setup, TENANTS, Who};
+
+/// Grace after a lost hold stream and after a restart.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Whether something is dead. `Maybe` only ever comes of "issued before" once a snapshot has
+/// thinned out which second had reached which position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Dead {
+    No,
+    Maybe,
+    Yes,
+}
+
+/// What became of a task by an event of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Ended(Outcome),
+    Lapsed,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) id: TaskId,
+    pub(crate) parent: Option<usize>,
+    pub(crate) who: Who,
+    /// The registration that started it; only it may act on the task.
+    pub(crate) workload: String,
+    pub(crate) marks: Vec<String>,
+    pub(crate) actors: Vec<Vec<String>>,
+    pub(crate) subject: String,
+    pub(crate) secret: [u8; 32],
+    pub(crate) scope: Scope,
+    pub(crate) deadline: Timestamp,
+    pub(crate) decided: Decision,
+    pub(crate) over: Option<Over>,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) span: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    pub(crate) due: Timestamp,
+    pub(crate) held: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) jti: TokenId,
+    /// None when whoever asked was gone before the answer.
+    pub(crate) compact: Option<String>,
+    pub(crate) task: usize,
+    pub(crate) connector: String,
+    pub(crate) connector_mark: String,
+    pub(crate) scope: Scope,
+    pub(crate) marks: Vec<String>,
+    pub(crate) decided: Decision,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) uses_left: Option<u32>,
+    /// It was dead once, so it is dead for ever.
+    pub(crate) was_dead: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Revocation {
+    mark: String,
+    position: u64,
+    /// Only what was issued before this second.
+    before: Option<i64>,
+    /// What was decided below this position may be dead, where seconds and positions do not agree.
+    maybe_below: u64,
+}
+
+/// When something was decided, and when it was written down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decision {
+    /// The newest position that it had read.
+    pub(crate) read: u64,
+    pub(crate) at: Timestamp,
+    /// The position of its own event; none while it is on its way.
+    pub(crate) born: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Lock {
+    pub(crate) what: String,
+    pub(crate) marks: Vec<String>,
+    pub(crate) until: Timestamp,
+    pub(crate) lifted: bool,
+}
+
+/// An answered request.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    pub(crate) key: String,
+    pub(crate) hash: [u8; 32],
+    pub(crate) what: usize,
+    pub(crate) until: Timestamp,
+}
+
+/// Everything that happened.
+#[derive(Default)]
+pub(crate) struct Model {
+    /// The position of the newest event that was read.
+    pub(crate) position: u64,
+    /// The entries of the registry in force, and where each began.
+    pub(crate) entries: BTreeMap<String, u64>,
+    pub(crate) setup: Option<Setup>,
+    pub(crate) registries: u32,
+    pub(crate) policy: usize,
+    pub(crate) policy_revision: u32,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) locks: Vec<Lock>,
+    pub(crate) answered: Vec<Answered>,
+    /// Every count ever given to a task, to one that was refused too.
+    pub(crate) counts: std::collections::BTreeSet<u64>,
+    /// The `kid` of every key ever published, in order.
+    pub(crate) keys: Vec<String>,
+    /// A snapshot has been started from.
+    pub(crate) thinned: bool,
+    revocations: Vec<Revocation>,
+    seconds: Vec<(u64, i64)>,
+}
+
+impl Model {
+    // === what rests on what ===
+
+    /// An entry of the registry in force, as a mark.
+    pub(crate) fn mark(&self, entry: &str) -> Option<String> {
+        self.entries.get(entry).map(|began| format!("{entry}#{began}"))
+    }
+
+    /// The registration that `who` is now.
+    pub(crate) fn workload_mark(&self, who: Who) -> Option<String> {
+        let setup = self.setup?;
+        let (tenant, name) = (TENANTS[who.tenant], who.name);
+        self.mark(&format!("workload {tenant}/{name} {}", setup.identity(who)))
+    }
+
+    pub(crate) fn connector_mark(&self, tenant: usize, connector: &str) -> Option<String> {
+        self.mark(&format!("connector {}/{connector}", TENANTS[tenant]))
+    }
+
+    /// The workload, its owner and its model.
+    pub(crate) fn actor(&self, who: Who) -> Option<Vec<String>> {
+        let (setup, tenant) = (self.setup?, TENANTS[who.tenant]);
+        let mut marks = vec![self.workload_mark(who)?];
+        marks.push(self.mark(&format!("owner {tenant}/{}", setup.owner_of_workload(who)))?);
+        if let Some(model) = setup.model_of(who) {
+            marks.push(self.mark(&format!("model {tenant}/{model}"))?);
+        }
+        Some(marks)
+    }
+
+    /// A subject of the tenant that is registered under this name now.
+    pub(crate) fn subject_mark(&self, tenant: usize, subject: &str) -> Option<String> {
+        self.mark(&format!("tenant {}", TENANTS[tenant])).map(|tenant| format!("subject {tenant} {subject}"))
+    }
+
+    /// The task and those above it, from leaf to root.
+    pub(crate) fn chain(&self, task: usize) -> Vec<usize> {
+        let mut chain = vec![task];
+        while let Some(parent) = self.tasks[chain[chain.len() - 1]].parent {
+            chain.push(parent);
+        }
+        chain
+    }
+
+    // === what is dead ===
+
+    fn killed(&self, marks: &[String], decided: Decision) -> Dead {
+        let judge = |revocation: &Revocation| match revocation.before {
+            _ if !marks.contains(&revocation.mark) || decided.read >= revocation.position => Dead::No,
+            None => Dead::Yes,
+            Some(second)
+                if decided.at.as_seconds() < second
+                    && decided.born.is_some_and(|born| born < revocation.position) =>
+            {
+                Dead::Yes
+            }
+            Some(_) if decided.read < revocation.maybe_below => Dead::Maybe,
+            Some(_) => Dead::No,
+        };
+        self.revocations.iter().map(judge).max().unwrap_or(Dead::No)
+    }
+
+    /// A task is dead when it, or one above it, is over or revoked.
+    pub(crate) fn task_dead(&self, task: usize) -> Dead {
+        let one = |at: usize| {
+            let task = &self.tasks[at];
+            if task.over.is_some() { Dead::Yes } else { self.killed(&task.marks, task.decided) }
+        };
+        self.chain(task).into_iter().map(one).max().unwrap_or(Dead::No)
+    }
+
+    /// A token is dead when it expired, is spent, or anything that it rests on is dead.
+    pub(crate) fn token_dead(&self, token: &Token, now: Timestamp) -> Dead {
+        if token.was_dead || now >= token.expires_at || token.uses_left == Some(0) {
+            return Dead::Yes;
+        }
+        self.killed(&token.marks, token.decided).max(self.task_dead(token.task))
+    }
+
+    /// What would be dead if it were decided at `decided` and committed now.
+    pub(crate) fn born_dead(&self, marks: &[String], decided: Decision) -> Dead {
+        self.killed(marks, decided)
+    }
+
+    /// Whether a lock in force covers any of these.
+    pub(crate) fn locked(&self, marks: &[String], now: Timestamp) -> bool {
+        let covers = |lock: &Lock| {
+            !lock.lifted && now < lock.until && lock.marks.iter().any(|mark| marks.contains(mark))
+        };
+        self.locks.iter().any(covers)
+    }
+
+    /// What a request id stands for; it is forgotten a minute after that is over.
+    pub(crate) fn answer(&self, key: &str, now: Timestamp) -> Option<&Answered> {
+        let kept = Duration::from_secs(60);
+        self.answered.iter().find(|answered| answered.key == key && now < answered.until.plus(kept))
+    }
+
+    pub(crate) fn task_at(&self, id: TaskId) -> Option<usize> {
+        self.tasks.iter().position(|task| task.id == id)
+    }
+
+    pub(crate) fn token_at(&self, jti: TokenId) -> Option<usize> {
+        self.tokens.iter().position(|token| token.jti == jti)
+    }
+
+    // === what happens ===
+
+    /// Goes on by one event.
+    pub(crate) fn step(&mut self, position: u64, at: Timestamp) {
+        assert_eq!(position, self.position + 1, "J1: the journal has a gap or goes back");
+        self.position = position;
+        self.seconds.push((position, at.as_seconds()));
+    }
+
+    /// Everything of these marks that was decided before the event at hand, or issued before `moment`.
+    ///
+    /// A moment becomes a position, and what was decided around that may fall on either side. Once a
+    /// snapshot has thinned out which second had reached which position, that is true of all.
+    pub(crate) fn revoke(&mut self, marks: &[String], moment: Option<Timestamp>) {
+        let (position, before) = (self.position, moment.map(Timestamp::as_seconds));
+        let earlier = self.seconds.iter().filter(|(_, second)| before.is_some_and(|before| *second < before));
+        let last = earlier.map(|(position, _)| *position).max().unwrap_or(0);
+        let maybe_below = if self.thinned { position } else { last };
+        for mark in marks {
+            self.revocations.push(Revocation { mark: mark.clone(), position, before, maybe_below });
+        }
+    }
+
+    /// A registry comes into force: what is new begins here, what is gone is revoked.
+    pub(crate) fn activate(&mut self, setup: Setup) {
+        let entries = setup.entries();
+        let gone: Vec<_> = self.entries.keys().filter(|entry| !entries.contains(*entry)).cloned().collect();
+        let marks: Vec<_> = gone.iter().filter_map(|entry| self.mark(entry)).collect();
+        self.revoke(&marks, None);
+        self.entries.retain(|entry, _| entries.contains(entry));
+        for entry in entries {
+            self.entries.entry(entry).or_insert(self.position);
+        }
+        self.setup = Some(setup);
+        self.registries += 1;
+    }
+
+    // === leases ===
+
+    /// When a lease that is asked for now runs out.
+    pub(crate) fn renew(&mut self, task: usize, now: Timestamp) -> Option<Timestamp> {
+        let task = &mut self.tasks[task];
+        let lease = task.lease.as_mut()?;
+        lease.due = if lease.held { task.deadline } else { now.plus(task.span).min(task.deadline) };
+        Some(lease.due)
+    }
+
+    pub(crate) fn hold(&mut self, task: usize) {
+        let deadline = self.tasks[task].deadline;
+        self.tasks[task].lease = Some(Lease { due: deadline, held: true });
+    }
+
+    /// The current hold stream is gone.
+    pub(crate) fn release(&mut self, task: usize, now: Timestamp) {
+        let task = &mut self.tasks[task];
+        if task.lease.is_some_and(|lease| lease.held) {
+            let due = now.plus(task.span.max(GRACE)).min(task.deadline);
+            task.lease = Some(Lease { due, held: false });
+        }
+    }
+
+    /// Takes the leases that ran out; the tasks that were alive lapse.
+    pub(crate) fn run_out(&mut self, now: Timestamp) -> Vec<usize> {
+        let due = |task: &Task| task.lease.is_some_and(|lease| lease.due <= now);
+        let due: Vec<_> = (0..self.tasks.len()).filter(|at| due(&self.tasks[*at])).collect();
+        for at in &due {
+            self.tasks[*at].lease = None;
+        }
+        due
+    }
+
+    /// Every task gets its lease anew.
+    pub(crate) fn restart(&mut self, now: Timestamp) {
+        for task in self.tasks.iter_mut().filter(|task| task.over.is_none()) {
+            let due = now.plus(task.span.max(GRACE)).min(task.deadline);
+            task.lease = Some(Lease { due, held: false });
+        }
+    }
+
+    /// How late the reaper is that last looked at `position`: leases that ran out, and tokens that
+    /// expired before they were written down.
+    pub(crate) fn overdue(&self, now: Timestamp, position: u64) -> Duration {
+        let leases = self.tasks.iter().filter_map(|task| task.lease).map(|lease| now.since(lease.due));
+        let new = |token: &&Token| token.decided.born.is_some_and(|born| born > position);
+        let tokens = self.tokens.iter().filter(new).map(|token| now.since(token.expires_at));
+        leases.chain(tokens).max().unwrap_or_default()
+    }
+
+    /// What the policy in force demands, when it allows it.
+    pub(crate) fn policy(&self, scope: &Scope, depth: usize) -> Option<universe::Terms> {
+        universe::allows(self.policy, scope, depth)
+    }
+}
