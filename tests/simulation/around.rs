@@ -71,7 +71,7 @@ pub(crate) struct SeededEntropy(Mutex<Dice>);
 
 impl SeededEntropy {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Mutex::new(Dice::new(seed ^ 0x5eed_0f_e47_0b1e5)))
+        Self(Mutex::new(Dice::new(seed ^ 0x05ee_d0fe_470b_1e55)))
     }
 }
 

@@ -71,7 +71,7 @@ impl Run {
         let parent = ask.parent.map(|(at, secret)| (self.model.tasks[at].id, Holder::shown(secret)));
         let question = StartTask {
             intent: Intent { purpose: universe::name("simulate"), scope: ask.scope },
-            holder: locum_token::sha256(&ask.secret),
+            holder: locum_token::sha256(&ask.secret[..]),
             parent,
             deadline_after: ask.deadline_after.map(Duration::from_secs),
             lease: Some(Duration::from_secs(ask.lease)),
@@ -218,6 +218,9 @@ impl Run {
         if !ask.scope.is_within(&task.scope) {
             return Expected::refused("it is wider than the task's intent");
         }
+        if model.actor(ask.asker.who).as_ref() != task.actors.last() {
+            return Expected::refused("its owner or model is another since the task began");
+        }
         match self.issue_plan(ask, request, now) {
             Ok(issue) if model.locked(&issue.marks, now) => Expected::refused("it is locked"),
             Ok(issue) => Expected::event(refused, "the task is dead", Plan::Issue(Box::new(issue))),
@@ -300,7 +303,7 @@ impl Run {
     fn may_hold(&self, asker: &Asker, task: usize, secret: [u8; 32]) -> Option<bool> {
         let known = &self.model.tasks[task];
         let own = self.model.workload_mark(asker.who).as_ref() == Some(&known.workload);
-        if !own || known.secret != secret || known.lease.is_none() {
+        if !own || known.secret != secret || known.lease.is_none_or(|lease| lease.ran_out) {
             return Some(false);
         }
         match self.model.task_dead(task) {

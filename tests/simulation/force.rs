@@ -12,13 +12,16 @@ use crate::plan::{Answer, Expected, Plan};
 use crate::run::{Run, operator};
 use crate::universe::{self, CONNECTORS, Setup, TENANTS, Who, name};
 
+/// Marks, each with its tenant where it has one.
+type Found = Vec<(Option<usize>, String)>;
+
 /// What an operator names, and the tenants that they answer for; all when there is none.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
     pub(crate) what: String,
     selector: Selector,
     /// What it comes to, each with its tenant where it has one.
-    found: Vec<(Option<usize>, String)>,
+    found: Found,
 }
 
 impl Run {
@@ -55,7 +58,7 @@ impl Run {
         Some(Named { what: format!("{level} {id}"), selector, found })
     }
 
-    fn name_one(&mut self, level: &str) -> Option<(Selector, Vec<(Option<usize>, String)>)> {
+    fn name_one(&mut self, level: &str) -> Option<(Selector, Found)> {
         if level == "task" {
             let all: Vec<_> = (0..self.model.tasks.len()).collect();
             let task = &self.model.tasks[*self.dice.pick_late(&all)?];
@@ -68,7 +71,7 @@ impl Run {
         Some((Selector::Token(token.jti), vec![(Some(tenant), format!("token {}", token.jti))]))
     }
 
-    fn name_subject(&mut self) -> Option<(Selector, Vec<(Option<usize>, String)>)> {
+    fn name_subject(&mut self) -> Option<(Selector, Found)> {
         let all: Vec<_> = (0..self.model.tasks.len()).collect();
         let subject = self.model.tasks[*self.dice.pick_late(&all)?].subject.clone();
         let found = (0..3).filter_map(|at| Some((Some(at), self.model.subject_mark(at, &subject)?)));
@@ -76,7 +79,7 @@ impl Run {
         Some((Selector::Subject(subject), found))
     }
 
-    fn name_registered(&mut self, level: &str) -> Option<(Selector, Vec<(Option<usize>, String)>)> {
+    fn name_registered(&mut self, level: &str) -> Option<(Selector, Found)> {
         let one = |run: &mut Self, names: &[&'static str]| run.dice.pick(names).copied();
         let word = match level {
             "workload" | "pattern" => one(self, &["agent", "helper", "backend"])?,

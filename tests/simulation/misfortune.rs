@@ -65,6 +65,9 @@ impl Run {
     /// The reaper's turn.
     pub(crate) fn tick(&mut self) {
         let Some(now) = self.now() else { return };
+        for task in std::mem::take(&mut self.unlapsed) {
+            self.model.run_out_again(task);
+        }
         let due = self.model.run_out(now);
         let alive = |at: &usize| self.model.task_dead(*at);
         let sure = due.iter().filter(|at| alive(at) == Dead::No).count();

@@ -55,6 +55,8 @@ pub(crate) struct Task {
 pub(crate) struct Lease {
     pub(crate) due: Timestamp,
     pub(crate) held: bool,
+    /// It ran out and the task's end was asked for: nothing extends it any more.
+    pub(crate) ran_out: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -284,47 +286,61 @@ impl Model {
     /// When a lease that is asked for now runs out.
     pub(crate) fn renew(&mut self, task: usize, now: Timestamp) -> Option<Timestamp> {
         let task = &mut self.tasks[task];
-        let lease = task.lease.as_mut()?;
+        let lease = task.lease.as_mut().filter(|lease| !lease.ran_out)?;
         lease.due = if lease.held { task.deadline } else { now.plus(task.span).min(task.deadline) };
         Some(lease.due)
     }
 
     pub(crate) fn hold(&mut self, task: usize) {
         let deadline = self.tasks[task].deadline;
-        self.tasks[task].lease = Some(Lease { due: deadline, held: true });
+        self.tasks[task].lease = Some(Lease { due: deadline, held: true, ran_out: false });
     }
 
     /// The current hold stream is gone.
     pub(crate) fn release(&mut self, task: usize, now: Timestamp) {
         let task = &mut self.tasks[task];
-        if task.lease.is_some_and(|lease| lease.held) {
+        if task.lease.is_some_and(|lease| lease.held && !lease.ran_out) {
             let due = now.plus(task.span.max(GRACE)).min(task.deadline);
-            task.lease = Some(Lease { due, held: false });
+            task.lease = Some(Lease { due, held: false, ran_out: false });
         }
     }
 
-    /// Takes the leases that ran out; the tasks that were alive lapse.
+    /// Takes the leases that ran out.
     pub(crate) fn run_out(&mut self, now: Timestamp) -> Vec<usize> {
-        let due = |task: &Task| task.lease.is_some_and(|lease| lease.due <= now);
+        let due = |task: &Task| task.lease.is_some_and(|lease| lease.due <= now && !lease.ran_out);
         let due: Vec<_> = (0..self.tasks.len()).filter(|at| due(&self.tasks[*at])).collect();
         for at in &due {
-            self.tasks[*at].lease = None;
+            let alive = self.task_dead(*at) != Dead::Yes;
+            let lease = self.tasks[*at].lease.take().filter(|_| alive);
+            self.tasks[*at].lease = lease.map(|lease| Lease { ran_out: true, ..lease });
         }
         due
+    }
+
+    /// The end of this task could not be written down: it is asked for again.
+    pub(crate) fn run_out_again(&mut self, task: usize) {
+        if let Some(lease) = &mut self.tasks[task].lease {
+            lease.ran_out = false;
+        }
     }
 
     /// Every task gets its lease anew.
     pub(crate) fn restart(&mut self, now: Timestamp) {
         for task in self.tasks.iter_mut().filter(|task| task.over.is_none()) {
             let due = now.plus(task.span.max(GRACE)).min(task.deadline);
-            task.lease = Some(Lease { due, held: false });
+            task.lease = Some(Lease { due, held: false, ran_out: false });
         }
     }
 
     /// How late the reaper is that last looked at `position`: leases that ran out, and tokens that
     /// expired before they were written down.
     pub(crate) fn overdue(&self, now: Timestamp, position: u64) -> Duration {
-        let leases = self.tasks.iter().filter_map(|task| task.lease).map(|lease| now.since(lease.due));
+        let leases = self
+            .tasks
+            .iter()
+            .filter_map(|task| task.lease)
+            .filter(|lease| !lease.ran_out)
+            .map(|lease| now.since(lease.due));
         let new = |token: &&Token| token.decided.born.is_some_and(|born| born > position);
         let tokens = self.tokens.iter().filter(new).map(|token| now.since(token.expires_at));
         leases.chain(tokens).max().unwrap_or_default()

@@ -44,6 +44,7 @@ impl Run {
         self.queued.clear();
         self.verdicts.clear();
         self.lapsing.clear();
+        self.unlapsed.clear();
         self.ticked_at = None;
         let now = self.now().expect("the clock was settled");
         self.model.restart(now);

@@ -46,6 +46,8 @@ pub(crate) struct Run {
     pub(crate) owed: Vec<(u64, String)>,
     /// Tasks whose lapse was submitted.
     pub(crate) lapsing: Vec<usize>,
+    /// Tasks whose lapse was refused since the reaper's last turn.
+    pub(crate) unlapsed: Vec<usize>,
     /// The disk is full or failing, so that anything may be refused for it.
     pub(crate) troubled: bool,
     /// A batch was committed that cannot be read before the restart.
@@ -102,6 +104,7 @@ impl Run {
             verdicts: BTreeMap::new(),
             owed: Vec::new(),
             lapsing: Vec::new(),
+            unlapsed: Vec::new(),
             troubled: false,
             blind: false,
             ghosts: Vec::new(),
@@ -177,14 +180,12 @@ impl Run {
 
     /// Commits a batch and reads what is in the journal now.
     pub(crate) fn pump(&mut self) {
-        let urgent = self.queued.iter().any(|(name, queue)| is_urgent(name) && !queue.is_empty());
         match self.committer.pump() {
             Ok(Pumped::Refused(count)) => {
                 assert!(self.troubled, "{count} were refused on a disk that is well");
                 self.trace.say(format_args!("the disk is full: {count} refused"));
-                if urgent || !self.lapsing.is_empty() {
-                    self.lapses_refused();
-                }
+                // Lapses are urgent, so that they were in the batch if there were any.
+                self.unlapsed.append(&mut self.lapsing);
                 self.look_at_all();
             }
             Ok(pumped) => {
@@ -217,17 +218,6 @@ impl Run {
 
     pub(crate) fn seal(&mut self) {
         assert!(self.committer.seal().is_ok() || self.troubled, "a seal failed on a disk that is well");
-    }
-
-    /// The task is still there, so its lease has to run out again.
-    fn lapses_refused(&mut self) {
-        let now = self.now();
-        for task in std::mem::take(&mut self.lapsing) {
-            let (task, due) = (&mut self.model.tasks[task], now);
-            if task.over.is_none() && task.lease.is_none() {
-                task.lease = due.map(|due| Lease { due: due.min(task.deadline), held: false });
-            }
-        }
     }
 
     // === the journal, as it is ===
@@ -375,7 +365,7 @@ impl Run {
             deadline: start.deadline,
             decided: Decision { born: Some(self.model.position), ..decided },
             over: None,
-            lease: Some(Lease { due, held: false }),
+            lease: Some(Lease { due, held: false, ran_out: false }),
             span: start.span,
         });
         let what = self.model.tasks.len() - 1;
@@ -448,8 +438,4 @@ fn event_of(plan: &Plan) -> &'static str {
         Plan::Policy(..) => "policy-activated",
         Plan::Rotate => "key-published",
     }
-}
-
-fn is_urgent(event: &str) -> bool {
-    matches!(event, "task-ended" | "revoked" | "locked")
 }
