@@ -159,6 +159,8 @@ impl Run {
     /// Whether an id may be unknown to the broker by now, and so out of reach of some operators.
     fn forgotten(&self, named: &Named, tenants: &[&str], now: Timestamp) -> Dead {
         let dead = match named.selector {
+            // A key that was retired is gone from the ring.
+            Selector::SigningKey(_) => Dead::Maybe,
             _ if tenants.is_empty() => Dead::No,
             Selector::Token(jti) => {
                 let token = self.model.token_at(jti).map(|at| &self.model.tokens[at]);

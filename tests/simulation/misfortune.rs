@@ -86,7 +86,6 @@ impl Run {
         match self.broker.compact(now) {
             Ok(report) => {
                 self.trace.say(format_args!("compact: {} of {} kept", report.kept, report.read));
-                self.model.thinned |= report.read > 0;
             }
             Err(_error) => assert!(self.troubled, "a snapshot failed on a disk that is well"),
         }

@@ -16,8 +16,8 @@ use crate::universe::{self, Setup, TENANTS, Who};
 /// Grace after a lost hold stream and after a restart.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Whether something is dead. `Maybe` only ever comes of "issued before" once a snapshot has
-/// thinned out which second had reached which position.
+/// Whether something is dead. `Maybe` only ever comes of "issued before": seconds and positions do not
+/// agree to the last event, and where they do not, more may die than was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Dead {
     No,
@@ -82,8 +82,6 @@ struct Revocation {
     position: u64,
     /// Only what was issued before this second.
     before: Option<i64>,
-    /// What was decided below this position may be dead, where seconds and positions do not agree.
-    maybe_below: u64,
 }
 
 /// When something was decided, and when it was written down.
@@ -132,10 +130,7 @@ pub(crate) struct Model {
     pub(crate) counts: std::collections::BTreeSet<u64>,
     /// The `kid` of every key ever published, in order.
     pub(crate) keys: Vec<String>,
-    /// A snapshot has been started from.
-    pub(crate) thinned: bool,
     revocations: Vec<Revocation>,
-    seconds: Vec<(u64, i64)>,
 }
 
 impl Model {
@@ -194,8 +189,7 @@ impl Model {
             {
                 Dead::Yes
             }
-            Some(_) if decided.read < revocation.maybe_below => Dead::Maybe,
-            Some(_) => Dead::No,
+            Some(_) => Dead::Maybe,
         };
         self.revocations.iter().map(judge).max().unwrap_or(Dead::No)
     }
@@ -247,23 +241,19 @@ impl Model {
     // === what happens ===
 
     /// Goes on by one event.
-    pub(crate) fn step(&mut self, position: u64, at: Timestamp) {
+    pub(crate) fn step(&mut self, position: u64) {
         assert_eq!(position, self.position + 1, "J1: the journal has a gap or goes back");
         self.position = position;
-        self.seconds.push((position, at.as_seconds()));
     }
 
     /// Everything of these marks that was decided before the event at hand, or issued before `moment`.
     ///
-    /// A moment becomes a position, and what was decided around that may fall on either side. Once a
-    /// snapshot has thinned out which second had reached which position, that is true of all.
+    /// A moment becomes a position when it is asked for, and what was decided since may fall on either
+    /// side: it is never spared wrongly, but may be killed with the rest.
     pub(crate) fn revoke(&mut self, marks: &[String], moment: Option<Timestamp>) {
         let (position, before) = (self.position, moment.map(Timestamp::as_seconds));
-        let earlier = self.seconds.iter().filter(|(_, second)| before.is_some_and(|before| *second < before));
-        let last = earlier.map(|(position, _)| *position).max().unwrap_or(0);
-        let maybe_below = if self.thinned { position } else { last };
         for mark in marks {
-            self.revocations.push(Revocation { mark: mark.clone(), position, before, maybe_below });
+            self.revocations.push(Revocation { mark: mark.clone(), position, before });
         }
     }
 

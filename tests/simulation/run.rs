@@ -228,7 +228,7 @@ impl Run {
         let (entries, _) = self.broker.read_record(&operator(&[]), from, usize::MAX).expect("it reads");
         for entry in entries {
             self.trace.say(format_args!("  {} {}", entry.position.sequence, entry.event));
-            self.model.step(entry.position.sequence, entry.at);
+            self.model.step(entry.position.sequence);
             self.fold(&entry);
         }
     }

@@ -12,7 +12,7 @@ use locum_table::Table;
 use locum_token::KeyStore;
 use parking_lot::Mutex;
 
-use crate::commit::{Commits, Committer};
+use crate::commit::{Answer, Commits, Committer};
 use crate::denials::{Denial, Denials};
 use crate::fold::Fold;
 use crate::keys::KeyMove;
@@ -67,6 +67,7 @@ pub struct Broker {
     pub(crate) journal: Reader,
     pub(crate) denials: Denials,
     pub(crate) key_moves: Mutex<Vec<KeyMove>>,
+    pub(crate) lapses: Mutex<Vec<(TaskId, Answer)>>,
     next_task: AtomicU64,
     next_lock: AtomicU64,
     started_at: Timestamp,
@@ -111,6 +112,7 @@ impl Broker {
             journal: journal.reader,
             denials: Denials::default(),
             key_moves: Mutex::default(),
+            lapses: Mutex::default(),
             next_task: AtomicU64::new(tasks + 1),
             next_lock: AtomicU64::new(locks + 1),
             started_at: now,

@@ -33,6 +33,9 @@ pub(crate) struct Settled {
     pub verdict: Box<Verdict>,
 }
 
+/// What a submitted event is answered with, once it is settled.
+pub(crate) type Answer = oneshot::Receiver<Result<Settled, Reason>>;
+
 /// The submitting side; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Commits {
@@ -94,7 +97,7 @@ impl Commits {
     }
 
     /// Queues `event`. The answer may be dropped: the event is committed all the same.
-    pub(crate) fn submit(&self, event: Event) -> Result<oneshot::Receiver<Result<Settled, Reason>>, Reason> {
+    pub(crate) fn submit(&self, event: Event) -> Result<Answer, Reason> {
         let (reply, answer) = oneshot::channel();
         let mut lanes = self.queue.lanes.lock();
         if lanes.closed {

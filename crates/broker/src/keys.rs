@@ -6,17 +6,16 @@ use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_TTL_MAX};
 use locum_model::registry::Algorithm;
 use locum_model::{Event, KeyId, Reason, Timestamp};
 use locum_token::{KeyRing, KeyState, RingKey};
-use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::broker::Broker;
-use crate::commit::Settled;
+use crate::commit::Answer;
 use crate::operator::Operator;
 use crate::refusal::Refusal;
 
 /// A change of keys that was asked for and may not be settled yet.
 pub(crate) struct KeyMove {
-    answer: oneshot::Receiver<Result<Settled, Reason>>,
+    answer: Answer,
     /// The key that was made for it.
     made: Option<KeyId>,
 }

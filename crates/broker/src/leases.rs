@@ -11,9 +11,6 @@ use locum_model::limits::HOLD_GRACE;
 use locum_model::{TaskId, Timestamp};
 use parking_lot::Mutex;
 
-/// How long after asking for a task's end it is asked for again.
-const LAPSE_AGAIN: Duration = Duration::from_secs(1);
-
 /// The leases of all live tasks.
 #[derive(Default)]
 pub(crate) struct Leases(Mutex<Inner>);
@@ -34,7 +31,7 @@ struct Lease {
     deadline: Timestamp,
     due: Timestamp,
     held: Option<HoldNumber>,
-    /// It ran out and its end was asked for: nothing extends it any more.
+    /// It ran out and its end was asked for: nothing extends it any more, and it is not in `due`.
     lapsing: bool,
 }
 
@@ -97,23 +94,30 @@ impl Leases {
         });
     }
 
-    /// At most `most` tasks whose lease ran out, oldest first, with their deadlines.
+    /// Takes at most `most` tasks whose lease ran out, oldest first, with their deadlines.
     ///
-    /// Each comes again after a while, until the fold says that it has ended: an end that could not
-    /// be written down is asked for once more.
-    pub(crate) fn due(&self, now: Timestamp, most: usize) -> Vec<(TaskId, Timestamp)> {
+    /// Nothing extends them any more; the fold removes them once they have ended.
+    pub(crate) fn take_due(&self, now: Timestamp, most: usize) -> Vec<(TaskId, Timestamp)> {
         let mut inner = self.0.lock();
-        let due: Vec<_> = inner.due.iter().take_while(|(due, _)| *due <= now).take(most).copied().collect();
         let mut taken = Vec::new();
-        for (at, task) in due {
-            inner.due.remove(&(at, task));
-            let again = now.plus(LAPSE_AGAIN);
-            let Some(lease) = inner.leases.get_mut(&task) else { continue };
-            (lease.due, lease.lapsing) = (again, true);
-            taken.push((task, lease.deadline));
-            inner.due.insert((again, task));
+        while taken.len() < most && inner.due.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, task)) = inner.due.pop_first() else { break };
+            if let Some(lease) = inner.leases.get_mut(&task) {
+                lease.lapsing = true;
+                taken.push((task, lease.deadline));
+            }
         }
         taken
+    }
+
+    /// Puts a task back whose end could not be written down: it is due again at once.
+    pub(crate) fn put_back(&self, task: TaskId) {
+        let mut inner = self.0.lock();
+        if let Some(lease) = inner.leases.get_mut(&task).filter(|lease| lease.lapsing) {
+            lease.lapsing = false;
+            let due = lease.due;
+            inner.due.insert((due, task));
+        }
     }
 
     /// When the next lease runs out.
@@ -169,23 +173,29 @@ mod tests {
     #[test]
     fn a_lease_runs_out_unless_renewed() {
         let (leases, task) = one_task();
-        assert_eq!(leases.due(at(29), 10), []);
+        assert_eq!(leases.take_due(at(29), 10), []);
         assert_eq!(leases.renew(task, at(29)), Some(at(59)));
-        assert_eq!(leases.due(at(58), 10), []);
-        assert_eq!(leases.due(at(59), 10), [(task, at(1_000))]);
+        assert_eq!(leases.take_due(at(58), 10), []);
+        assert_eq!(leases.take_due(at(59), 10), [(task, at(1_000))]);
         assert_eq!((leases.renew(task, at(59)), leases.hold(task)), (None, None));
-        assert_eq!(leases.due(at(59), 10), [], "asked for once");
-        assert_eq!(leases.due(at(60), 10), [(task, at(1_000))], "and again while it has not ended");
+        assert_eq!(leases.take_due(at(60), 10), [], "once");
+        leases.put_back(task);
+        assert_eq!(
+            leases.take_due(at(60), 10),
+            [(task, at(1_000))],
+            "and again when it could not be written"
+        );
         leases.remove(task);
-        assert_eq!(leases.due(at(99), 10), []);
+        leases.put_back(task);
+        assert_eq!(leases.take_due(at(99), 10), []);
     }
 
     #[test]
     fn a_held_task_runs_to_its_deadline() {
         let (leases, task) = one_task();
         leases.hold(task).expect("a live task");
-        assert_eq!(leases.due(at(999), 10), []);
-        assert_eq!(leases.due(at(1_000), 10).len(), 1);
+        assert_eq!(leases.take_due(at(999), 10), []);
+        assert_eq!(leases.take_due(at(1_000), 10).len(), 1);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use locum_model::event::{By, LapseCause, TaskLapsed};
 use locum_model::limits::{REAP_ROWS_PER_TICK, REAP_TASKS_PER_TICK};
 use locum_model::{Event, TaskId, Timestamp};
 
+use tokio::sync::oneshot::error::TryRecvError;
+
 use crate::broker::Broker;
 use crate::state::tasks::{Ended, HowEnded};
 
@@ -24,7 +26,8 @@ pub struct Ticked {
 impl Broker {
     /// Does what is due at `now`.
     pub fn tick(&self, now: Timestamp) -> Ticked {
-        let due = self.fold.leases.due(now, REAP_TASKS_PER_TICK);
+        self.settle_lapses();
+        let due = self.fold.leases.take_due(now, REAP_TASKS_PER_TICK);
         let mut lapsed = 0;
         for (task, deadline) in &due {
             lapsed += usize::from(self.lapse(*task, *deadline, now));
@@ -58,8 +61,28 @@ impl Broker {
         }
         let cause = if now >= deadline { LapseCause::DeadlinePassed } else { LapseCause::LeaseExpired };
         let event = Event::TaskLapsed(TaskLapsed { task, cause, at: now });
-        // What is not written down is asked for again: the lease stays until the fold removes it.
-        self.commits.submit(event).is_ok()
+        match self.commits.submit(event) {
+            Ok(answer) => {
+                self.lapses.lock().push((task, answer));
+                true
+            }
+            Err(_full) => {
+                self.fold.leases.put_back(task);
+                false
+            }
+        }
+    }
+
+    /// Puts back what could not be written down; the fold has removed what could.
+    fn settle_lapses(&self) {
+        self.lapses.lock().retain_mut(|(task, answer)| match answer.try_recv() {
+            Err(TryRecvError::Empty) => true,
+            Ok(Ok(_settled)) => false,
+            Ok(Err(_)) | Err(TryRecvError::Closed) => {
+                self.fold.leases.put_back(*task);
+                false
+            }
+        });
     }
 
     /// Writes down coalesced denials whose span is over, or all of them and every check at the end.

@@ -33,7 +33,9 @@ impl Broker {
             Selector::Token(_) | Selector::Task(_) => self.select_live(operator, registry, selector)?,
             Selector::SigningKey(kid) => {
                 operator.needs_all()?;
-                let known = self.fold.pin().world.keys.key(kid).is_some();
+                // One that is retired is dead already: revoking it again is no mistake.
+                let known = self.fold.pin().world.keys.key(kid).is_some()
+                    || self.fold.table.watermark(Target::SigningKey(*kid)).is_some();
                 let key = Match::plain(Target::SigningKey(*kid), locum_token::kid_text(kid));
                 known.then_some(key).into_iter().collect()
             }
