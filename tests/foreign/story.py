@@ -220,7 +220,7 @@ class Story:
         listing = contract.task.ListTasksRequest()
         refused(
             "PERMISSION_DENIED",
-            "WORKLOAD_UNREGISTERED",
+            "ROLE_MISSING",
             lambda: operator.ListTasks(listing, timeout=DEADLINE_SECONDS),
         )
         revocations = contract.revocation_rpc.RevocationServiceStub(self.plugin)
