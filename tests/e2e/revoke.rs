@@ -84,10 +84,17 @@ async fn a_signing_key_that_is_revoked_verifies_nothing_ever() {
     assert_eq!(reason(confined), Reason::SelectorForbidden);
     daemon.operator("operator").revocation().revoke(revoke(target())).await.expect("revoked");
     assert!(!is_active(&orders, "orders", &one.token).await);
-    // There is no other key that signs yet: nothing is issued that nobody would believe.
-    if let Ok(issued) = issue(&daemon, &refunder, one.task.ask("orders:read", &["order/1"])).await {
-        assert!(is_active(&orders, "orders", &issued.token).await, "issued, so it has to be good");
-    }
+    // Another one takes over at once and the revoked one is gone from what is published.
+    let viewer = daemon.operator("viewer");
+    eventually("the key to be replaced", async || {
+        let listed =
+            viewer.control().list_keys(admin::ListKeysRequest {}).await.expect("listed").into_inner();
+        listed.keys.iter().all(|key| key.kid != one.kid).then_some(())
+    })
+    .await;
+    let issued = issue(&daemon, &refunder, one.task.ask("orders:read", &["order/1"])).await.expect("issued");
+    assert!(is_active(&orders, "orders", &issued.token).await, "issued with the next key");
+    assert!(!is_active(&orders, "orders", &one.token).await);
 }
 
 #[tokio::test]

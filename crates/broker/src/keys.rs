@@ -4,7 +4,7 @@
 use locum_model::event::{By, KeyMoved, KeyPurpose};
 use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_TTL_MAX};
 use locum_model::registry::Algorithm;
-use locum_model::{Event, KeyId, Reason, Timestamp};
+use locum_model::{Event, KeyId, Reason, Target, Timestamp};
 use locum_token::{KeyRing, KeyState, RingKey};
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -18,6 +18,12 @@ pub(crate) struct KeyMove {
     answer: Answer,
     /// The key that was made for it.
     made: Option<KeyId>,
+}
+
+/// What becomes of a key.
+enum Step {
+    Activate,
+    Retire,
 }
 
 /// The keys that a broker cannot do without.
@@ -91,27 +97,44 @@ impl Broker {
         let keys = self.key_ring();
         let ahead = self.options.key_publish_ahead;
         for key in keys.keys() {
-            let age = now.since(key.changed_at());
             let moved = KeyMoved { kid: *key.kid(), by: By::Broker, at: now };
-            let event = match key.state() {
-                // Its private half is lost: it would stand in the way of the next for ever.
-                KeyState::Published if !key.can_sign() => Event::KeyRetired(moved),
-                KeyState::Published if age >= ahead => Event::KeyActivated(moved),
-                KeyState::Superseded if age >= TOKEN_TTL_MAX + CLOCK_SKEW_MAX => Event::KeyRetired(moved),
-                _ => continue,
+            let event = match self.next_step(&keys, key, now) {
+                Some(Step::Activate) => Event::KeyActivated(moved),
+                Some(Step::Retire) => Event::KeyRetired(moved),
+                None => continue,
             };
             // A queue that is full is tried again at the next tick.
             moves.extend(self.commits.submit(event).ok().map(|answer| KeyMove { answer, made: None }));
         }
         for (purpose, algorithm) in NEEDED {
             let due = keys.signer(purpose, algorithm).is_some_and(|key| {
-                purpose == KeyPurpose::Token
-                    && now.since(key.changed_at()) + ahead >= self.options.key_rotate_every
+                let old = now.since(key.changed_at()) + ahead >= self.options.key_rotate_every;
+                self.is_revoked(key) || (purpose == KeyPurpose::Token && old)
             });
             if due && !self.waiting(purpose, algorithm) {
                 moves.extend(self.publish_scheduled(purpose, algorithm, now));
             }
         }
+    }
+
+    /// What a key's time has come for.
+    ///
+    /// A revoked key is replaced at once, published or not long enough: whoever has its private half
+    /// could sign whatever they like, so that it goes as soon as another one signs.
+    fn next_step(&self, keys: &KeyRing, key: &RingKey, now: Timestamp) -> Option<Step> {
+        let (age, revoked) = (now.since(key.changed_at()), self.is_revoked(key));
+        let urgent = || keys.signer(key.purpose(), key.algorithm()).is_some_and(|key| self.is_revoked(key));
+        match key.state() {
+            // Its private half is lost: it would stand in the way of the next for ever.
+            KeyState::Published if revoked || !key.can_sign() => Some(Step::Retire),
+            KeyState::Published if age >= self.options.key_publish_ahead || urgent() => Some(Step::Activate),
+            KeyState::Superseded if revoked || age >= TOKEN_TTL_MAX + CLOCK_SKEW_MAX => Some(Step::Retire),
+            KeyState::Published | KeyState::Active | KeyState::Superseded => None,
+        }
+    }
+
+    fn is_revoked(&self, key: &RingKey) -> bool {
+        self.fold.table.watermark(Target::SigningKey(*key.kid())).is_some()
     }
 
     fn publish_scheduled(
