@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use locum_model::Reason;
 
-use crate::status::{DOMAIN, Public, Retry, public, public_reason};
+use crate::status::{DOMAIN, Public, Retry, code_name, public, public_reason};
 
 const INTRODUCTION: &str = "\
 # Errors
@@ -68,29 +68,6 @@ fn line(page: &mut String, reason: Reason, row: &Public) {
 
 fn seconds(delay: Duration) -> String {
     format!("{} s", delay.as_secs_f64())
-}
-
-/// The name of a code as in `google.rpc.Code`.
-fn code_name(code: tonic::Code) -> &'static str {
-    match code {
-        tonic::Code::Ok => "OK",
-        tonic::Code::Cancelled => "CANCELLED",
-        tonic::Code::Unknown => "UNKNOWN",
-        tonic::Code::InvalidArgument => "INVALID_ARGUMENT",
-        tonic::Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        tonic::Code::NotFound => "NOT_FOUND",
-        tonic::Code::AlreadyExists => "ALREADY_EXISTS",
-        tonic::Code::PermissionDenied => "PERMISSION_DENIED",
-        tonic::Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        tonic::Code::FailedPrecondition => "FAILED_PRECONDITION",
-        tonic::Code::Aborted => "ABORTED",
-        tonic::Code::OutOfRange => "OUT_OF_RANGE",
-        tonic::Code::Unimplemented => "UNIMPLEMENTED",
-        tonic::Code::Internal => "INTERNAL",
-        tonic::Code::Unavailable => "UNAVAILABLE",
-        tonic::Code::DataLoss => "DATA_LOSS",
-        tonic::Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]

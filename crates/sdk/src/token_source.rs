@@ -183,7 +183,9 @@ impl TokenSource {
     /// over: then the 401 stands, and more tokens would not help.
     ///
     /// ```no_run
-    /// # async fn send(_: locum_sdk::Token) -> Result<http::Response<()>, std::io::Error> { unimplemented!() }
+    /// # async fn send(_: locum_sdk::Token) -> Result<http::Response<()>, std::io::Error> {
+    /// #     Ok(http::Response::new(()))
+    /// # }
     /// # async fn example(orders: locum_sdk::TokenSource) -> Result<(), locum_sdk::Error> {
     /// let answer = orders.apply(|token| send(token)).await?;
     /// # Ok(())
