@@ -43,15 +43,17 @@ pub(crate) fn document(steps: &[Step]) -> Value {
 /// Commands for another terminal.
 pub(crate) fn next_steps(stage: &Stage) -> String {
     let mut text =
-        String::from("\nEverything stays up until Ctrl-C. In another terminal, as the operator:\n\n");
+        String::from("\nEverything stays up until Ctrl-C. In another terminal, from the checkout:\n\n");
     let common = stage.options(Character::Operator);
     let mut add = |line: &str| writeln!(text, "{line}").expect("a string takes everything");
+    add("  cargo build --release -p locum-cli && export PATH=$PWD/target/release:$PATH");
+    add("\nThere, as the operator:\n");
     add(&format!("  export LOCUM_ADDR={} LOCUM_CA_FILE={}", common.addr, common.ca_file.display()));
     add(&identity(common.certificate.as_ref()));
     add("  locum status");
     add("  locum audit tail -n 20");
     add("  locum revoke --workload refunder --reason 'trying it out' --dry-run");
-    add("\nAs the plugin, in a third one:\n");
+    add("\nAs the plugin, there or in a third one with the same PATH:\n");
     add(&format!("  export LOCUM_ADDR={} LOCUM_CA_FILE={}", common.addr, common.ca_file.display()));
     add(&identity(stage.options(Character::Refunder).certificate.as_ref()));
     for line in plugin_lines(stage.dir(), stage.orders()) {
