@@ -3,6 +3,10 @@
 //! A figure is only worth something beside its alternative, measured in the same run on the same
 //! machine: every bench prints ratios, and no test asserts a time.
 
+pub mod row;
+
+pub use row::{Goal, Report, Row};
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
