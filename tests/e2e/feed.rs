@@ -3,10 +3,12 @@
 use locum_api::admin::v1::selector::Target;
 use locum_api::admin::v1::{Key, ListKeysRequest};
 use locum_api::broker::v1 as wire;
-use locum_api::feed::{Body, Frame, decode, encode_entry, signing_input};
+use locum_api::feed::{decode, encode_entry, signing_input};
 use locum_jose::digest::sha256;
 use locum_jose::{PublicKey, base64url};
 use locum_model::event::KeyPurpose;
+use locum_model::feed::{Body, Frame};
+use locum_model::limits::STALENESS_BOUND_DEFAULT;
 use locum_model::{KeyId, Level, Reason};
 use locum_tests::refused::{fields, reason};
 use locum_tests::wait::within;
@@ -25,20 +27,21 @@ struct Follower {
     root: KeyId,
     feed_keys: Vec<PublicKey>,
     sequence: u64,
-    head: [u8; 32],
+    head: Option<[u8; 32]>,
 }
 
 async fn open(party: &Party, connector: &str, nonce: &[u8]) -> Result<Follower, Status> {
     let (pings, stream) = mpsc::channel(8);
     let first = wire::WatchRevocationsRequest {
         nonce: nonce.to_vec(),
-        acknowledgement: None,
         connector: connector.to_owned(),
+        instance: random::<16>().to_vec(),
+        ..Default::default()
     };
     pings.send(first).await.expect("room");
     let frames = party.feed().watch_revocations(ReceiverStream::new(stream)).await?.into_inner();
     let (root, feed_keys) = (KeyId([0; 32]), Vec::new());
-    Ok(Follower { pings, frames, root, feed_keys, sequence: 0, head: [0; 32] })
+    Ok(Follower { pings, frames, root, feed_keys, sequence: 0, head: None })
 }
 
 impl Follower {
@@ -47,11 +50,20 @@ impl Follower {
         let frame = within("a frame", self.frames.message()).await.expect("no failure").expect("a frame");
         let said = decode(&frame.payload).expect("a frame as the contract says");
         assert_eq!(said.issuer, "https://locum.acme.test");
-        assert_eq!((said.previous, said.sequence), (self.head, self.sequence + 1), "no gap, one chain");
-        (self.head, self.sequence) = (sha256(&frame.payload), said.sequence);
+        assert_eq!(said.previous, *self.head.get_or_insert(said.previous), "one chain");
+        if matches!(said.body, Body::Delta { .. }) {
+            assert!(said.sequence > self.sequence, "it grows with every delta");
+            self.head = Some(sha256(&frame.payload));
+        } else if self.sequence > 0 {
+            assert_eq!(said.sequence, self.sequence, "and with nothing else");
+        }
+        self.sequence = said.sequence;
         let kid = KeyId(frame.kid.as_slice().try_into().expect("32 bytes"));
-        if let Body::KeySet { keys, .. } = &said.body {
-            assert_eq!(kid, self.root, "the root signs key sets");
+        if let Body::KeySet { keys, root, .. } = &said.body {
+            assert_eq!((kid, root.kid), (self.root, self.root), "the root signs key sets");
+            let root = PublicKey::from_bytes(root.algorithm, &root.public_key).expect("a key");
+            assert_eq!(root.thumbprint(), kid, "what is pinned is enough");
+            root.verify(&signing_input(&frame.payload), &frame.signature).expect("the signature holds");
             let feed = keys.iter().filter(|key| key.purpose == KeyPurpose::Feed);
             self.feed_keys = feed
                 .map(|key| PublicKey::from_bytes(key.algorithm, &key.public_key).expect("a key"))
@@ -88,23 +100,25 @@ async fn a_follower_hears_keys_then_all_there_is_then_each_revocation() {
     let nonce = random::<16>();
     let mut follower = open(&mail, "mail", &nonce).await.expect("served");
     follower.root = root_of(&daemon).await;
-    let Body::KeySet { keys, number } = follower.next().await.body else { unreachable!("keys come first") };
+    let Body::KeySet { keys, number, .. } = follower.next().await.body else {
+        unreachable!("keys come first")
+    };
     assert!(number > 0 && keys.iter().all(|key| key.purpose != KeyPurpose::KeysetRoot));
     let jwks = plain_http::get(&daemon, "/.well-known/jwks.json", &[]).await.body;
     for key in keys.iter().filter(|key| key.purpose == KeyPurpose::Token) {
         assert!(jwks.contains(&base64url::kid_text(&key.kid)), "{jwks}");
     }
-    let Body::SnapshotPart { part: 0, end: Some(end), entries, position } = follower.next().await.body else {
+    let Body::SnapshotPart { part: 0, end: Some(end), entries } = follower.next().await.body else {
         unreachable!("then all there is, in one part")
     };
     assert_eq!((end.count, entries.len()), (1, 1));
     let hashed: Vec<u8> = entries.iter().flat_map(encode_entry).collect();
     assert_eq!((end.entries_sha256, entries[0].level), (sha256(&hashed), Level::Workload));
-    let heartbeat = Body::Heartbeat { nonce: Some(nonce), position };
+    let heartbeat = Body::Heartbeat { nonce: Some(nonce), key_set: number, lease: STALENESS_BOUND_DEFAULT };
     assert_eq!(follower.next().await.body, heartbeat);
     let target = Target::Token(issued.jti.clone());
     let done = operator.revocation().revoke(revoke(target)).await.expect("revoked").into_inner();
-    let Body::Delta { entries, position } = follower.next().await.body else {
+    let Frame { body: Body::Delta { entries }, sequence: position, .. } = follower.next().await else {
         unreachable!("then what is new")
     };
     assert_eq!((entries[0].level, entries.len()), (Level::Token, 1));
@@ -112,7 +126,7 @@ async fn a_follower_hears_keys_then_all_there_is_then_each_revocation() {
     assert_eq!((jti, format!("1.1.{position}")), (issued.jti, done.position));
     assert!(entries[0].drop_after.is_some() && entries[0].below_sequence < position);
     refunder.tasks().end_task(task.end()).await.expect("ended");
-    let Body::Delta { entries, .. } = follower.next().await.body else { unreachable!("an end is told too") };
+    let Body::Delta { entries } = follower.next().await.body else { unreachable!("an end is told too") };
     assert_eq!(entries[0].level, Level::Task);
     let nonce = random::<16>();
     let ping = wire::WatchRevocationsRequest { nonce: nonce.to_vec(), ..Default::default() };

@@ -151,7 +151,7 @@ impl Fold {
             Event::RegistryActivated(activated) => self.activate_registry(committed, activated),
             Event::PolicyActivated(activated) => self.activate_policy(committed, activated),
             Event::KeyPublished(_) | Event::KeyActivated(_) | Event::KeyRetired(_) => {
-                self.move_key(committed.event());
+                self.move_key(committed);
                 Verdict::Applied(self.table.apply(committed))
             }
             Event::Locked(locked) => {
@@ -259,12 +259,15 @@ impl Fold {
         Verdict::Applied(Applied::Done)
     }
 
-    fn move_key(&self, event: &Event) {
+    fn move_key(&self, committed: &Committed<Event>) {
         let mut keys = self.world.load().keys.clone();
-        if let Err(cause) = keys.apply(event, self.keys.as_ref()) {
+        if let Err(cause) = keys.apply(committed.event(), self.keys.as_ref()) {
             self.trouble(format!("key store: {cause}"));
         }
-        self.change_world(|world| world.keys = keys);
+        self.change_world(|world| {
+            world.keys = keys;
+            world.key_set = committed.position().sequence;
+        });
     }
 
     fn change_world(&self, change: impl FnOnce(&mut World)) {

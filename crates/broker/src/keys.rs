@@ -64,6 +64,12 @@ impl Broker {
         self.fold.pin().world.keys.clone()
     }
 
+    /// The keys in force, and the number of the set that they make: it grows with every change.
+    pub fn key_set(&self) -> (u64, KeyRing) {
+        let pinned = self.fold.pin();
+        (pinned.world.key_set, pinned.world.keys.clone())
+    }
+
     /// Publishes a new key for tokens; it signs once it has been published long enough.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub(crate) struct World {
     pub policy_revision: PolicyRevision,
     pub policy_digest: [u8; 32],
     pub keys: KeyRing,
+    /// The sequence of the newest event that moved a key: it numbers the sets of keys.
+    pub key_set: u64,
 }
 
 /// A world, and the newest position that was read before it was taken.

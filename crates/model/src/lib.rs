@@ -15,6 +15,7 @@ pub mod bug_zoo;
 pub mod entropy;
 pub mod event;
 pub mod evidence;
+pub mod feed;
 pub mod id;
 pub mod intent;
 pub mod issue_record;

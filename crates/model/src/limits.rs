@@ -162,6 +162,14 @@ pub const FEED_BUFFER_FRAMES: usize = 1_024;
 pub const FEED_FOLLOWERS_MAX: usize = 10_000;
 /// Entries in one frame.
 pub const FEED_ENTRIES_PER_FRAME: usize = 1_024;
+/// How long an offline verifier may answer without hearing from Locum, when its connector does not say.
+pub const STALENESS_BOUND_DEFAULT: Duration = Duration::from_secs(2);
+/// The least that a connector may say.
+pub const STALENESS_BOUND_MIN: Duration = Duration::from_millis(500);
+/// The most that a connector may say.
+pub const STALENESS_BOUND_MAX: Duration = Duration::from_secs(10 * 60);
+/// Longest version that a verifier tells of itself, in bytes of printable ASCII.
+pub const VERIFIER_VERSION_BYTES_MAX: usize = 64;
 
 // What comes over the wire, in files and from other issuers.
 

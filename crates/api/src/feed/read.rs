@@ -1,18 +1,22 @@
 //! Bytes to frames, every field checked.
 
+use std::time::Duration;
+
 use locum_model::event::KeyPurpose;
+use locum_model::feed::{Acknowledgement, Body, Entry, Frame, Key, SnapshotEnd};
 use locum_model::limits::FEED_ENTRIES_PER_FRAME;
 use locum_model::limits::{FEED_KEYS_MAX, FEED_PAYLOAD_BYTES_MAX, ISSUER_BYTES_MAX};
+use locum_model::limits::{STALENESS_BOUND_MAX, STALENESS_BOUND_MIN};
 use locum_model::registry::Algorithm;
 use locum_model::{ConnectorNo, KeyId, Level};
 use prost::Message as _;
 
-use super::{Body, Entry, Frame, Key, NotAFrame, SnapshotEnd, VERSION};
+use super::{NotAFrame, VERSION};
 use crate::broker::v1 as wire;
 use crate::broker::v1::feed_payload::Body as WireBody;
 use crate::convert::id::{SEQUENCE_MAX, bytes_from_wire, optional_bytes_from_wire};
 use crate::convert::key::{algorithm_from_wire, purpose_from_wire};
-use crate::convert::time::{optional_timestamp_from_wire, timestamp_from_wire};
+use crate::convert::time::{duration_from_wire, optional_timestamp_from_wire, timestamp_from_wire};
 use crate::violation::Malformed;
 
 /// The frame that a payload says. Check its signature first: this judges the form alone.
@@ -38,7 +42,7 @@ pub fn decode(payload: &[u8]) -> Result<Frame, NotAFrame> {
         home,
         partition: ConnectorNo(payload.partition),
         epoch: payload.epoch,
-        sequence: payload.sequence,
+        sequence: sequence_from_wire(payload.sequence, "sequence")?,
         previous: bytes_from_wire(&payload.previous, "previous")?,
         server_time: timestamp_from_wire(time, "server_time")?,
         body: body_from_wire(payload.body.as_ref().ok_or(NotAFrame::Body)?)?,
@@ -50,13 +54,16 @@ fn body_from_wire(body: &WireBody) -> Result<Body, NotAFrame> {
     match body {
         WireBody::KeySet(set) => key_set_from_wire(set),
         WireBody::SnapshotPart(part) => snapshot_part_from_wire(part),
-        WireBody::Delta(delta) => Ok(Body::Delta {
-            position: sequence_from_wire(delta.position, "delta.position")?,
-            entries: entries_from_wire(&delta.entries, "delta.entries")?,
-        }),
+        WireBody::Delta(delta) if delta.entries.is_empty() => {
+            Err(Malformed::of("delta.entries", "must not be empty").into())
+        }
+        WireBody::Delta(delta) => {
+            Ok(Body::Delta { entries: entries_from_wire(&delta.entries, "delta.entries")? })
+        }
         WireBody::Heartbeat(beat) => Ok(Body::Heartbeat {
             nonce: optional_bytes_from_wire(&beat.nonce, "heartbeat.nonce")?,
-            position: sequence_from_wire(beat.position, "heartbeat.position")?,
+            key_set: beat.key_set,
+            lease: lease_from_wire(beat.lease.as_ref(), "heartbeat.lease")?,
         }),
         WireBody::Reset(wire::FeedReset {}) => Ok(Body::Reset),
     }
@@ -72,7 +79,6 @@ fn snapshot_part_from_wire(part: &wire::FeedSnapshotPart) -> Result<Body, NotAFr
     Ok(Body::SnapshotPart {
         part: part.part,
         end,
-        position: sequence_from_wire(part.position, "snapshot_part.position")?,
         entries: entries_from_wire(&part.entries, "snapshot_part.entries")?,
     })
 }
@@ -102,25 +108,60 @@ fn key_set_from_wire(set: &wire::FeedKeySet) -> Result<Body, NotAFrame> {
     if set.keys.len() > FEED_KEYS_MAX {
         return Err(Malformed::of("key_set.keys", format_args!("more than {FEED_KEYS_MAX}")).into());
     }
-    let keys = set.keys.iter().map(key_from_wire).collect::<Result<_, _>>()?;
-    Ok(Body::KeySet { number: set.number, keys })
+    let keys =
+        set.keys.iter().map(|key| key_from_wire(key, "key_set.keys")).collect::<Result<Vec<_>, _>>()?;
+    if keys.iter().any(|key| key.purpose == KeyPurpose::KeysetRoot) {
+        return Err(Malformed::of("key_set.keys.purpose", "a root stands apart, and is pinned").into());
+    }
+    let root = set.root.as_ref().ok_or_else(|| Malformed::of("key_set.root", "is required"))?;
+    let root = key_from_wire(root, "key_set.root")?;
+    if root.purpose != KeyPurpose::KeysetRoot {
+        return Err(Malformed::of("key_set.root.purpose", "must be keyset-root").into());
+    }
+    Ok(Body::KeySet { number: set.number, keys, root })
 }
 
-fn key_from_wire(key: &wire::FeedKey) -> Result<Key, Malformed> {
-    let purpose = purpose_from_wire(&key.purpose, "key_set.keys.purpose")?;
-    if purpose == KeyPurpose::KeysetRoot {
-        return Err(Malformed::of("key_set.keys.purpose", "verifiers pin the root, no set names it"));
-    }
-    let algorithm = algorithm_from_wire(&key.algorithm, "key_set.keys.algorithm")?;
+fn key_from_wire(key: &wire::FeedKey, field: &str) -> Result<Key, Malformed> {
+    let algorithm = algorithm_from_wire(&key.algorithm, &format!("{field}.algorithm"))?;
     let length = match algorithm {
         Algorithm::Es256 => 65,
         Algorithm::Ed25519 => 32,
     };
     if key.public_key.len() != length {
-        return Err(Malformed::of("key_set.keys.public_key", format_args!("must be {length} bytes")));
+        return Err(Malformed::of(format!("{field}.public_key"), format_args!("must be {length} bytes")));
     }
-    let kid = KeyId(bytes_from_wire(&key.kid, "key_set.keys.kid")?);
-    Ok(Key { kid, purpose, algorithm, public_key: key.public_key.clone() })
+    Ok(Key {
+        kid: KeyId(bytes_from_wire(&key.kid, &format!("{field}.kid"))?),
+        purpose: purpose_from_wire(&key.purpose, &format!("{field}.purpose"))?,
+        algorithm,
+        public_key: key.public_key.clone(),
+    })
+}
+
+/// An acknowledgement as a ping carries it.
+///
+/// # Errors
+///
+/// [`Malformed`] for a sequence beyond 48 bits or a head of another length than 32 bytes.
+pub fn acknowledgement_from_wire(
+    wire: &wire::FeedAcknowledgement,
+    field: &str,
+) -> Result<Acknowledgement, Malformed> {
+    Ok(Acknowledgement {
+        epoch: wire.epoch,
+        sequence: sequence_from_wire(wire.sequence, &format!("{field}.sequence"))?,
+        head: bytes_from_wire(&wire.head, &format!("{field}.head"))?,
+    })
+}
+
+/// A lease: whole milliseconds, within the bounds that a connector may say.
+fn lease_from_wire(lease: Option<&prost_types::Duration>, field: &str) -> Result<Duration, Malformed> {
+    let lease = duration_from_wire(lease.ok_or_else(|| Malformed::of(field, "is required"))?, field)?;
+    let is_whole = lease.subsec_nanos() % 1_000_000 == 0;
+    if is_whole && (STALENESS_BOUND_MIN..=STALENESS_BOUND_MAX).contains(&lease) {
+        return Ok(lease);
+    }
+    Err(Malformed::of(field, "must be whole milliseconds, 500 ms to 10 min"))
 }
 
 /// A sequence of the journal: 48 bits.
@@ -165,21 +206,28 @@ mod tests {
         let end = prop::option::of((any::<u64>(), any::<[u8; 32]>()));
         let end =
             end.prop_map(|end| end.map(|(count, entries_sha256)| SnapshotEnd { count, entries_sha256 }));
+        let key_set = (any::<u64>(), prop::collection::vec(any_key(), 0..5), any_key());
         prop_oneof![
-            (any::<u64>(), prop::collection::vec(any_key(), 0..5))
-                .prop_map(|(number, keys)| Body::KeySet { number, keys }),
-            (any::<u32>(), end, 0..=SEQUENCE_MAX, entries()).prop_map(|(part, end, position, entries)| {
-                Body::SnapshotPart { part, end, position, entries }
+            key_set.prop_map(|(number, keys, root)| {
+                Body::KeySet { number, keys, root: Key { purpose: KeyPurpose::KeysetRoot, ..root } }
             }),
-            (0..=SEQUENCE_MAX, entries()).prop_map(|(position, entries)| Body::Delta { position, entries }),
-            (any::<Option<[u8; 16]>>(), 0..=SEQUENCE_MAX)
-                .prop_map(|(nonce, position)| Body::Heartbeat { nonce, position }),
+            (any::<u32>(), end, entries()).prop_map(|(part, end, entries)| Body::SnapshotPart {
+                part,
+                end,
+                entries
+            }),
+            prop::collection::vec(any_entry(), 1..20).prop_map(|entries| Body::Delta { entries }),
+            (any::<Option<[u8; 16]>>(), any::<u64>(), 500..=600_000_u64).prop_map(
+                |(nonce, key_set, lease)| {
+                    Body::Heartbeat { nonce, key_set, lease: Duration::from_millis(lease) }
+                }
+            ),
             Just(Body::Reset),
         ]
     }
 
     fn any_frame() -> impl Strategy<Value = Frame> {
-        let place = (any::<u16>(), any::<u32>(), any::<u32>(), any::<u64>());
+        let place = (any::<u16>(), any::<u32>(), any::<u32>(), 0..=SEQUENCE_MAX);
         (place, any::<[u8; 32]>(), 0..1_i64 << 40, any_body()).prop_map(|(place, previous, millis, body)| {
             Frame {
                 issuer: "https://locum.acme.test".into(),
@@ -215,16 +263,25 @@ mod tests {
     }
 
     fn delta(entry: wire::FeedEntry) -> Option<WireBody> {
-        Some(WireBody::Delta(wire::FeedDelta { position: 9, entries: vec![entry] }))
+        Some(WireBody::Delta(wire::FeedDelta { entries: vec![entry] }))
     }
 
     fn key_set(key: wire::FeedKey) -> Option<WireBody> {
-        Some(WireBody::KeySet(wire::FeedKeySet { number: 1, keys: vec![key] }))
+        Some(WireBody::KeySet(wire::FeedKeySet { number: 1, keys: vec![key], root: Some(root()) }))
     }
 
     fn key() -> wire::FeedKey {
         let (purpose, algorithm) = ("token".into(), "ES256".into());
         wire::FeedKey { kid: vec![1; 32], purpose, algorithm, public_key: vec![4; 65] }
+    }
+
+    fn root() -> wire::FeedKey {
+        wire::FeedKey { purpose: "keyset-root".into(), ..key() }
+    }
+
+    fn beat(nonce: Vec<u8>, lease: Option<(i64, i32)>) -> wire::FeedPayload {
+        let lease = lease.map(|(seconds, nanos)| prost_types::Duration { seconds, nanos });
+        payload(Some(WireBody::Heartbeat(wire::FeedHeartbeat { nonce, key_set: 1, lease })))
     }
 
     fn refused(payload: &wire::FeedPayload) -> NotAFrame {
@@ -263,14 +320,15 @@ mod tests {
     #[test]
     fn spoilt_payloads_are_refused() {
         let reset = || payload(Some(WireBody::Reset(wire::FeedReset {})));
-        let beat = |nonce, position| Some(WireBody::Heartbeat(wire::FeedHeartbeat { nonce, position }));
+        let rooted =
+            |root| payload(Some(WireBody::KeySet(wire::FeedKeySet { number: 1, keys: vec![key()], root })));
         let part = |last, count, digest| {
             let entries_sha256 = vec![0; digest];
             let part = wire::FeedSnapshotPart { last, count, entries_sha256, ..Default::default() };
             payload(Some(WireBody::SnapshotPart(part)))
         };
-        let many = wire::FeedDelta { position: 9, entries: vec![entry(); FEED_ENTRIES_PER_FRAME + 1] };
-        let keys = wire::FeedKeySet { number: 1, keys: vec![key(); FEED_KEYS_MAX + 1] };
+        let many = wire::FeedDelta { entries: vec![entry(); FEED_ENTRIES_PER_FRAME + 1] };
+        let keys = wire::FeedKeySet { number: 1, keys: vec![key(); FEED_KEYS_MAX + 1], root: Some(root()) };
         let late = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: -1 });
         let spoilt = [
             wire::FeedPayload { issuer: String::new(), ..reset() },
@@ -280,8 +338,17 @@ mod tests {
             wire::FeedPayload { previous: vec![0; 31], ..reset() },
             wire::FeedPayload { server_time: None, ..reset() },
             wire::FeedPayload { server_time: late, ..reset() },
-            payload(beat(vec![0; 15], 1)),
-            payload(beat(vec![], SEQUENCE_MAX + 1)),
+            wire::FeedPayload { sequence: SEQUENCE_MAX + 1, ..reset() },
+            beat(vec![0; 15], Some((2, 0))),
+            beat(vec![], None),
+            beat(vec![], Some((0, 499_000_000))),
+            beat(vec![], Some((600, 1_000_000))),
+            beat(vec![], Some((2, 1))),
+            beat(vec![], Some((-2, 0))),
+            rooted(None),
+            rooted(Some(key())),
+            rooted(Some(wire::FeedKey { public_key: vec![4; 32], ..root() })),
+            payload(Some(WireBody::Delta(wire::FeedDelta { entries: vec![] }))),
             part(true, 1, 0),
             part(true, 1, 31),
             part(false, 1, 0),
@@ -319,13 +386,13 @@ mod tests {
         };
         let entries = vec![entry; FEED_ENTRIES_PER_FRAME];
         let end = Some(SnapshotEnd { count: u64::MAX, entries_sha256: [0xff; 32] });
-        let body = Body::SnapshotPart { part: u32::MAX, end, position: SEQUENCE_MAX, entries };
+        let body = Body::SnapshotPart { part: u32::MAX, end, entries };
         let frame = Frame {
             issuer: "i".repeat(ISSUER_BYTES_MAX),
             home: u16::MAX,
             partition: ConnectorNo(u32::MAX),
             epoch: u32::MAX,
-            sequence: u64::MAX,
+            sequence: SEQUENCE_MAX,
             previous: [0xff; 32],
             server_time: Timestamp::from_millis(253_402_300_799_999),
             body,
@@ -350,7 +417,7 @@ mod tests {
         #[test]
         fn an_entry_is_encoded_as_within_its_frame(entry in any_entry()) {
             let alone = encode_entry(&entry);
-            let body = Body::Delta { position: 1, entries: vec![entry] };
+            let body = Body::Delta { entries: vec![entry] };
             let frame = Frame {
                 issuer: "i".into(),
                 home: 1,

@@ -1,13 +1,14 @@
 //! Frames to bytes. Total: every frame has one encoding, and the same frame the same bytes.
 
 use locum_model::KeyId;
+use locum_model::feed::{Acknowledgement, Body, Entry, Frame, Key, SnapshotEnd};
 use prost::Message as _;
 
-use super::{Body, Entry, Frame, Key, SIGNING_CONTEXT, SnapshotEnd, VERSION};
+use super::{SIGNING_CONTEXT, VERSION};
 use crate::broker::v1 as wire;
 use crate::broker::v1::feed_payload::Body as WireBody;
 use crate::convert::key::{algorithm_to_wire, purpose_to_wire};
-use crate::convert::time::timestamp_to_wire;
+use crate::convert::time::{duration_to_wire, timestamp_to_wire};
 
 /// The payload of a frame: the bytes that are signed, hashed and sent.
 pub fn encode(frame: &Frame) -> Vec<u8> {
@@ -35,30 +36,33 @@ pub fn encode_entry(entry: &Entry) -> Vec<u8> {
     entry_to_wire(entry).encode_to_vec()
 }
 
+/// An acknowledgement as a ping carries it.
+pub fn acknowledgement_to_wire(acknowledgement: Acknowledgement) -> wire::FeedAcknowledgement {
+    let Acknowledgement { epoch, sequence, head } = acknowledgement;
+    wire::FeedAcknowledgement { epoch, sequence, head: head.to_vec() }
+}
+
 fn body_to_wire(body: &Body) -> WireBody {
     match body {
-        Body::KeySet { number, keys } => WireBody::KeySet(wire::FeedKeySet {
+        Body::KeySet { number, keys, root } => WireBody::KeySet(wire::FeedKeySet {
             number: *number,
             keys: keys.iter().map(key_to_wire).collect(),
+            root: Some(key_to_wire(root)),
         }),
-        Body::SnapshotPart { part, end, position, entries } => {
-            WireBody::SnapshotPart(wire::FeedSnapshotPart {
-                part: *part,
-                last: end.is_some(),
-                position: *position,
-                entries: entries.iter().map(entry_to_wire).collect(),
-                count: end.map_or(0, |end| end.count),
-                entries_sha256: end
-                    .map_or(vec![], |SnapshotEnd { entries_sha256, .. }| entries_sha256.into()),
-            })
-        }
-        Body::Delta { position, entries } => WireBody::Delta(wire::FeedDelta {
-            position: *position,
+        Body::SnapshotPart { part, end, entries } => WireBody::SnapshotPart(wire::FeedSnapshotPart {
+            part: *part,
+            last: end.is_some(),
             entries: entries.iter().map(entry_to_wire).collect(),
+            count: end.map_or(0, |end| end.count),
+            entries_sha256: end.map_or(vec![], |SnapshotEnd { entries_sha256, .. }| entries_sha256.into()),
         }),
-        Body::Heartbeat { nonce, position } => WireBody::Heartbeat(wire::FeedHeartbeat {
+        Body::Delta { entries } => {
+            WireBody::Delta(wire::FeedDelta { entries: entries.iter().map(entry_to_wire).collect() })
+        }
+        Body::Heartbeat { nonce, key_set, lease } => WireBody::Heartbeat(wire::FeedHeartbeat {
             nonce: nonce.map_or(vec![], Into::into),
-            position: *position,
+            key_set: *key_set,
+            lease: Some(duration_to_wire(*lease)),
         }),
         Body::Reset => WireBody::Reset(wire::FeedReset {}),
     }

@@ -12,12 +12,13 @@ use std::time::Duration;
 use locum_api::broker::v1 as wire;
 use locum_api::broker::v1::feed_service_server::FeedService;
 use locum_api::convert::id::{name_from_wire, optional_bytes_from_wire};
-use locum_api::feed::{Body, Entry, Frame, Key, SnapshotEnd, encode, encode_entry, signing_input};
+use locum_api::feed::{encode, encode_entry, signing_input};
 use locum_broker::{Broker, FeedEntry, Following};
 use locum_model::event::KeyPurpose;
-use locum_model::limits::{FEED_ENTRIES_PER_FRAME, FEED_FOLLOWERS_MAX};
+use locum_model::feed::{Body, Entry, Frame, Key, SnapshotEnd};
+use locum_model::limits::{FEED_ENTRIES_PER_FRAME, FEED_FOLLOWERS_MAX, STALENESS_BOUND_DEFAULT};
 use locum_model::registry::Algorithm;
-use locum_model::{Caller, Clock, KeyId, Reason};
+use locum_model::{Caller, Clock, Reason};
 use locum_token::KeyRing;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::Stream;
@@ -64,13 +65,14 @@ impl FeedService for Feed {
             .places
             .take(following.workload)
             .ok_or_else(|| locum_api::status::status(Reason::QuotaExceeded, None, &asked.request_id, &[]))?;
-        let keys = self.broker.key_ring();
+        let (number, keys) = self.broker.key_set();
+        let opening = opening(number, &keys, &following, nonce)
+            .ok_or_else(|| locum_api::status::status(Reason::Internal, None, &asked.request_id, &[]))?;
         let follower = Follower {
             frames: Framer::new(&self.broker, Arc::clone(&self.clock), &following),
-            ready: opening(&keys, &following, nonce).into_iter(),
-            told: kids(&keys),
+            ready: opening.into_iter(),
+            told: number,
             _place: place,
-            position: following.position.sequence,
             following,
             pings,
             stopping: self.stopping.clone(),
@@ -82,44 +84,40 @@ impl FeedService for Feed {
     }
 }
 
-/// What every follower hears first: keys, everything in force, a sign of life.
-fn opening(keys: &KeyRing, following: &Following, nonce: Option<[u8; 16]>) -> Vec<Body> {
-    let position = following.position.sequence;
+/// What every follower hears first: keys, everything in force, a sign of life. `None` without a root.
+fn opening(number: u64, keys: &KeyRing, following: &Following, nonce: Option<[u8; 16]>) -> Option<Vec<Body>> {
     let entries: Vec<Entry> = following.snapshot.iter().map(entry_of).collect();
     let hashed: Vec<u8> = entries.iter().flat_map(encode_entry).collect();
     let end = SnapshotEnd { count: entries.len() as u64, entries_sha256: locum_token::sha256(&hashed) };
     let parts = entries.chunks(FEED_ENTRIES_PER_FRAME).collect::<Vec<_>>();
     let count = parts.len().max(1);
-    let mut bodies = vec![key_set(keys, position)];
+    let mut bodies = vec![key_set(number, keys)?];
     for part in 0..count {
         bodies.push(Body::SnapshotPart {
             part: part as u32,
             end: (part + 1 == count).then_some(end),
-            position,
             entries: parts.get(part).map(|entries| entries.to_vec()).unwrap_or_default(),
         });
     }
-    bodies.push(Body::Heartbeat { nonce, position });
-    bodies
+    bodies.push(heartbeat(nonce, number));
+    Some(bodies)
 }
 
-/// The ids of the keys that count.
-fn kids(keys: &KeyRing) -> Vec<KeyId> {
-    let counted = keys.keys().filter(|key| key.purpose() != KeyPurpose::KeysetRoot);
-    counted.map(|key| *key.kid()).collect()
+fn heartbeat(nonce: Option<[u8; 16]>, key_set: u64) -> Body {
+    Body::Heartbeat { nonce, key_set, lease: STALENESS_BOUND_DEFAULT }
 }
 
-/// The keys that count: everything published but the root itself. The position numbers the set:
-/// it grows with every change of a key.
-fn key_set(keys: &KeyRing, position: u64) -> Body {
-    let counted = keys.keys().filter(|key| key.purpose() != KeyPurpose::KeysetRoot);
+/// The keys that count: everything published but the root itself, which signs the set.
+fn key_set(number: u64, keys: &KeyRing) -> Option<Body> {
     let key = |key: &locum_token::RingKey| Key {
         kid: *key.kid(),
         purpose: key.purpose(),
         algorithm: key.algorithm(),
         public_key: key.public().as_bytes().to_vec(),
     };
-    Body::KeySet { number: position, keys: counted.map(key).collect() }
+    let counted = keys.keys().filter(|key| key.purpose() != KeyPurpose::KeysetRoot);
+    let root = key(keys.signer(KeyPurpose::KeysetRoot, Algorithm::Es256)?);
+    Some(Body::KeySet { number, keys: counted.map(key).collect(), root })
 }
 
 fn entry_of(entry: &FeedEntry) -> Entry {
@@ -136,14 +134,13 @@ struct Follower {
     frames: Framer,
     ready: std::vec::IntoIter<Body>,
     following: Following,
-    position: u64,
     pings: Streaming<wire::WatchRevocationsRequest>,
     stopping: Stopping,
     caller: Caller,
     request_id: String,
     over: bool,
-    /// The keys of the last set that was sent.
-    told: Vec<KeyId>,
+    /// The number of the last set of keys that was sent.
+    told: u64,
     _place: Place,
 }
 
@@ -173,30 +170,28 @@ impl Follower {
 
     /// What there is to say next; `None` when the stream is to end without a word.
     async fn next_body(&mut self) -> Option<Result<Body, Reason>> {
-        let keys = self.frames.broker.key_ring();
-        if kids(&keys) != self.told {
-            self.told = kids(&keys);
-            let position = self.frames.broker.status().position.sequence;
-            return Some(Ok(key_set(&keys, position)));
+        let (number, keys) = self.frames.broker.key_set();
+        if number != self.told {
+            self.told = number;
+            return Some(key_set(number, &keys).ok_or(Reason::Internal));
         }
         tokio::select! {
             biased;
             () = self.stopping.wait() => None,
             () = tokio::time::sleep(FOLLOWER_CHECK) => {
-                Some(Ok(Body::Heartbeat { nonce: None, position: self.position }))
+                Some(Ok(heartbeat(None, self.told)))
             }
             delta = self.following.deltas.recv() => Some(match delta {
                 Ok(delta) => {
-                    self.position = delta.position.sequence;
-                    let entries = delta.entries.iter().map(entry_of).collect();
-                    Ok(Body::Delta { position: self.position, entries })
+                    self.frames.sequence = delta.position.sequence;
+                    Ok(Body::Delta { entries: delta.entries.iter().map(entry_of).collect() })
                 }
                 Err(RecvError::Lagged(_)) => Err(Reason::FollowerTooSlow),
                 Err(RecvError::Closed) => return None,
             }),
             ping = self.pings.message() => match ping {
                 Ok(Some(ping)) => Some(match ping.nonce.try_into() {
-                    Ok(nonce) => Ok(Body::Heartbeat { nonce: Some(nonce), position: self.position }),
+                    Ok(nonce) => Ok(heartbeat(Some(nonce), self.told)),
                     Err(_not_16_bytes) => Err(Reason::RequestMalformed),
                 }),
                 Ok(None) | Err(_) => None,
@@ -224,7 +219,7 @@ impl Framer {
             home: following.position.home,
             epoch: following.position.epoch,
             partition: following.connector.number,
-            sequence: 0,
+            sequence: following.position.sequence,
             previous: [0; 32],
         }
     }
@@ -234,7 +229,7 @@ impl Framer {
             Body::KeySet { .. } => KeyPurpose::KeysetRoot,
             _ => KeyPurpose::Feed,
         };
-        self.sequence += 1;
+        let is_link = matches!(body, Body::Delta { .. });
         let payload = encode(&Frame {
             issuer: self.broker.issuer().into(),
             home: self.home,
@@ -245,7 +240,9 @@ impl Framer {
             server_time: self.clock.now().map_err(|_unsettled| Reason::ClockUnsettled)?,
             body,
         });
-        self.previous = locum_token::sha256(&payload);
+        if is_link {
+            self.previous = locum_token::sha256(&payload);
+        }
         let keys = self.broker.key_ring();
         let key = keys.signer(purpose, Algorithm::Es256).ok_or(Reason::Internal)?;
         let signature = key.sign(&signing_input(&payload)).map_err(|cause| {
