@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use locum_model::event::{By, TaskStarted};
+use locum_model::event::{By, NamedConnector, TaskStarted};
 use locum_model::registry::{
     Action, Algorithm, Check, Effect, Proposal, ProposedConnector, ProposedWorkload,
 };
@@ -113,7 +113,7 @@ fn started(task: TaskId) -> TaskStarted {
         subject: "spiffe://acme.test/agents/refunder".into(),
         subject_key: SubjectKey([1; 16]),
         intent: Intent { purpose: "refund-order".parse().expect("plain"), scope: scope() },
-        connectors: vec![ConnectorNo(1)],
+        connectors: vec![NamedConnector { number: ConnectorNo(1), owner: OwnerNo(1) }],
         justification: None,
         holder: [0; 32],
         deadline: ISSUED.plus(Duration::from_secs(3600)),

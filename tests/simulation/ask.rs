@@ -141,6 +141,9 @@ impl Run {
         for connector in ask.scope.connectors() {
             let mark = model.connector_mark(who.tenant, connector.as_str());
             marks.push(mark.ok_or("a connector is not registered")?);
+            let setup = model.setup.ok_or("no registry is in force")?;
+            let owner = setup.owner_of_connector(who.tenant, connector.as_str());
+            marks.extend(model.mark(&format!("owner {}/{owner}", TENANTS[who.tenant])));
         }
         let own = ask.asker.caller.spiffe_id().map(ToString::to_string).unwrap_or_default();
         let subject = above.map_or(own, |task| task.subject.clone());

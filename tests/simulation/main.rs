@@ -21,9 +21,8 @@
 //! **What does not, and why.** *Which* of several good reasons a refusal names. A refusal for a full
 //! or failing disk or a late reaper, while there is one. What was issued after the moment of an
 //! "issued before" and dies of it all the same: a moment is turned into a position, coarsely and to
-//! the safe side. A key that was revoked goes on signing what is decided later, and revoking the owner
-//! of a connector leaves tasks that name it alive: so it is built, and the model says so too. A task
-//! past its deadline that a snapshot kept for its number's sake and that lapses again. Not simulated:
+//! the safe side. A key that was revoked goes on signing what is decided later: so it is built, and
+//! the model says so too. A task past its deadline that a snapshot kept for its number's sake and that lapses again. Not simulated:
 //! the network, the feed, identity (callers are asserted), threads (the table's own tests have them) and
 //! a request in flight for longer than half a minute.
 //!

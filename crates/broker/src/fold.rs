@@ -175,7 +175,7 @@ impl Fold {
         if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, started.at).is_some()) {
             return Verdict::Repeated;
         }
-        let covered = crate::lock::lockable_of_start(started, state.tasks.chain(started.parent));
+        let covered = crate::rests_on::lockable_of_start(started, state.tasks.chain(started.parent));
         if state.locks.covering(&covered, started.at).is_some() {
             return Verdict::Applied(Applied::TooLate(Reason::Locked));
         }
@@ -196,7 +196,7 @@ impl Fold {
         if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, record.at).is_some()) {
             return Verdict::Repeated;
         }
-        let covered = crate::lock::targets_of_issue(record);
+        let covered = crate::rests_on::targets_of_issue(record);
         #[cfg(bug_zoo)]
         let covered = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::LockSkippedInFold) {
             Vec::new()

@@ -192,7 +192,7 @@ impl Broker {
     /// Whether a revocation covers a task whose row is gone from the table.
     fn is_covered(&self, row: &TaskRow) -> bool {
         let decided = row.started.decided_at.sequence;
-        let mut targets = crate::lock::targets_of_start(&row.started);
+        let mut targets = crate::rests_on::targets_of_start(&row.started);
         targets.extend(row.chain.iter().copied().map(Target::Task));
         targets.into_iter().any(|target| {
             self.fold.table.watermark(target).is_some_and(|watermark| decided <= watermark.sequence)

@@ -9,10 +9,10 @@ use tokio::sync::watch;
 
 use crate::broker::Broker;
 use crate::get_task::TaskView;
-use crate::lock::targets_of_start;
 use crate::operator::{Operator, Tenants};
 use crate::record::{self, RecordEntry};
 use crate::refusal::Refusal;
+use crate::rests_on::targets_of_start;
 use crate::task_access::not_found;
 
 /// A task's story.

@@ -106,7 +106,7 @@ impl Broker {
         let record = self.record(pinned, caller, &ask, connector, facts, permit, now)?;
         locum_token::check_record(&self.options.issuer, &record)
             .map_err(|cause| Refusal::new(cause.reason(), "the claims do not fit into a token"))?;
-        self.refuse_locked(&crate::lock::targets_of_issue(&record), now)?;
+        self.refuse_locked(&crate::rests_on::targets_of_issue(&record), now)?;
         let settled = self.commits.commit(Event::TokenIssued(Box::new(record))).await?;
         match *settled.verdict {
             Verdict::Applied(Applied::Issued(live)) => self.sign(pinned, &live),

@@ -27,6 +27,7 @@ mod operator;
 mod reaper;
 mod record;
 mod refusal;
+mod rests_on;
 mod revoke;
 mod select;
 mod start_task;

@@ -3,56 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use locum_model::event::{By, Locked, TaskStarted, Unlocked};
+use locum_model::event::{By, Locked, Unlocked};
 use locum_model::limits::{LOCK_MAX, LOCKS_MAX};
-use locum_model::{Event, IssueRecord, Reason, Selector, Target, TaskId, TenantNo};
+use locum_model::{Event, Reason, Selector, TenantNo};
 
 use crate::broker::Broker;
 use crate::operator::{Operator, Tenants};
 use crate::refusal::Refusal;
 use crate::revoke::check_reason;
-
-/// Every target that a lock could refuse a new task by.
-///
-/// `above` are the tasks above it: a lock on a task covers everything below it.
-pub(crate) fn lockable_of_start(started: &TaskStarted, above: &[TaskId]) -> Vec<Target> {
-    let mut targets = targets_of_start(started);
-    targets.extend(above.iter().copied().map(Target::Task));
-    targets
-}
-
-/// What a new task rests on, its parent the only task among it.
-pub(crate) fn targets_of_start(started: &TaskStarted) -> Vec<Target> {
-    let mut targets = vec![
-        Target::Tenant(started.tenant),
-        Target::Workload(started.workload),
-        Target::Owner(started.owner),
-        Target::Subject(started.subject_key),
-    ];
-    targets.extend(started.model.map(Target::Model));
-    targets.extend(started.connectors.iter().copied().map(Target::Connector));
-    targets.extend(started.parent.map(Target::Task));
-    targets
-}
-
-/// Every target that a lock could refuse a new token by.
-pub(crate) fn targets_of_issue(record: &IssueRecord) -> Vec<Target> {
-    let standing = &record.standing;
-    let mut targets = vec![
-        Target::Tenant(standing.tenant),
-        Target::Connector(standing.connector),
-        Target::Owner(standing.connector_owner),
-        Target::Subject(record.subject_key),
-        Target::SigningKey(record.kid),
-    ];
-    for actor in &standing.actors {
-        targets.push(Target::Workload(actor.workload));
-        targets.push(Target::Owner(actor.owner));
-        targets.extend(actor.model.map(Target::Model));
-    }
-    targets.extend(record.tasks.iter().copied().map(Target::Task));
-    targets
-}
 
 impl Broker {
     /// Locks; durable on return.

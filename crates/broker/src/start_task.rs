@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use locum_model::event::{Commitment, TaskStarted};
+use locum_model::event::{Commitment, NamedConnector, TaskStarted};
 use locum_model::issue_record::RequestKey;
 use locum_model::limits::{
     CHILDREN_PER_TASK_MAX, TASK_DEADLINE_DEFAULT, TASK_DEADLINE_MAX, TASK_DEPTH_MAX, TASK_LEASE_DEFAULT,
     TASK_LEASE_MAX, TASK_LEASE_MIN, TASKS_PER_TENANT_MAX, TASKS_PER_WORKLOAD_MAX,
 };
 use locum_model::registry::Workload;
-use locum_model::{Caller, ConnectorNo, Event, Intent, Permit, Reason, TaskId, Timestamp};
+use locum_model::{Caller, Event, Intent, Permit, Reason, TaskId, Timestamp};
 use locum_policy::{Ask, Justification, Proof, Request, Subject};
 use locum_table::Applied;
 
@@ -76,7 +76,7 @@ impl Broker {
         let started = self.task_started(pinned, caller, workload, ask, parent, permit, now)?;
         let lockable = {
             let state = self.fold.state.read();
-            crate::lock::lockable_of_start(&started, state.tasks.chain(started.parent))
+            crate::rests_on::lockable_of_start(&started, state.tasks.chain(started.parent))
         };
         self.refuse_locked(&lockable, now)?;
         let task = started.task;
@@ -251,9 +251,13 @@ fn decide(
         .map_err(|denial| Refusal::new(denial.reason(), denial.detail()))
 }
 
-fn connectors(pinned: &Pinned, workload: &Workload, intent: &Intent) -> Result<Vec<ConnectorNo>, Refusal> {
+fn connectors(pinned: &Pinned, workload: &Workload, intent: &Intent) -> Result<Vec<NamedConnector>, Refusal> {
     let names = intent.scope.connectors();
-    names.into_iter().map(|name| Ok(pinned.connector(workload.tenant, name)?.number)).collect()
+    let named = |name| {
+        let connector = pinned.connector(workload.tenant, name)?;
+        Ok(NamedConnector { number: connector.number, owner: connector.owner })
+    };
+    names.into_iter().map(named).collect()
 }
 
 fn deadline(ask: &StartTask, parent: Option<&Parent>, now: Timestamp) -> Result<Timestamp, Refusal> {

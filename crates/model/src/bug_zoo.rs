@@ -14,6 +14,8 @@ pub enum Bug {
     ConnectorForgotten,
     /// Revoking a connector's owner does not touch its tokens.
     ConnectorOwnerForgotten,
+    /// Revoking a connector's owner does not touch the tasks that name the connector.
+    TaskConnectorOwnerForgotten,
     /// Revoking a subject touches nothing.
     SubjectForgotten,
     /// What is gone from the registry goes on living.
@@ -54,10 +56,11 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::WatermarkOffByOne,
         Self::ConnectorForgotten,
         Self::ConnectorOwnerForgotten,
+        Self::TaskConnectorOwnerForgotten,
         Self::SubjectForgotten,
         Self::RemovedLivesOn,
         Self::AncestorSkipped,

@@ -175,8 +175,8 @@ pub struct TaskStarted {
     pub subject_key: SubjectKey,
     /// Why, and the most it will ask for.
     pub intent: Intent,
-    /// The connectors that the intent names.
-    pub connectors: Vec<ConnectorNo>,
+    /// The connectors that the intent names, and who answers for each.
+    pub connectors: Vec<NamedConnector>,
     /// What the caller said in its own words.
     pub justification: Option<Commitment>,
     /// SHA-256 of the holder secret.
@@ -197,6 +197,15 @@ pub struct TaskStarted {
     pub request: Option<RequestKey>,
     /// When.
     pub at: Timestamp,
+}
+
+/// A connector that an intent names. A task rests on its owner too: who revokes the owner revokes the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamedConnector {
+    /// Its registration.
+    pub number: ConnectorNo,
+    /// Who answered for it when the task began.
+    pub owner: OwnerNo,
 }
 
 /// How a task came out, as its holder says.

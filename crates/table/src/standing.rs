@@ -15,7 +15,7 @@ use locum_model::{Actor, ConnectorNo, IssueRecord, Level, SubjectKey, WorkloadNo
 use crate::chunked::Chunked;
 
 /// A token has at most three marks an actor and five more, a task one a connector and four more.
-const MARKS_MAX: usize = 4 + SCOPE_GRANTS_MAX;
+const MARKS_MAX: usize = 4 + 2 * SCOPE_GRANTS_MAX;
 const _: () = assert!(MARKS_MAX >= 3 * ACTORS_MAX + 5);
 /// More different standings at once are refused.
 const STANDINGS_MAX: u32 = 1 << 20;
@@ -37,7 +37,7 @@ pub(crate) struct Standing {
 }
 
 /// A standing where readers find it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct StandingCell {
     /// The generation of revocations at which the marks were last compared, plus one.
@@ -134,7 +134,14 @@ impl Standing {
             &mut marks,
             &Actor { workload: started.workload, owner: started.owner, model: started.model },
         );
-        marks.extend(started.connectors.iter().map(|connector| Mark::new(Level::Connector, connector.0)));
+        for connector in &started.connectors {
+            marks.push(Mark::new(Level::Connector, connector.number.0));
+            #[cfg(bug_zoo)]
+            if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::TaskConnectorOwnerForgotten) {
+                continue;
+            }
+            marks.push(Mark::new(Level::Owner, connector.owner.0));
+        }
         let standing = Self { marks, workload: None, subject: None }.ordered();
         (standing.marks.len() <= MARKS_MAX).then_some(standing)
     }
@@ -163,6 +170,21 @@ fn push_actor(marks: &mut Vec<Mark>, actor: &Actor) {
 }
 
 // === impl StandingCell ===
+
+/// By hand: arrays longer than 32 have no default of their own.
+impl Default for StandingCell {
+    fn default() -> Self {
+        Self {
+            compared: AtomicU64::default(),
+            below: AtomicU64::default(),
+            length: AtomicU32::default(),
+            apart: AtomicU32::default(),
+            workload: AtomicU64::default(),
+            subject: Default::default(),
+            marks: [const { AtomicU64::new(0) }; MARKS_MAX],
+        }
+    }
+}
 
 impl StandingCell {
     /// The marks.

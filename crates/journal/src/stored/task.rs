@@ -1,6 +1,8 @@
 //! Tasks: started, ended, lapsed.
 
-use locum_model::event::{Commitment, LapseCause, Outcome, TaskEnded, TaskLapsed, TaskStarted};
+use locum_model::event::{
+    Commitment, LapseCause, NamedConnector, Outcome, TaskEnded, TaskLapsed, TaskStarted,
+};
 use locum_model::{
     ConnectorNo, Intent, ModelNo, OwnerNo, PolicyRevision, RegistryRevision, SubjectKey, TaskId, TenantNo,
     Timestamp, WorkloadNo,
@@ -24,7 +26,7 @@ impl Stored for TaskStarted {
             subject_key: self.subject_key.0.to_vec(),
             purpose: self.intent.purpose.to_string(),
             scope: Some(self.intent.scope.to_form()),
-            connectors: self.connectors.iter().map(|connector| connector.0).collect(),
+            connectors: self.connectors.iter().map(Stored::to_form).collect(),
             justification: self.justification.as_ref().map(Stored::to_form),
             holder: self.holder.to_vec(),
             deadline_unix_millis: self.deadline.as_millis(),
@@ -53,7 +55,11 @@ impl Stored for TaskStarted {
                 purpose: parsed(&form.purpose, "task_started.purpose")?,
                 scope: restored(form.scope, "task_started.scope")?,
             },
-            connectors: form.connectors.into_iter().map(ConnectorNo).collect(),
+            connectors: form
+                .connectors
+                .into_iter()
+                .map(NamedConnector::from_form)
+                .collect::<Result<_, _>>()?,
             justification: restored_if_any(form.justification)?,
             holder: exactly(&form.holder, "task_started.holder")?,
             deadline: Timestamp::from_millis(form.deadline_unix_millis),
@@ -65,6 +71,18 @@ impl Stored for TaskStarted {
             request: restored_if_any(form.request)?,
             at: Timestamp::from_millis(form.at_unix_millis),
         })
+    }
+}
+
+impl Stored for NamedConnector {
+    type Form = form::NamedConnector;
+
+    fn to_form(&self) -> form::NamedConnector {
+        form::NamedConnector { number: self.number.0, owner: self.owner.0 }
+    }
+
+    fn from_form(form: form::NamedConnector) -> Result<Self, DecodeError> {
+        Ok(Self { number: ConnectorNo(form.number), owner: OwnerNo(form.owner) })
     }
 }
 
@@ -182,6 +200,10 @@ pub(super) mod tests {
     use super::super::tests::check_round_trip;
     use super::*;
 
+    fn any_named((number, owner): (u32, u32)) -> NamedConnector {
+        NamedConnector { number: ConnectorNo(number), owner: OwnerNo(owner) }
+    }
+
     fn any_commitment() -> impl Strategy<Value = Commitment> {
         any::<([u8; 16], [u8; 32])>().prop_map(|(salt, digest)| Commitment { salt, digest })
     }
@@ -189,7 +211,7 @@ pub(super) mod tests {
     pub(crate) fn any_started() -> impl Strategy<Value = TaskStarted> {
         let ids = (any_task(), prop::option::of(any_task()), any_spiffe_id(), any_position());
         let numbers = any::<(u32, u32, u32, u32, u32)>();
-        let lists = any::<(Vec<u32>, Vec<String>)>();
+        let lists = any::<(Vec<(u32, u32)>, Vec<String>)>();
         let subject = any::<(String, [u8; 16])>();
         let options = (
             prop::option::of(any::<u32>()),
@@ -210,7 +232,7 @@ pub(super) mod tests {
                 subject: subject.0,
                 subject_key: SubjectKey(subject.1),
                 intent,
-                connectors: lists.0.into_iter().map(ConnectorNo).collect(),
+                connectors: lists.0.into_iter().map(any_named).collect(),
                 justification: options.1,
                 holder,
                 deadline: times.0,

@@ -144,7 +144,7 @@ impl World {
         event.model = (who / 9).is_multiple_of(2).then_some(ModelNo(who / 18 % 2));
         event.tenant = TenantNo(who / 36 % 2);
         event.subject_key = subject((who / 72 % 3) as u8);
-        event.connectors = (0..who / 216 % 3).map(ConnectorNo).collect();
+        event.connectors = (0..who / 216 % 3).map(|number| named(number, number % 2 + 2)).collect();
         event.at = self.now;
         self.tasks.push(event.task);
         self.apply(super::samples::start(event));

@@ -168,7 +168,9 @@ fn levels_of_task(started: &TaskStarted) -> Vec<Target> {
         Target::Subject(started.subject_key),
     ];
     levels.extend(started.model.map(Target::Model));
-    levels.extend(started.connectors.iter().map(|no| Target::Connector(*no)));
+    for connector in &started.connectors {
+        levels.extend([Target::Connector(connector.number), Target::Owner(connector.owner)]);
+    }
     levels
 }
 

@@ -16,7 +16,7 @@ fn table() -> (Table, Journal) {
         let parent = (task > 2).then_some(task / 2);
         let mut event = started(task, parent, journal.newest());
         event.subject_key = subject((task % 2) as u8);
-        event.connectors = vec![ConnectorNo((task % 3) as u32)];
+        event.connectors = vec![named((task % 3) as u32, 8)];
         journal.apply(&table, start(event));
     }
     for n in 1..=TOKENS {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use locum_model::event::{
-    By, KeyMoved, LapseCause, Outcome, RegistryActivated, Revoked, TaskEnded, TaskLapsed, TaskStarted,
-    TokenUsed,
+    By, KeyMoved, LapseCause, NamedConnector, Outcome, RegistryActivated, Revoked, TaskEnded, TaskLapsed,
+    TaskStarted, TokenUsed,
 };
 use locum_model::registry::Entries;
 use locum_model::scope::{Operation, Scope};
@@ -89,7 +89,12 @@ fn scope() -> Scope {
     Scope::of([locum_model::Grant { operation, resources: Resources::All }]).expect("a scope")
 }
 
-/// Tenant 1, workload 2 of owner 3 with model 4, subject 5, connectors 6 and 7.
+/// A connector that an intent names.
+pub(super) fn named(number: u32, owner: u32) -> NamedConnector {
+    NamedConnector { number: ConnectorNo(number), owner: OwnerNo(owner) }
+}
+
+/// Tenant 1, workload 2 of owner 3 with model 4, subject 5, connectors 6 and 7 of owner 8.
 pub(super) fn started(task: u64, parent: Option<u64>, decided_at: Position) -> TaskStarted {
     TaskStarted {
         task: task_id(task),
@@ -102,7 +107,7 @@ pub(super) fn started(task: u64, parent: Option<u64>, decided_at: Position) -> T
         subject: "alice".to_owned(),
         subject_key: subject(5),
         intent: Intent { purpose: name("refund-order"), scope: scope() },
-        connectors: vec![ConnectorNo(6), ConnectorNo(7)],
+        connectors: vec![named(6, 8), named(7, 8)],
         justification: None,
         holder: [0; 32],
         deadline: noon_plus(3600),

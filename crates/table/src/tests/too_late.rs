@@ -1,7 +1,7 @@
 //! What lands too late, or should never have been written, and is not entered.
 
 use locum_model::limits::{ACTORS_MAX, SCOPE_GRANTS_MAX, TASK_DEPTH_MAX};
-use locum_model::{ConnectorNo, Position, Reason, Target, TenantNo, Timestamp};
+use locum_model::{Position, Reason, Target, TenantNo, Timestamp};
 
 use super::samples::*;
 use crate::{Applied, Lookup, Table};
@@ -102,7 +102,7 @@ fn a_task_that_breaks_the_bounds_of_the_model_is_refused() {
     let again = start(started(1, None, journal.newest()));
     assert_eq!(journal.apply(&table, again), Applied::TooLate(Reason::Internal));
     let mut wide = started(52, None, journal.newest());
-    wide.connectors = (0..=SCOPE_GRANTS_MAX as u32 + 4).map(ConnectorNo).collect();
+    wide.connectors = (0..=SCOPE_GRANTS_MAX as u32 + 4).map(|number| named(number, number + 10)).collect();
     assert_eq!(journal.apply(&table, start(wide)), Applied::TooLate(Reason::Internal));
     assert_eq!(table.counts().tasks, TASK_DEPTH_MAX);
 }
