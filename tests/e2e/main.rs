@@ -41,3 +41,5 @@ mod config;
 mod metrics;
 
 mod restart;
+
+mod supervision;

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from installation import ISSUER, PARTIES, install
@@ -22,11 +23,11 @@ ADDRESSES = ("grpc", "http", "metrics")
 
 
 class Locumd:
-    """A running broker and the lines that it logs."""
+    """A running broker and the lines that it logs; `under` is a command that it runs under."""
 
-    def __init__(self, binary: Path, settings: Path) -> None:
+    def __init__(self, binary: Path, settings: Path, under: Sequence[str | Path] = ()) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("LOCUM_")}
-        command = [binary, "serve", "--config", settings]
+        command = [*under, binary, "serve", "--config", settings]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean)
         self.lines: list[str] = []
         self.heard = threading.Event()

@@ -35,6 +35,7 @@ pub struct Daemon {
     /// The installation.
     pub site: Site,
     binary: PathBuf,
+    variables: Vec<(String, String)>,
     running: Option<Running>,
     said: Arc<Mutex<Vec<String>>>,
     secrets: Mutex<Vec<Vec<u8>>>,
@@ -56,9 +57,20 @@ impl Daemon {
     ///
     /// When it does not come up.
     pub async fn start(binary: &str, site: Site) -> Self {
+        Self::start_under(binary, site, &[]).await
+    }
+
+    /// A daemon on `site` with these environment variables and no others, once it listens.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    pub async fn start_under(binary: &str, site: Site, variables: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut daemon = Self {
             site,
             binary: binary.into(),
+            variables: variables.iter().map(owned).collect(),
             running: None,
             said: Arc::default(),
             secrets: Mutex::default(),
@@ -97,7 +109,9 @@ impl Daemon {
     pub async fn up(&mut self) {
         assert!(self.running.is_none(), "it is up already");
         let from = lock(&self.said).len();
-        let (mut child, reader) = spawn(&self.binary, &self.site.config(), &self.said);
+        let mut command = command(&self.binary, &self.site.config());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let (mut child, reader) = spawn(command, &self.said);
         let said = Arc::clone(&self.said);
         let addresses = eventually("the line `listening`", || {
             let found = lock(&said).iter().skip(from).find_map(|line| listening(line));
@@ -244,8 +258,8 @@ fn command(binary: &Path, config: &Path) -> Command {
     command
 }
 
-fn spawn(binary: &Path, config: &Path, said: &Arc<Mutex<Vec<String>>>) -> (Child, JoinHandle<()>) {
-    let mut child = command(binary, config).spawn().expect("started");
+fn spawn(mut command: Command, said: &Arc<Mutex<Vec<String>>>) -> (Child, JoinHandle<()>) {
+    let mut child = command.spawn().expect("started");
     let stderr = BufReader::new(child.stderr.take().expect("piped"));
     let said = Arc::clone(said);
     let reader = std::thread::spawn(move || {

@@ -126,6 +126,12 @@ impl Broker {
         self.commits.close();
     }
 
+    /// A number that grows at least twice a second while the commit path is alive: it counts how
+    /// often the writer has looked for work.
+    pub fn commit_turns(&self) -> u64 {
+        self.commits.turns()
+    }
+
     /// When the newest event happened, to the second; time must not go back behind it.
     pub fn newest_event_at(&self) -> Option<Timestamp> {
         self.fold.state.read().timeline.newest()

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use locum_journal::{AppendError, Lane, Writer};
@@ -64,6 +65,8 @@ pub struct JournalFailed(String);
 struct Queue {
     lanes: Mutex<Lanes>,
     filled: Condvar,
+    /// Grows whenever the writer looks for work; see [`Commits::turns`].
+    turns: AtomicU64,
 }
 
 #[derive(Default)]
@@ -114,6 +117,13 @@ impl Commits {
         drop(lanes);
         self.queue.filled.notify_one();
         Ok(answer)
+    }
+
+    /// How often the writer has looked for work. It does so after every batch, and twice a second
+    /// where there is none: a number that stands still means that it is stuck, in a write, in a
+    /// flush or in the fold.
+    pub(crate) fn turns(&self) -> u64 {
+        self.queue.turns.load(Ordering::Relaxed)
     }
 
     /// Takes nothing more; the writer ends once the queue is empty.
@@ -228,6 +238,7 @@ impl Committer {
         let queue = Arc::clone(&self.queue);
         let mut lanes = queue.lanes.lock();
         loop {
+            queue.turns.fetch_add(1, Ordering::Relaxed);
             if !lanes.urgent.is_empty() || !lanes.ordinary.is_empty() {
                 return true;
             }

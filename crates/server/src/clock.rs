@@ -121,6 +121,12 @@ impl Clock for SystemClock {
     }
 }
 
+/// CLOCK_MONOTONIC, in which a supervisor orders what it is told (`sd_notify(3)`); decides nothing here.
+pub fn monotonic() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 impl Clock for WallClock {
     fn now(&self) -> Result<Timestamp, ClockUnsettled> {
         Ok(read_clocks().realtime)

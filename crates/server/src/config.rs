@@ -24,11 +24,13 @@ mod layers;
 mod problem;
 mod read;
 mod sections;
+mod supervised;
 
 pub use check::{Checked, check, own_certificate, policies, registry, trust_options};
 pub use duration::{NotADuration, parse_duration};
 pub use problem::{Place, Problem, Problems};
 pub(crate) use problem::{line_of, shown};
+pub use supervised::{NotifySocket, Supervised, supervised};
 
 /// The demo's trust domain: its CA lives in memory, so nothing served for real may believe it.
 pub const DEMO_TRUST_DOMAIN: &str = "demo.invalid";

@@ -1,16 +1,19 @@
 //! The process around a server: logs, runtime, signals.
 //!
 //! SIGTERM and SIGINT end in order, SIGHUP reads files again. The one line `listening` on standard
-//! error names the addresses that were really bound.
+//! error names the addresses that were really bound. Where a supervisor listens, it is told too.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, monotonic};
 use crate::config::{self, Flags, Problems};
 use crate::logging;
+use crate::reload::Reload;
 use crate::serve::{self, NotStarted, Running, Stopped};
+use crate::supervisor::{Notice, Supervisor};
 
 /// Why a process ended that should not have.
 #[derive(Debug, thiserror::Error)]
@@ -38,18 +41,34 @@ pub fn run(path: &Path, flags: &Flags) -> Result<(), DaemonError> {
     let settings = config::load(path, flags)?;
     let system = |cause: &dyn std::fmt::Display| DaemonError::System(cause.to_string());
     logging::install(settings.log).map_err(|cause| system(&cause))?;
+    let supervised = config::supervised()?;
+    let supervisor = Arc::new(Supervisor::connect(&supervised).map_err(|cause| system(&cause))?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|cause| system(&cause))?.block_on(async {
-        let asked = |kind| signal(kind).map_err(|cause| DaemonError::System(cause.to_string()));
-        let (terminate, interrupt) = (asked(SignalKind::terminate())?, asked(SignalKind::interrupt())?);
-        let hangup = asked(SignalKind::hangup())?;
-        let running = serve::start(settings).await?;
-        announce(&running);
-        let reload = running.reload();
-        running.run(until_told(terminate, interrupt, hangup, reload)).await?;
-        tracing::info!("stopped");
-        Ok(())
-    })
+    let ended = runtime.map_err(|cause| system(&cause))?.block_on(serve_until_told(settings, &supervisor));
+    if let Err(cause) = &ended {
+        supervisor.tell(&Notice::Status(&format!("failed: {cause}")));
+    }
+    ended
+}
+
+async fn serve_until_told(
+    settings: config::Settings,
+    supervisor: &Arc<Supervisor>,
+) -> Result<(), DaemonError> {
+    let asked = |kind| signal(kind).map_err(|cause| DaemonError::System(cause.to_string()));
+    let signals = Signals {
+        terminate: asked(SignalKind::terminate())?,
+        interrupt: asked(SignalKind::interrupt())?,
+        hangup: asked(SignalKind::hangup())?,
+    };
+    let mut running = serve::start(settings).await?;
+    running.report_to(supervisor);
+    announce(&running);
+    supervisor.tell(&Notice::Ready);
+    let reload = running.reload();
+    running.run(signals.until_end(&reload, supervisor)).await?;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// Takes the machine's clock for right, on an operator's word, while no server runs: for a clock that
@@ -79,17 +98,27 @@ fn announce(running: &Running) {
     );
 }
 
-async fn until_told(
-    mut terminate: Signal,
-    mut interrupt: Signal,
-    mut hangup: Signal,
-    reload: std::sync::Arc<crate::reload::Reload>,
-) {
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return tracing::info!("SIGTERM: draining"),
-            _ = interrupt.recv() => return tracing::info!("SIGINT: draining"),
-            _ = hangup.recv() => reload.everything().await,
-        }
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Reloads at every SIGHUP; returns when it is time to end.
+    async fn until_end(mut self, reload: &Reload, supervisor: &Supervisor) {
+        let name = loop {
+            tokio::select! {
+                _ = self.terminate.recv() => break "SIGTERM",
+                _ = self.interrupt.recv() => break "SIGINT",
+                _ = self.hangup.recv() => {
+                    supervisor.tell(&Notice::Reloading(monotonic()));
+                    reload.everything().await;
+                    supervisor.tell(&Notice::Ready);
+                }
+            }
+        };
+        supervisor.tell(&Notice::Stopping);
+        tracing::info!("{name}: draining");
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! Reading order: what the operator wrote ([`config`], [`registry_file`], [`policy_files`]), what
 //! the machine gives ([`clock`], [`entropy`], [`key_files`]), who gets in ([`tls`], [`accept`],
-//! [`grpc`], [`http`]), what is told ([`metrics`], [`logging`]), and what runs ([`tasks`]).
+//! [`grpc`], [`http`]), what is told ([`metrics`], [`logging`],
+//! [`supervisor`]), and what runs ([`tasks`]).
 
 pub mod accept;
 pub mod clock;
@@ -25,6 +26,7 @@ pub mod registry_file;
 pub mod reload;
 pub mod serve;
 pub mod service;
+pub mod supervisor;
 pub mod tasks;
 pub mod tls;
 

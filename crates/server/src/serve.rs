@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::Health;
+use tonic_health::server::HealthReporter;
 
 use crate::accept::{Accept, AcceptOptions, Observer, WithoutAlpn};
 use crate::clock::SystemClock;
@@ -32,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::reload::Reload;
 use crate::service::gate::{Gate, OperatorEntry, Who};
 use crate::service::{Wiring, router};
+use crate::supervisor::{Supervisor, Vital, supervision};
 use crate::tasks::{Fatal, Stopping, Tasks, blocking, writer_thread};
 use crate::tls::{ClientCertificates, OwnCertificate, grpc_config, https_config};
 
@@ -102,6 +105,7 @@ pub struct Running {
     tasks: Tasks,
     writer: oneshot::Receiver<Result<(), JournalFailed>>,
     reload: Arc<Reload>,
+    reaper_turns: Arc<AtomicU64>,
 }
 
 /// Comes up.
@@ -135,10 +139,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     put_in_force(&broker, &reload).await?;
     let readiness = Readiness::new();
     let mut tasks = Tasks::new();
-    let current: CurrentTrust = {
-        let trust = Arc::clone(&trust);
-        Arc::new(move || trust.load_full())
-    };
+    let current = current_trust(Arc::clone(&trust));
     let gate = Gate {
         trust: Arc::clone(&current),
         operators: settings.operators.iter().map(operator_entry).collect(),
@@ -166,23 +167,38 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         Some(address) => Some(doors.open_metrics(address).await?),
         None => None,
     };
-    let stopping = tasks.stopping();
-    tasks.start("reaper", reap(Arc::clone(&broker), Arc::clone(&clock), Arc::clone(&metrics), stopping));
+    let reaper_turns = Arc::new(AtomicU64::new(0));
+    let reaper = Reaper {
+        broker: Arc::clone(&broker),
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        turns: Arc::clone(&reaper_turns),
+    };
+    tasks.start("reaper", reaper.run(tasks.stopping()));
     tasks.start("upkeep", upkeep(Arc::clone(&broker), Arc::clone(&clock), tasks.stopping()));
-    let mut stopping = tasks.stopping();
-    tasks.start("health", async move {
-        stopping.wait().await;
-        health.set_service_status("", ServingStatus::NotServing).await;
-        Ok(())
-    });
+    tasks.start("health", tell_health(health, tasks.stopping()));
     readiness.ready();
-    Ok(Running { grpc, http, metrics: metrics_at, broker, clock, readiness, tasks, writer, reload })
+    let metrics = metrics_at;
+    Ok(Running { grpc, http, metrics, broker, clock, readiness, tasks, writer, reload, reaper_turns })
 }
 
 impl Running {
     /// The broker, for those who embed a server.
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
+    }
+
+    /// Tells `supervisor` from now on that the commit path and the reaper live, and how it is.
+    pub fn report_to(&mut self, supervisor: &Arc<Supervisor>) {
+        let (broker, reaper) = (Arc::clone(&self.broker), Arc::clone(&self.reaper_turns));
+        let vitals = vec![
+            Vital::new("commit", move || broker.commit_turns()),
+            Vital::new("reaper", move || reaper.load(Ordering::Relaxed)),
+        ];
+        let broker = Arc::clone(&self.broker);
+        let work =
+            supervision(Arc::clone(supervisor), vitals, move || broker.status(), self.tasks.stopping());
+        self.tasks.start("supervision", work);
     }
 
     /// What reads files again.
@@ -262,6 +278,10 @@ async fn open_broker(
     let committer = committer.observed(Box::new(move |events, took| metrics.batch_committed(events, took)));
     let writer = writer_thread(move || committer.run()).map_err(|cause| data(cause.to_string()))?;
     Ok((broker, writer))
+}
+
+fn current_trust(trust: Arc<ArcSwap<Trust>>) -> CurrentTrust {
+    Arc::new(move || trust.load_full())
 }
 
 /// Keys and files. Files that are refused leave the last good ones in force, where there are any.
@@ -374,25 +394,39 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NotStart
 
 // === the loops ===
 
-async fn reap(
+/// The health service's view of the end.
+async fn tell_health(health: HealthReporter, mut stopping: Stopping) -> Result<(), String> {
+    stopping.wait().await;
+    health.set_service_status("", ServingStatus::NotServing).await;
+    Ok(())
+}
+
+struct Reaper {
     broker: Arc<Broker>,
     clock: Arc<SystemClock>,
     metrics: Arc<Metrics>,
-    mut stopping: Stopping,
-) -> Result<(), String> {
-    loop {
-        // Without a time nothing is due; checks refuse meanwhile.
-        let more = clock.now().is_ok_and(|now| {
-            let ticked = broker.tick(now);
-            let status = broker.status();
-            metrics.set_live(status.tokens, status.tasks);
-            metrics.set_reaper_lag(status.reaper_lag);
-            ticked.more
-        });
-        let pause = if more { Duration::ZERO } else { REAPER_PERIOD };
-        tokio::select! {
-            () = stopping.wait() => return Ok(()),
-            () = tokio::time::sleep(pause) => {}
+    /// Grows with every look, also when no time is known.
+    turns: Arc<AtomicU64>,
+}
+
+impl Reaper {
+    async fn run(self, mut stopping: Stopping) -> Result<(), String> {
+        let Self { broker, clock, metrics, turns } = self;
+        loop {
+            // Without a time nothing is due; checks refuse meanwhile.
+            let more = clock.now().is_ok_and(|now| {
+                let ticked = broker.tick(now);
+                let status = broker.status();
+                metrics.set_live(status.tokens, status.tasks);
+                metrics.set_reaper_lag(status.reaper_lag);
+                ticked.more
+            });
+            turns.fetch_add(1, Ordering::Relaxed);
+            let pause = if more { Duration::ZERO } else { REAPER_PERIOD };
+            tokio::select! {
+                () = stopping.wait() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
 }
