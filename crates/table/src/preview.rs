@@ -162,12 +162,7 @@ impl Sought {
             }
             // A key that the table never met signed nothing.
             Target::SigningKey(kid) => writer.keys.get(&kid).map(|key| Mark::new(Level::SigningKey, *key)),
-            Target::Workload(no) => Some(Mark::new(Level::Workload, no.0)),
-            Target::Connector(no) => Some(Mark::new(Level::Connector, no.0)),
-            Target::Tenant(no) => Some(Mark::new(Level::Tenant, no.0)),
-            Target::Owner(no) => Some(Mark::new(Level::Owner, no.0)),
-            Target::Model(no) => Some(Mark::new(Level::Model, no.0)),
-            Target::PolicyRevision(no) => Some(Mark::new(Level::PolicyRevision, no.0)),
+            registered => Mark::of(registered),
         };
         self.marks.extend(mark);
     }

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use locum_model::event::TaskStarted;
 use locum_model::limits::{ACTORS_MAX, SCOPE_GRANTS_MAX};
-use locum_model::{Actor, ConnectorNo, IssueRecord, Level, SubjectKey, WorkloadNo};
+use locum_model::{
+    Actor, ConnectorNo, IssueRecord, Level, ModelNo, OwnerNo, PolicyRevision, SubjectKey, Target, TenantNo,
+    WorkloadNo,
+};
 
 use crate::chunked::Chunked;
 
@@ -90,6 +93,20 @@ impl Mark {
         Self(u64::from(level as u8) << 32 | u64::from(number))
     }
 
+    /// The mark of a target that is a registration; the others have none, or one of the table's own.
+    pub(crate) fn of(target: Target) -> Option<Self> {
+        let number = match target {
+            Target::Workload(WorkloadNo(number))
+            | Target::Connector(ConnectorNo(number))
+            | Target::Tenant(TenantNo(number))
+            | Target::Owner(OwnerNo(number))
+            | Target::Model(ModelNo(number))
+            | Target::PolicyRevision(PolicyRevision(number)) => number,
+            Target::Token(_) | Target::Task(_) | Target::Subject(_) | Target::SigningKey(_) => return None,
+        };
+        Some(Self::new(target.level(), number))
+    }
+
     /// The level's number, as in [`Level`].
     pub(crate) fn level(self) -> usize {
         (self.0 >> 32) as usize
@@ -110,18 +127,13 @@ impl Standing {
         if standing.actors.len() > ACTORS_MAX {
             return None;
         }
-        let mut marks = vec![
-            Mark::new(Level::Tenant, standing.tenant.0),
-            Mark::new(Level::Connector, standing.connector.0),
-            Mark::new(Level::Owner, standing.connector_owner.0),
-            Mark::new(Level::PolicyRevision, standing.policy_revision.0),
-            Mark::new(Level::SigningKey, key),
-        ];
+        let mut marks = vec![Mark::new(Level::SigningKey, key)];
+        marks.extend(standing.targets().filter_map(Mark::of));
         #[cfg(bug_zoo)]
         if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::ConnectorOwnerForgotten) {
             marks.retain(|mark| mark.level() != Level::Owner as usize);
+            marks.extend(standing.actors.iter().flat_map(Actor::targets).filter_map(Mark::of));
         }
-        standing.actors.iter().for_each(|actor| push_actor(&mut marks, actor));
         let workload = standing.actors.last().map(|actor| actor.workload);
         let subject = (record.subject_key != task_subject).then_some(record.subject_key);
         Some(Self { marks, workload, subject }.ordered())
@@ -130,10 +142,8 @@ impl Standing {
     /// What a task rests on, its subject apart; none when it names more connectors than an intent can.
     pub(crate) fn of_task(started: &TaskStarted) -> Option<Self> {
         let mut marks = vec![Mark::new(Level::Tenant, started.tenant.0)];
-        push_actor(
-            &mut marks,
-            &Actor { workload: started.workload, owner: started.owner, model: started.model },
-        );
+        let actor = Actor { workload: started.workload, owner: started.owner, model: started.model };
+        marks.extend(actor.targets().filter_map(Mark::of));
         for connector in &started.connectors {
             marks.push(Mark::new(Level::Connector, connector.number.0));
             #[cfg(bug_zoo)]
@@ -161,12 +171,6 @@ impl Standing {
     pub(crate) fn workload(&self) -> Option<WorkloadNo> {
         self.workload
     }
-}
-
-fn push_actor(marks: &mut Vec<Mark>, actor: &Actor) {
-    marks.push(Mark::new(Level::Workload, actor.workload.0));
-    marks.push(Mark::new(Level::Owner, actor.owner.0));
-    marks.extend(actor.model.map(|model| Mark::new(Level::Model, model.0)));
 }
 
 // === impl StandingCell ===

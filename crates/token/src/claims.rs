@@ -7,8 +7,8 @@ use locum_model::limits::{
     ACTORS_MAX, AUDIENCE_BYTES_MAX, TASK_DEPTH_MAX, TOKEN_TTL_MAX, WORKLOAD_ID_BYTES_MAX,
 };
 use locum_model::{
-    Confirmation, IssueRecord, KeyId, Position, Scope, SpiffeId, Standing, SubjectKey, TaskId, Timestamp,
-    TokenId,
+    Confirmation, IssueRecord, KeyId, Position, Scope, SpiffeId, Standing, SubjectKey, Target, TaskId,
+    Timestamp, TokenId,
 };
 
 use crate::confirmation::subject_key;
@@ -104,6 +104,20 @@ impl Claims {
     /// The subject as a number.
     pub fn subject_key(&self) -> SubjectKey {
         subject_key(self.standing.tenant, &self.subject)
+    }
+
+    /// What the token rests on by itself: its id, and its task and every task above it.
+    pub fn own_targets(&self) -> impl Iterator<Item = Target> {
+        std::iter::once(Target::Token(self.jti)).chain(self.tasks.iter().copied().map(Target::Task))
+    }
+
+    /// What it shares with other tokens: every registration of its standing, its subject, its key.
+    ///
+    /// With [`Claims::own_targets`] these are all levels of revocation; the token is dead when its
+    /// decision is at or below the watermark of any of them.
+    pub fn shared_targets(&self) -> impl Iterator<Item = Target> {
+        let besides = [Target::Subject(self.subject_key()), Target::SigningKey(self.kid)];
+        self.standing.targets().chain(besides)
     }
 
     /// The actors as `act` names them, the one acting now first (RFC 8693 section 4.1): it by its

@@ -19,8 +19,8 @@ use locum_model::registry::Algorithm;
 use locum_model::{Event, KeyId, Reason, Timestamp};
 use zeroize::Zeroizing;
 
-use crate::header;
 use crate::key_store::KeyStore;
+use crate::verifying_key::VerifyingKey;
 
 /// The keys in force.
 #[derive(Clone, Debug, Default)]
@@ -37,15 +37,13 @@ struct Keys {
 /// One key of the ring. `Debug` shows no private byte.
 #[derive(Clone, Debug)]
 pub struct RingKey {
-    kid: KeyId,
+    verifying: VerifyingKey,
     purpose: KeyPurpose,
     algorithm: Algorithm,
     state: KeyState,
     published_at: Timestamp,
     changed_at: Timestamp,
-    public: PublicKey,
     private: Option<Arc<SigningKey>>,
-    header_text: Box<str>,
 }
 
 /// What a key may do.
@@ -180,7 +178,7 @@ impl KeyRing {
         for key in Arc::make_mut(&mut self.0).by_kid.values_mut() {
             let rival = key.purpose == purpose && key.algorithm == algorithm;
             let next = match key.state {
-                _ if key.kid == moved.kid => KeyState::Active,
+                _ if *key.kid() == moved.kid => KeyState::Active,
                 KeyState::Active if rival => KeyState::Superseded,
                 same => same,
             };
@@ -188,7 +186,7 @@ impl KeyRing {
                 key.state = next;
                 key.changed_at = moved.at;
             }
-            if key.kid == moved.kid {
+            if *key.kid() == moved.kid {
                 key.private = loaded.as_ref().ok().cloned();
             }
         }
@@ -217,7 +215,7 @@ impl KeyRing {
 impl RingKey {
     /// Its id: the RFC 7638 thumbprint of its public half.
     pub fn kid(&self) -> &KeyId {
-        &self.kid
+        self.verifying.kid()
     }
 
     /// What it is for.
@@ -247,7 +245,12 @@ impl RingKey {
 
     /// Its public half.
     pub fn public(&self) -> &PublicKey {
-        &self.public
+        self.verifying.public()
+    }
+
+    /// Its public half, as tokens are verified with it.
+    pub fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
     }
 
     /// Whether the private half is here.
@@ -261,42 +264,35 @@ impl RingKey {
     ///
     /// [`KeyRingError::NoPrivateKey`] and [`KeyRingError::CannotSign`].
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyRingError> {
-        let private = self.private.as_ref().ok_or(KeyRingError::NoPrivateKey(self.kid))?;
+        let private = self.private.as_ref().ok_or(KeyRingError::NoPrivateKey(*self.kid()))?;
         private.sign(message).map_err(KeyRingError::CannotSign)
     }
 
     /// The one header of tokens that this key signs, as base64url.
     pub(crate) fn header_text(&self) -> &str {
-        &self.header_text
+        self.verifying.header_text()
     }
 
     fn published(event: &KeyPublished) -> Result<Self, KeyRingError> {
-        let mismatch = KeyRingError::Mismatch(event.kid);
-        let Ok(public) = PublicKey::from_bytes(event.algorithm, &event.public_key) else {
-            return Err(mismatch);
-        };
-        if public.thumbprint() != event.kid {
-            return Err(mismatch);
-        }
+        let verifying = VerifyingKey::new(event.kid, event.algorithm, &event.public_key)
+            .or(Err(KeyRingError::Mismatch(event.kid)))?;
         Ok(Self {
-            kid: event.kid,
+            verifying,
             purpose: event.purpose,
             algorithm: event.algorithm,
             state: KeyState::Published,
             published_at: event.at,
             changed_at: event.at,
-            header_text: header::text(public.algorithm(), &event.kid).into(),
-            public,
             private: None,
         })
     }
 
     /// The private half, where it is there and really is this key's.
     fn load(&self, store: &dyn KeyStore) -> io::Result<Arc<SigningKey>> {
-        let pkcs8 = store.load(&self.kid)?;
+        let pkcs8 = store.load(self.kid())?;
         let key = SigningKey::from_pkcs8(self.algorithm, &pkcs8)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        if *key.public() == self.public {
+        if key.public() == self.public() {
             Ok(Arc::new(key))
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidData, "the stored key is another key"))

@@ -13,6 +13,7 @@
 
 pub mod key_ring;
 pub mod key_store;
+pub mod verifying_key;
 
 pub mod claims;
 pub mod confirmation;
@@ -32,7 +33,8 @@ pub use key_store::{KeyStore, MemoryKeyStore};
 pub use locum_jose::base64url::{kid_text, parse_kid};
 pub use locum_jose::digest::sha256;
 pub use sign::{SignError, check_record, sign};
-pub use verify::{Refusal, read, verify};
+pub use verify::{Refusal, read, verify, verify_by};
+pub use verifying_key::VerifyingKey;
 
 #[cfg(test)]
 mod sample;

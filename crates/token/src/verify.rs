@@ -10,11 +10,12 @@
 use locum_jose::Compact;
 use locum_jose::compact::{NotCompact, NotVerified};
 use locum_model::event::KeyPurpose;
-use locum_model::{Reason, Timestamp};
+use locum_model::{KeyId, Reason, Timestamp};
 
 use crate::claims::{ClaimFault, Claims};
 use crate::header;
 use crate::key_ring::{KeyRing, RingKey};
+use crate::verifying_key::VerifyingKey;
 use crate::{parse_kid, payload};
 
 /// Why a token is not believed.
@@ -56,23 +57,33 @@ pub enum Refusal {
 /// [`Refusal`] by reason: `TOKEN_MALFORMED`, `TOKEN_UNKNOWN_KEY`, `TOKEN_SIGNATURE_INVALID`,
 /// `TOKEN_WRONG_ISSUER`, `TOKEN_NOT_YET_VALID`, `TOKEN_EXPIRED`.
 pub fn verify(ring: &KeyRing, issuer: &str, compact: &str, now: Timestamp) -> Result<Claims, Refusal> {
+    let token_key = |kid: &KeyId| ring.key(kid).filter(|key| key.purpose() == KeyPurpose::Token);
+    let claims = verify_by(|kid| token_key(kid).map(RingKey::verifying), issuer, compact)?;
+    claims.check_times(now)?;
+    Ok(claims)
+}
+
+/// The claims of a token that a key which `key_of` knows signed for this issuer. Its times are not
+/// judged.
+///
+/// # Errors
+///
+/// [`Refusal`] by reason: `TOKEN_MALFORMED`, `TOKEN_UNKNOWN_KEY`, `TOKEN_SIGNATURE_INVALID`,
+/// `TOKEN_WRONG_ISSUER`.
+pub fn verify_by<'k>(
+    key_of: impl FnOnce(&KeyId) -> Option<&'k VerifyingKey>,
+    issuer: &str,
+    compact: &str,
+) -> Result<Claims, Refusal> {
     let token = Compact::parse(compact, &header::PROFILE)?;
-    let key = key_of(ring, token.kid())?;
+    let kid = parse_kid(token.kid()).or(Err(Refusal::UnknownKey))?;
+    let key = key_of(&kid).ok_or(Refusal::UnknownKey)?;
     if token.header_text() != key.header_text() {
         return Err(Refusal::Header);
     }
     token.verify(key.public())?;
     let claims = payload::read(token.payload(), *key.kid())?;
-    if claims.issuer != issuer {
-        return Err(Refusal::Issuer);
-    }
-    if now < claims.not_before {
-        return Err(Refusal::NotYetValid);
-    }
-    if now >= claims.expires_at {
-        return Err(Refusal::Expired);
-    }
-    Ok(claims)
+    if claims.issuer == issuer { Ok(claims) } else { Err(Refusal::Issuer) }
 }
 
 /// The claims of bytes already recognised as ours: form and claims, no signature, issuer or times.
@@ -89,9 +100,18 @@ pub fn read(compact: &str) -> Result<Claims, Refusal> {
     Ok(payload::read(token.payload(), kid)?)
 }
 
-fn key_of<'a>(ring: &'a KeyRing, kid: &str) -> Result<&'a RingKey, Refusal> {
-    let kid = parse_kid(kid).or(Err(Refusal::UnknownKey))?;
-    ring.key(&kid).filter(|key| key.purpose() == KeyPurpose::Token).ok_or(Refusal::UnknownKey)
+impl Claims {
+    /// Judges the times. Leeway is zero, and `now == exp` is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotYetValid`] and [`Refusal::Expired`].
+    pub fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
+        if now < self.not_before {
+            return Err(Refusal::NotYetValid);
+        }
+        if now >= self.expires_at { Err(Refusal::Expired) } else { Ok(()) }
+    }
 }
 
 // === impl Refusal ===

@@ -3,7 +3,7 @@ use crate::key_store::MemoryKeyStore;
 use crate::sample::{moved, publish};
 
 fn states(ring: &KeyRing) -> Vec<(KeyId, KeyState)> {
-    ring.keys().map(|key| (key.kid, key.state)).collect()
+    ring.keys().map(|key| (*key.kid(), key.state)).collect()
 }
 
 fn activate(ring: &mut KeyRing, store: &dyn KeyStore, kid: KeyId) -> Result<(), KeyRingError> {
