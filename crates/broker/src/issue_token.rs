@@ -326,10 +326,10 @@ fn expiry(
     let most = TOKEN_TTL_MAX.min(connector.ttl_max).min(by_check).min(by_policy);
     let ttl = match ask.ttl {
         Some(ttl) if ttl < TOKEN_TTL_MIN => {
-            return Err(Refusal::new(Reason::RequestMalformed, "a token lives 1 s at least"));
+            return Err(Refusal::new(Reason::RequestMalformed, "`ttl` is 1 s at least"));
         }
         Some(ttl) if ttl > most => {
-            let detail = format!("{} s are allowed at most", most.as_secs());
+            let detail = format!("`ttl` may be {} s at most here", most.as_secs());
             return Err(Refusal::new(Reason::TtlTooLong, detail));
         }
         Some(ttl) => ttl,

@@ -20,9 +20,6 @@ use locum_model::evidence::Login;
 use locum_model::{Clock, Entropy};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tonic_health::ServingStatus;
-use tonic_health::pb::health_server::Health;
-use tonic_health::server::HealthReporter;
 
 use crate::accept::{Accept, AcceptOptions, Observer, WithoutAlpn};
 use crate::clock::SystemClock;
@@ -147,7 +144,6 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         entropy,
         metrics: Arc::clone(&metrics),
     };
-    let (health, health_service) = tonic_health::server::health_reporter();
     let wiring = Wiring {
         broker: Arc::clone(&broker),
         clock: shared_clock,
@@ -155,7 +151,6 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         readiness: readiness.clone(),
         reload: Arc::clone(&reload),
         stopping: tasks.stopping(),
-        health: health_service,
     };
     let mut doors = Doors { tasks: &mut tasks, own: &own, metrics: &metrics };
     let grpc = doors.open_grpc(settings.server.grpc, current, gate, wiring).await?;
@@ -176,7 +171,6 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     };
     tasks.start("reaper", reaper.run(tasks.stopping()));
     tasks.start("upkeep", upkeep(Arc::clone(&broker), Arc::clone(&clock), tasks.stopping()));
-    tasks.start("health", tell_health(health, tasks.stopping()));
     readiness.ready();
     let metrics = metrics_at;
     Ok(Running { grpc, http, metrics, broker, clock, readiness, tasks, writer, reload, reaper_turns })
@@ -341,7 +335,7 @@ impl Doors<'_> {
         address: SocketAddr,
         trust: CurrentTrust,
         gate: Gate,
-        wiring: Wiring<impl Health>,
+        wiring: Wiring,
     ) -> Result<SocketAddr, NotStarted> {
         let clients = ClientCertificates::Asked(locum_identity::client_certs(trust));
         let tls = grpc_config(self.own, clients).map_err(|cause| NotStarted::Other(cause.to_string()))?;
@@ -393,13 +387,6 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NotStart
 }
 
 // === the loops ===
-
-/// The health service's view of the end.
-async fn tell_health(health: HealthReporter, mut stopping: Stopping) -> Result<(), String> {
-    stopping.wait().await;
-    health.set_service_status("", ServingStatus::NotServing).await;
-    Ok(())
-}
 
 struct Reaper {
     broker: Arc<Broker>,

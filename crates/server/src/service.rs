@@ -8,6 +8,7 @@ mod check;
 mod control;
 mod feed;
 pub mod gate;
+mod health;
 mod inspection;
 mod revocation;
 mod router;

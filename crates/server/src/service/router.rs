@@ -16,13 +16,14 @@ use locum_model::limits::{
     FOLLOWS_PER_WORKLOAD_MAX, GRPC_MESSAGE_BYTES_MAX, HOLDS_PER_WORKLOAD_MAX, POLICY_BYTES_MAX,
 };
 use tonic::transport::server::Router;
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::health_server::HealthServer;
 use tower::layer::util::{Identity, Stack};
 
 use super::check::Checks;
 use super::control::Control;
 use super::feed::Feed;
 use super::gate::{Gate, GateLayer};
+use super::health::ServerHealth;
 use super::inspection::Inspection;
 use super::revocation::Revocation;
 use super::task::Tasks;
@@ -35,7 +36,7 @@ use crate::reload::Reload;
 use crate::tasks::Stopping;
 
 /// What the services share.
-pub struct Wiring<H> {
+pub struct Wiring {
     /// The broker.
     pub broker: Arc<Broker>,
     /// The clock.
@@ -48,8 +49,6 @@ pub struct Wiring<H> {
     pub reload: Arc<Reload>,
     /// Tells streams when to end.
     pub stopping: Stopping,
-    /// The health service.
-    pub health: HealthServer<H>,
 }
 
 /// Every service with its guards, behind `gate`.
@@ -57,11 +56,9 @@ pub struct Wiring<H> {
 /// # Errors
 ///
 /// When the contract's descriptor set cannot be served by reflection.
-pub fn router<H: Health>(
-    gate: Gate,
-    wiring: Wiring<H>,
-) -> Result<Router<Stack<GateLayer, Identity>>, String> {
-    let Wiring { broker, clock, metrics, readiness, reload, stopping, health } = wiring;
+pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Identity>>, String> {
+    let Wiring { broker, clock, metrics, readiness, reload, stopping } = wiring;
+    let health = ServerHealth { stopping: stopping.clone() };
     let tasks = Tasks {
         broker: Arc::clone(&broker),
         holds: Holds::new(HOLDS_PER_WORKLOAD_MAX),
@@ -93,7 +90,7 @@ pub fn router<H: Health>(
         .add_service(RevocationServiceServer::new(revocation).max_decoding_message_size(most))
         .add_service(InspectionServiceServer::new(inspection).max_decoding_message_size(most))
         .add_service(ControlServiceServer::new(control).max_decoding_message_size(policies))
-        .add_service(health)
+        .add_service(HealthServer::new(health))
         .add_service(v1)
         .add_service(v1alpha))
 }
