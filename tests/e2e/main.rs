@@ -20,6 +20,10 @@ mod revoke;
 
 mod lock;
 
+mod list_tokens;
+
+mod who_am_i;
+
 mod keys;
 
 mod feed;

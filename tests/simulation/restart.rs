@@ -55,7 +55,7 @@ impl Run {
     /// R2: whatever is shown as active after a start is one that the model knows to be alive.
     fn nothing_came_back(&mut self) {
         self.ghosts.clear();
-        let filter = TaskFilter { state: Some(TaskState::Active), workload: None };
+        let filter = TaskFilter { state: Some(TaskState::Active), selector: None };
         let page = Page { size: 1000, after: None };
         let shown = self.broker.inspect_tasks(&operator(&[]), page, &filter).expect("a good page");
         for view in shown.tasks {

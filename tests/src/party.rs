@@ -7,6 +7,7 @@ use locum_api::admin::v1::inspection_service_client::InspectionServiceClient;
 use locum_api::admin::v1::revocation_service_client::RevocationServiceClient;
 use locum_api::broker::v1::check_service_client::CheckServiceClient;
 use locum_api::broker::v1::feed_service_client::FeedServiceClient;
+use locum_api::broker::v1::identity_service_client::IdentityServiceClient;
 use locum_api::broker::v1::task_service_client::TaskServiceClient;
 use locum_api::broker::v1::token_service_client::TokenServiceClient;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
@@ -92,6 +93,11 @@ impl Party {
     /// The revocation feed.
     pub fn feed(&self) -> FeedServiceClient<Wire> {
         FeedServiceClient::new(self.wire())
+    }
+
+    /// Who one is.
+    pub fn identities(&self) -> IdentityServiceClient<Wire> {
+        IdentityServiceClient::new(self.wire())
     }
 
     /// Revocations and locks.

@@ -27,6 +27,8 @@ pub enum Role {
 const EVERYBODY: &[Role] = &Role::ALL;
 const WORKLOADS: &[Role] = &[Role::Workload];
 const OPERATORS: &[Role] = &[Role::Viewer, Role::Operator, Role::Approver, Role::Policy, Role::Admin];
+const KNOWN: &[Role] =
+    &[Role::Workload, Role::Viewer, Role::Operator, Role::Approver, Role::Policy, Role::Admin];
 const REVOKERS: &[Role] = &[Role::Operator, Role::Admin];
 const POLICY_CHECKERS: &[Role] = &[Role::Policy, Role::Admin];
 const ADMINS: &[Role] = &[Role::Admin];
@@ -45,6 +47,7 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/locum.broker.v1.CheckService/IntrospectTokens", WORKLOADS),
     ("/locum.broker.v1.CheckService/Authorize", WORKLOADS),
     ("/locum.broker.v1.FeedService/WatchRevocations", WORKLOADS),
+    ("/locum.broker.v1.IdentityService/WhoAmI", KNOWN),
     ("/locum.admin.v1.RevocationService/PreviewRevoke", OPERATORS),
     ("/locum.admin.v1.RevocationService/Revoke", REVOKERS),
     ("/locum.admin.v1.RevocationService/Lock", REVOKERS),
@@ -52,6 +55,7 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/locum.admin.v1.RevocationService/ListLocks", OPERATORS),
     ("/locum.admin.v1.InspectionService/GetStatus", OPERATORS),
     ("/locum.admin.v1.InspectionService/ListTasks", OPERATORS),
+    ("/locum.admin.v1.InspectionService/ListTokens", OPERATORS),
     ("/locum.admin.v1.InspectionService/GetTask", OPERATORS),
     ("/locum.admin.v1.InspectionService/EndTask", REVOKERS),
     ("/locum.admin.v1.InspectionService/GetTaskHistory", OPERATORS),
@@ -137,7 +141,7 @@ mod tests {
     fn every_method_of_the_contract_has_a_row_and_there_is_no_other() {
         let declared = methods_of(crate::FILE_DESCRIPTOR_SET);
         assert_eq!(rows_of("/locum."), declared);
-        assert_eq!(declared.len(), 27);
+        assert_eq!(declared.len(), 29);
     }
 
     #[test]
@@ -184,6 +188,7 @@ mod tests {
         for (path, expected) in [
             ("/locum.broker.v1.TokenService/IssueToken", "workload"),
             ("/locum.broker.v1.FeedService/WatchRevocations", "workload"),
+            ("/locum.broker.v1.IdentityService/WhoAmI", "workload viewer operator approver policy admin"),
             ("/locum.admin.v1.RevocationService/PreviewRevoke", "viewer operator approver policy admin"),
             ("/locum.admin.v1.RevocationService/Revoke", "operator admin"),
             ("/locum.admin.v1.InspectionService/EndTask", "operator admin"),
@@ -199,8 +204,11 @@ mod tests {
     }
 
     #[test]
-    fn workloads_and_operators_share_no_method_of_ours() {
-        for (path, roles) in METHODS.iter().filter(|(path, _)| path.starts_with("/locum.")) {
+    fn workloads_and_operators_share_no_method_but_that_which_says_who_they_are() {
+        let shared = "/locum.broker.v1.IdentityService/WhoAmI";
+        assert_eq!(METHODS.iter().filter(|(path, _)| *path == shared).count(), 1);
+        let own = METHODS.iter().filter(|(path, _)| path.starts_with("/locum.") && *path != shared);
+        for (path, roles) in own {
             assert!(!roles.contains(&Role::Anonymous), "{path}");
             assert_eq!(path.starts_with("/locum.broker."), *roles == WORKLOADS, "{path}");
             assert_eq!(path.starts_with("/locum.admin."), roles.contains(&Role::Admin), "{path}");

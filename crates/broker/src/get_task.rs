@@ -1,11 +1,12 @@
 //! `GetTask` and `ListTasks`: what a task is and where it is in its life.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use locum_model::event::{Outcome, TaskStarted};
 use locum_model::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use locum_model::registry::{Registry, Workload};
-use locum_model::{Caller, Name, Reason, Target, TaskId, TenantNo, Timestamp, WorkloadNo};
+use locum_model::{Caller, ConnectorNo, Reason, Selector, Target, TaskId, TenantNo, Timestamp, WorkloadNo};
 
 use crate::broker::Broker;
 use crate::operator::Operator;
@@ -59,8 +60,8 @@ pub struct Page {
 pub struct TaskFilter {
     /// Only in this state.
     pub state: Option<TaskState>,
-    /// Only of this workload.
-    pub workload: Option<Name>,
+    /// Only what this covers; judged for operators alone.
+    pub selector: Option<Selector>,
 }
 
 /// A page of tasks.
@@ -110,7 +111,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// REQUEST_MALFORMED.
+    /// REQUEST_MALFORMED, SELECTOR_UNKNOWN, SELECTOR_FORBIDDEN.
     pub fn inspect_tasks(
         &self,
         operator: &Operator,
@@ -118,7 +119,39 @@ impl Broker {
         filter: &TaskFilter,
     ) -> Result<TaskPage, Refusal> {
         let pinned = self.fold.pin();
-        self.page_of(page, filter, |row| operator.reaches(&pinned.world.registry, row.started.tenant))
+        let registry = &pinned.world.registry;
+        let targets = match &filter.selector {
+            None => None,
+            Some(selector) => Some(self.covered(operator, registry, selector)?),
+        };
+        let is_covered = |row: &TaskRow| match &targets {
+            None => true,
+            Some(Covered::One(task)) => *task == Some(row.started.task),
+            Some(Covered::ByAny(targets)) => {
+                // The policy set permitted the task, and revoking it spares the task.
+                let permitted_by = Target::PolicyRevision(row.started.policy_revision);
+                targets.contains(&permitted_by) || rests_on(row).iter().any(|one| targets.contains(one))
+            }
+        };
+        self.page_of(page, filter, |row| operator.reaches(registry, row.started.tenant) && is_covered(row))
+    }
+
+    /// The tasks that a selector covers.
+    fn covered(
+        &self,
+        operator: &Operator,
+        registry: &Registry,
+        selector: &Selector,
+    ) -> Result<Covered, Refusal> {
+        if matches!(selector, Selector::SigningKey(_)) {
+            let detail = "no task rests on a signing key: list its tokens";
+            return Err(Refusal::new(Reason::RequestMalformed, detail));
+        }
+        let found = self.select(operator, registry, selector)?;
+        Ok(match selector {
+            Selector::Token(jti) => Covered::One(self.fold.table.task_of(*jti)),
+            _ => Covered::ByAny(found.into_iter().map(|one| one.target).collect()),
+        })
     }
 
     pub(crate) fn view_task(&self, task: TaskId) -> Option<TaskView> {
@@ -145,10 +178,7 @@ impl Broker {
         };
         let registry = Arc::clone(&self.fold.pin().world.registry);
         let state = self.fold.state.read();
-        let fits = |view: &TaskView| {
-            filter.state.is_none_or(|state| state == view.state)
-                && filter.workload.as_ref().is_none_or(|name| name.as_str() == view.workload)
-        };
+        let fits = |view: &TaskView| filter.state.is_none_or(|state| state == view.state);
         let rows = state.tasks.after(page.after).filter(|row| wanted(row));
         let mut tasks: Vec<_> =
             rows.map(|row| self.view(row, &registry)).filter(fits).take(size + 1).collect();
@@ -192,12 +222,25 @@ impl Broker {
     /// Whether a revocation covers a task whose row is gone from the table.
     fn is_covered(&self, row: &TaskRow) -> bool {
         let decided = row.started.decided_at.sequence;
-        let mut targets = crate::rests_on::targets_of_start(&row.started);
-        targets.extend(row.chain.iter().copied().map(Target::Task));
-        targets.into_iter().any(|target| {
+        rests_on(row).into_iter().any(|target| {
             self.fold.table.watermark(target).is_some_and(|watermark| decided <= watermark.sequence)
         })
     }
+}
+
+/// The tasks that a selector covers.
+enum Covered {
+    /// A token's task, if it is known.
+    One(Option<TaskId>),
+    /// Whatever rests on any of these.
+    ByAny(BTreeSet<Target>),
+}
+
+/// Everything that a task rests on: a revocation of any of it kills the task.
+fn rests_on(row: &TaskRow) -> Vec<Target> {
+    let mut targets = crate::rests_on::targets_of_start(&row.started);
+    targets.extend(row.chain.iter().copied().map(Target::Task));
+    targets
 }
 
 /// A workload's name, or its number when it is gone.
@@ -210,4 +253,11 @@ pub(crate) fn workload_name(registry: &Registry, number: WorkloadNo) -> String {
 /// A tenant's name, or its number when it is gone.
 pub(crate) fn tenant_name(registry: &Registry, number: TenantNo) -> String {
     registry.tenant(number).map_or_else(|| format!("tenant #{number}"), |tenant| tenant.name.to_string())
+}
+
+/// A connector's name, or its number when it is gone.
+pub(crate) fn connector_name(registry: &Registry, number: ConnectorNo) -> String {
+    registry
+        .connector(number)
+        .map_or_else(|| format!("connector #{number}"), |connector| connector.name.to_string())
 }

@@ -11,6 +11,7 @@ use crate::broker::Broker;
 use crate::operator::{Operator, Tenants};
 use crate::refusal::Refusal;
 use crate::revoke::check_reason;
+use crate::select::{Match, selector_text};
 
 impl Broker {
     /// Locks; durable on return.
@@ -87,7 +88,7 @@ impl Broker {
         let mut locks = self.locks_of(operator)?;
         locks.retain(|lock| lock.selector == *selector);
         if locks.is_empty() {
-            let detail = format!("no lock on `{selector}` is in force");
+            let detail = format!("no lock on `{}` is in force", selector_text(selector));
             return Err(noted(Refusal::new(Reason::LockUnknown, detail)));
         }
         let unlocked = Unlocked {
@@ -114,5 +115,27 @@ impl Broker {
         };
         let state = self.fold.state.read();
         Ok(state.locks.in_force(now).filter(reached).cloned().collect())
+    }
+
+    /// Of these, the locks that refuse some of what `selector` covers, however they were made.
+    ///
+    /// # Errors
+    ///
+    /// CLOCK_UNSETTLED, SELECTOR_UNKNOWN, SELECTOR_FORBIDDEN.
+    pub fn locks_on(&self, operator: &Operator, selector: &Selector) -> Result<Vec<Arc<Locked>>, Refusal> {
+        let pinned = self.fold.pin();
+        let found = self.select(operator, &pinned.world.registry, selector)?;
+        let mut locks = self.locks_of(operator)?;
+        locks.retain(|lock| found.iter().any(|one| lock.targets.contains(&one.target)));
+        Ok(locks)
+    }
+
+    /// What a lock's selector came to, by the names of today.
+    pub fn locked_matches(&self, lock: &Locked) -> Vec<Match> {
+        let pinned = self.fold.pin();
+        lock.targets
+            .iter()
+            .map(|target| self.named(&pinned.world.registry, *target, &lock.selector))
+            .collect()
     }
 }

@@ -58,10 +58,7 @@ impl Broker {
         let targets: Vec<_> = matches.iter().map(|found| found.target).collect();
         let preview = self.fold.table.preview(&targets, until, PREVIEW_ROWS_MAX);
         let workload = |number| crate::get_task::workload_name(registry, number);
-        let connector = |number| match registry.connector(number) {
-            Some(connector) => connector.name.to_string(),
-            None => format!("connector #{number}"),
-        };
+        let connector = |number| crate::get_task::connector_name(registry, number);
         Ok(Previewed {
             by_workload: preview.by_workload.iter().map(|(no, count)| (workload(*no), *count)).collect(),
             by_connector: preview.by_connector.iter().map(|(no, count)| (connector(*no), *count)).collect(),

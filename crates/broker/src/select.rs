@@ -70,6 +70,46 @@ impl Broker {
         }
     }
 
+    /// A target that was selected before, by its name of today; by its number when it is gone.
+    pub(crate) fn named(&self, registry: &Registry, target: Target, selector: &Selector) -> Match {
+        let numbered = |name: Option<&locum_model::Name>, tenant: Option<TenantNo>, number: u32| {
+            let name = name.map_or_else(|| format!("{} #{number}", target.level()), ToString::to_string);
+            (name, tenant)
+        };
+        let (name, tenant) = match target {
+            Target::Token(jti) => (jti.to_string(), None),
+            Target::Task(task) => {
+                let state = self.fold.state.read();
+                (task.to_string(), state.tasks.get(task).map(|row| row.started.tenant))
+            }
+            Target::Subject(_) => match selector {
+                Selector::Subject(subject) => (subject.escape_debug().to_string(), None),
+                other => (selector_text(other), None),
+            },
+            Target::Workload(no) => {
+                let one = registry.workload(no);
+                numbered(one.map(|one| &one.name), one.map(|one| one.tenant), no.0)
+            }
+            Target::Connector(no) => {
+                let one = registry.connector(no);
+                numbered(one.map(|one| &one.name), one.map(|one| one.tenant), no.0)
+            }
+            Target::Tenant(no) => numbered(registry.tenant(no).map(|one| &one.name), Some(no), no.0),
+            Target::Owner(no) => {
+                let one = registry.owner(no);
+                numbered(one.map(|one| &one.name), one.map(|one| one.tenant), no.0)
+            }
+            Target::Model(no) => {
+                let one = registry.model(no);
+                numbered(one.map(|one| &one.name), one.map(|one| one.tenant), no.0)
+            }
+            Target::SigningKey(kid) => (locum_token::kid_text(&kid), None),
+            Target::PolicyRevision(revision) => (revision.to_string(), None),
+        };
+        let tenant_name = tenant.map(|no| crate::get_task::tenant_name(registry, no)).unwrap_or_default();
+        Match { target, name, tenant, tenant_name }
+    }
+
     /// A token or task by its id. A token's or task's tenant is known only while it is in memory;
     /// an operator of all tenants may name one that is gone, which changes nothing.
     fn select_live(
@@ -112,7 +152,7 @@ impl Match {
 /// A selector as people write it: keys by their `kid`.
 pub fn selector_text(selector: &Selector) -> String {
     match selector {
-        Selector::SigningKey(kid) => format!("signing-key {}", locum_token::kid_text(kid)),
+        Selector::SigningKey(kid) => format!("signing-key={}", locum_token::kid_text(kid)),
         other => other.to_string(),
     }
 }

@@ -1,14 +1,17 @@
 //! `GetStatus`: health and live counts.
 
+use locum_model::limits::ROW_COUNTS_MAX;
 use locum_model::number::{PolicyRevision, RegistryRevision};
 use locum_model::{Position, Timestamp};
 
 use crate::broker::Broker;
+use crate::get_task::{connector_name, workload_name};
+use crate::operator::Operator;
 
 /// How the broker is.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// Rows in the table.
+    /// Rows in the table, dead ones included until they are reaped.
     pub tokens: usize,
     /// Tasks in the table.
     pub tasks: usize,
@@ -26,6 +29,15 @@ pub struct Status {
     pub started_at: Timestamp,
     /// What is wrong, for people.
     pub warnings: Vec<String>,
+}
+
+/// Rows of tokens by what they rest on, most first: dead ones included until they are reaped.
+#[derive(Clone, Debug, Default)]
+pub struct RowCounts {
+    /// By the workload that asked for the token.
+    pub by_workload: Vec<(String, usize)>,
+    /// By connector.
+    pub by_connector: Vec<(String, usize)>,
 }
 
 impl Broker {
@@ -60,6 +72,20 @@ impl Broker {
             followers: self.fold.feed.followers(),
             started_at: self.started_at(),
             warnings,
+        }
+    }
+
+    /// Rows of the operator's tenants by workload and connector, at most [`ROW_COUNTS_MAX`] of each.
+    /// Costs one pass over the standings, whatever the number of tokens.
+    pub fn row_counts(&self, operator: &Operator) -> RowCounts {
+        let pinned = self.fold.pin();
+        let registry = &pinned.world.registry;
+        let rows = self.fold.table.rows_by(|tenant| operator.reaches(registry, tenant));
+        let workloads = rows.workload.iter().take(ROW_COUNTS_MAX);
+        let connectors = rows.connector.iter().take(ROW_COUNTS_MAX);
+        RowCounts {
+            by_workload: workloads.map(|(no, rows)| (workload_name(registry, *no), *rows)).collect(),
+            by_connector: connectors.map(|(no, rows)| (connector_name(registry, *no), *rows)).collect(),
         }
     }
 }

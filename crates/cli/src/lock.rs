@@ -40,7 +40,7 @@ async fn list(session: &Session, output: &Output) -> Result<(), Failure> {
     let admin = session.client()?.admin();
     let (mut locks, mut page) = (Vec::new(), String::new());
     loop {
-        let answer = admin.list_locks(PAGE_SIZE, &page).await?;
+        let answer = admin.list_locks(None, PAGE_SIZE, &page).await?;
         locks.extend(answer.items);
         page = answer.next;
         if page.is_empty() {

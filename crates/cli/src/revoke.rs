@@ -96,7 +96,7 @@ mod tests {
         };
         let shown = summary(&Selector::Workload("refunder".parse().expect("a name")), &preview);
         assert!(
-            shown.starts_with("workload refunder: at least 12 live tokens of at least 3 live tasks"),
+            shown.starts_with("workload=refunder: at least 12 live tokens of at least 3 live tasks"),
             "{shown}"
         );
         assert!(shown.contains("WORKLOAD") && !shown.contains("CONNECTOR"), "{shown}");

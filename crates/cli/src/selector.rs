@@ -132,18 +132,18 @@ mod tests {
         let jti = "ab".repeat(16);
         let hex = "0".repeat(64);
         for (args, shown) in [
-            (vec!["--token", &jti], format!("token {jti}")),
-            (vec!["--task", "task-1-42"], "task task-1-42".to_owned()),
-            (vec!["--subject", "alice"], "subject alice".to_owned()),
-            (vec!["--workload", "refunder"], "workload refunder".to_owned()),
-            (vec!["--workload", "spiffe://td/a/*"], "workload spiffe://td/a/*".to_owned()),
-            (vec!["--connector", "orders"], "connector orders".to_owned()),
-            (vec!["--tenant", "acme"], "tenant acme".to_owned()),
-            (vec!["--owner", "payments"], "owner payments".to_owned()),
-            (vec!["--model", "m-1"], "model m-1".to_owned()),
-            (vec!["--signing-key", &"A".repeat(43)], format!("signing-key {hex}")),
-            (vec!["--signing-key", &hex], format!("signing-key {hex}")),
-            (vec!["--policy-revision", "7"], "policy-revision 7".to_owned()),
+            (vec!["--token", &jti], format!("token={jti}")),
+            (vec!["--task", "task-1-42"], "task=task-1-42".to_owned()),
+            (vec!["--subject", "alice"], "subject=alice".to_owned()),
+            (vec!["--workload", "refunder"], "workload=refunder".to_owned()),
+            (vec!["--workload", "spiffe://td/a/*"], "workload=spiffe://td/a/*".to_owned()),
+            (vec!["--connector", "orders"], "connector=orders".to_owned()),
+            (vec!["--tenant", "acme"], "tenant=acme".to_owned()),
+            (vec!["--owner", "payments"], "owner=payments".to_owned()),
+            (vec!["--model", "m-1"], "model=m-1".to_owned()),
+            (vec!["--signing-key", &"A".repeat(43)], format!("signing-key={hex}")),
+            (vec!["--signing-key", &hex], format!("signing-key={hex}")),
+            (vec!["--policy-revision", "7"], "policy-revision=7".to_owned()),
         ] {
             assert_eq!(check(&args), Some(shown), "{args:?}");
         }

@@ -144,7 +144,11 @@ async fn list(args: ListArgs, session: &Session, output: &Output) -> Result<(), 
     let state = args.state.as_deref().map(str::parse).transpose()?;
     let client = session.client()?;
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let mut query = TaskQuery { state, workload: args.workload, ..TaskQuery::default() };
+    let selector = match args.workload.as_str() {
+        "" => None,
+        name => Some(locum_sdk::admin::parse_selector(&format!("workload={name}"))?),
+    };
+    let mut query = TaskQuery { state, selector, ..TaskQuery::default() };
     let mut tasks: Vec<TaskView> = Vec::new();
     while tasks.len() < limit {
         query.size = PAGE_SIZE.min(u32::try_from(limit - tasks.len()).unwrap_or(PAGE_SIZE));

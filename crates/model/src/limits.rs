@@ -189,6 +189,8 @@ pub const REFUSAL_DETAIL_BYTES_MAX: usize = 256;
 pub const HISTORY_ENTRIES_MAX: usize = 5_000;
 /// Rows that a preview looks at before it says that its counts are a lower bound.
 pub const PREVIEW_ROWS_MAX: usize = 200_000;
+/// Workloads, and connectors, that the status counts rows of at most.
+pub const ROW_COUNTS_MAX: usize = 100;
 /// Certificates of a peer's chain, the leaf included. Counted before any of them is parsed, so
 /// that a maze of cross-signed intermediates costs nothing.
 pub const CHAIN_CERTIFICATES_MAX: usize = 6;

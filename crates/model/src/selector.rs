@@ -161,21 +161,21 @@ impl fmt::Display for Level {
     }
 }
 
-/// `workload refunder`: the level and the id as people name it.
+/// `workload=refunder`: the level and the id as people name it, and as they type it.
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Token(id) => write!(f, "token {id}"),
-            Self::Task(id) => write!(f, "task {id}"),
-            Self::Subject(subject) => write!(f, "subject {}", subject.escape_debug()),
-            Self::Workload(name) => write!(f, "workload {name}"),
-            Self::WorkloadPattern(pattern) => write!(f, "workload {pattern}"),
-            Self::Connector(name) => write!(f, "connector {name}"),
-            Self::Tenant(name) => write!(f, "tenant {name}"),
-            Self::Owner(name) => write!(f, "owner {name}"),
-            Self::Model(name) => write!(f, "model {name}"),
-            Self::SigningKey(kid) => write!(f, "signing-key {kid}"),
-            Self::PolicyRevision(revision) => write!(f, "policy-revision {revision}"),
+            Self::Token(id) => write!(f, "token={id}"),
+            Self::Task(id) => write!(f, "task={id}"),
+            Self::Subject(subject) => write!(f, "subject={}", subject.escape_debug()),
+            Self::Workload(name) => write!(f, "workload={name}"),
+            Self::WorkloadPattern(pattern) => write!(f, "workload={pattern}"),
+            Self::Connector(name) => write!(f, "connector={name}"),
+            Self::Tenant(name) => write!(f, "tenant={name}"),
+            Self::Owner(name) => write!(f, "owner={name}"),
+            Self::Model(name) => write!(f, "model={name}"),
+            Self::SigningKey(kid) => write!(f, "signing-key={kid}"),
+            Self::PolicyRevision(revision) => write!(f, "policy-revision={revision}"),
         }
     }
 }

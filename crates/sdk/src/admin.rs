@@ -9,8 +9,10 @@ mod revocation;
 
 pub use control::{Key, PolicyFile, PolicyProblem, PolicyVerdict, Reloaded, Rotation};
 pub(crate) use inspection::page_size;
-pub use inspection::{History, Page, Record, RecordEntry, Status, TaskQuery};
-pub use revocation::{Lock, Match, NamedCount, Preview, Revocation};
+pub use inspection::{
+    Activity, History, LiveToken, LiveTokens, Page, Record, RecordEntry, Status, TaskQuery, TokenQuery,
+};
+pub use revocation::{Lock, Match, NamedCount, Preview, Revocation, parse_selector, selector_text};
 
 use crate::client::Client;
 

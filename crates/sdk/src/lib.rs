@@ -50,6 +50,7 @@ mod token;
 mod token_source;
 mod untrusted;
 mod verified_token;
+mod who_am_i;
 mod wire;
 
 pub mod admin;
@@ -71,4 +72,5 @@ pub use token::Token;
 pub use token_source::{Answer, TokenBuilder, TokenSource};
 pub use untrusted::escaped;
 pub use verified_token::VerifiedToken;
+pub use who_am_i::Identity;
 pub use wire::{TaskState, TaskView};

@@ -92,6 +92,21 @@ pub struct Rpc {
     pub method: &'static str,
 }
 
+/// Sums over all labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Tokens issued.
+    pub tokens_issued: u64,
+    /// Requests for tokens that were refused.
+    pub tokens_refused: u64,
+    /// Checks that let the presenter through.
+    pub checks_active: u64,
+    /// Checks that did not.
+    pub checks_inactive: u64,
+    /// Revocations committed.
+    pub revocations: u64,
+}
+
 impl Metrics {
     /// Nothing counted yet; `started` is when the process began.
     pub fn new(started: Timestamp) -> Self {
@@ -199,6 +214,24 @@ impl Metrics {
     pub fn batch_committed(&self, events: usize, took: Duration) {
         self.commit_seconds.observe(took.as_secs_f64());
         self.batch_events.observe(f64::from(u32::try_from(events).unwrap_or(u32::MAX)));
+    }
+
+    /// What was done since the process started.
+    pub fn activity(&self) -> Activity {
+        let verdicts = |family: &Family<Verdict, Counter>, result: &'static str| -> u64 {
+            let own = Verdict { result, reason: "" };
+            let reasoned = Reason::ALL.iter().map(|reason| Verdict { result, reason: reason.as_str() });
+            // A series that nobody made yet is none, and asking makes none.
+            reasoned.chain([own]).filter_map(|one| family.get(&one).map(|counter| counter.get())).sum()
+        };
+        let levels = locum_model::Level::ALL.map(|level| At { level: level.as_str() });
+        Activity {
+            tokens_issued: verdicts(&self.issues, "issued"),
+            tokens_refused: verdicts(&self.issues, "denied"),
+            checks_active: verdicts(&self.checks, "active"),
+            checks_inactive: verdicts(&self.checks, "refused"),
+            revocations: levels.iter().filter_map(|at| self.revocations.get(at).map(|c| c.get())).sum(),
+        }
     }
 
     /// Everything, as classic Prometheus text (`text/plain; version=0.0.4`).

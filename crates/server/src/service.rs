@@ -9,6 +9,7 @@ mod control;
 mod feed;
 pub mod gate;
 mod health;
+mod identity;
 mod inspection;
 mod revocation;
 mod router;

@@ -87,15 +87,63 @@ pub struct Preview {
     pub tokens: usize,
     /// Tasks that would die.
     pub tasks: usize,
-    /// Tokens per workload that asked for them, by number.
+    /// Tokens per workload that asked for them, most first.
     pub by_workload: Vec<(WorkloadNo, usize)>,
-    /// Tokens per connector, by number.
+    /// Tokens per connector, most first.
     pub by_connector: Vec<(ConnectorNo, usize)>,
     /// When the oldest of these tokens was issued; whole seconds.
     pub oldest_issued_at: Option<Timestamp>,
     /// When the newest of these tokens was issued; whole seconds.
     pub newest_issued_at: Option<Timestamp>,
     /// Whether everything was looked at.
+    pub complete: bool,
+}
+
+/// Rows of the table by what they rest on, most first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowsBy {
+    /// By the workload that asked for the token.
+    pub workload: Vec<(WorkloadNo, usize)>,
+    /// By connector.
+    pub connector: Vec<(ConnectorNo, usize)>,
+}
+
+/// One live token, as a listing shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedToken {
+    /// Where it stands in a listing; a page goes on after it.
+    pub place: Place,
+    /// Its task.
+    pub task: TaskId,
+    /// The workload that asked for it.
+    pub workload: Option<WorkloadNo>,
+    /// Its connector.
+    pub connector: Option<ConnectorNo>,
+    /// When it was issued; whole seconds.
+    pub issued_at: Timestamp,
+    /// From when it is dead.
+    pub expires_at: Timestamp,
+    /// Uses left; none without a limit.
+    pub uses_left: Option<u32>,
+}
+
+/// The order of listings: oldest decision first, then by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The order of its decision.
+    pub decided: u64,
+    /// Its id.
+    pub jti: TokenId,
+}
+
+/// A page of live tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Oldest first.
+    pub tokens: Vec<ListedToken>,
+    /// Whether there is a page after this one.
+    pub more: bool,
+    /// Whether every row was looked at.
     pub complete: bool,
 }
 

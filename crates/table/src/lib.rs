@@ -24,6 +24,7 @@ mod calendar;
 mod checks;
 mod chunked;
 mod hashing;
+mod listing;
 mod live;
 mod lookup;
 mod order;
@@ -35,7 +36,11 @@ mod table;
 mod task;
 mod watermark;
 
-pub use answer::{Applied, CheckOutcome, Counts, Dead, LiveToken, Lookup, Preview, Reaped};
+pub use answer::{
+    Applied, CheckOutcome, Counts, Dead, Listed, ListedToken, LiveToken, Lookup, Place, Preview, Reaped,
+    RowsBy,
+};
+pub use listing::Paging;
 pub use table::Table;
 
 #[cfg(test)]

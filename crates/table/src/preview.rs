@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use locum_model::{ConnectorNo, Level, Position, SubjectKey, Target, TaskId, Timestamp, TokenId, WorkloadNo};
+use locum_model::{
+    ConnectorNo, Level, Position, SubjectKey, Target, TaskId, TenantNo, Timestamp, TokenId, WorkloadNo,
+};
 
-use crate::answer::Preview;
+use crate::answer::{Preview, RowsBy};
 use crate::hashing::RowKey;
 use crate::row::Row;
 use crate::standing::{Mark, StandingCell};
@@ -17,14 +19,14 @@ use crate::task::Task;
 
 /// What is sought: the targets by kind, and what was decided below the end.
 #[derive(Debug, Default)]
-struct Sought {
-    tokens: BTreeSet<TokenId>,
+pub(crate) struct Sought {
+    pub(crate) tokens: BTreeSet<TokenId>,
     tasks: BTreeSet<TaskId>,
     subjects: BTreeSet<SubjectKey>,
     marks: BTreeSet<Mark>,
     below: u64,
     /// The newest event's time: by it expiry is judged.
-    now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// The counts so far.
@@ -89,7 +91,7 @@ impl Table {
         }
     }
 
-    fn would_kill(&self, sought: &Sought, jti: TokenId, row: &Row) -> bool {
+    pub(crate) fn would_kill(&self, sought: &Sought, jti: TokenId, row: &Row) -> bool {
         let standing = self.standings.at(row.standing());
         let subject = standing.subject().unwrap_or_else(|| self.tasks.at(row.task()).subject());
         let named = sought.tokens.contains(&jti)
@@ -122,6 +124,21 @@ impl Table {
         (tasks, true)
     }
 
+    /// Rows by workload and by connector, most first, from the counters of the standings: dead ones
+    /// included until they are reaped. Costs one pass over the standings, whatever the number of rows.
+    pub fn rows_by(&self, counts: impl Fn(TenantNo) -> bool) -> RowsBy {
+        let mut tally = Tally::default();
+        let writer = self.writer.lock();
+        for (index, rows) in writer.interner.tokens() {
+            let standing = self.standings.at(index);
+            if standing.tenant().is_some_and(&counts) {
+                tally.count(standing, rows);
+            }
+        }
+        drop(writer);
+        RowsBy { workload: most_first(tally.by_workload), connector: most_first(tally.by_connector) }
+    }
+
     fn take_counters(&self, sought: &Sought, tally: &mut Tally) {
         let writer = self.writer.lock();
         *tally = Tally { issued_at: tally.issued_at, ..Tally::default() };
@@ -134,10 +151,16 @@ impl Table {
     }
 }
 
+fn most_first<K: Ord>(counts: BTreeMap<K, usize>) -> Vec<(K, usize)> {
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
 // === impl Sought ===
 
 impl Sought {
-    fn of(targets: &[Target], until: Option<Position>, writer: &Writer) -> Self {
+    pub(crate) fn of(targets: &[Target], until: Option<Position>, writer: &Writer) -> Self {
         let next = writer.homes.newest().saturating_add(1);
         let until = until.and_then(|until| writer.homes.order(until)).map(|order| order + 1);
         let below = until.map_or(next, |until| until.min(next));
@@ -171,7 +194,7 @@ impl Sought {
         standing.marks().any(|mark| self.marks.contains(&mark))
     }
 
-    fn names_only_tokens(&self) -> bool {
+    pub(crate) fn names_only_tokens(&self) -> bool {
         self.tasks.is_empty() && self.subjects.is_empty() && self.marks.is_empty()
     }
 
@@ -203,8 +226,8 @@ impl Tally {
         Preview {
             tokens: self.tokens,
             tasks,
-            by_workload: self.by_workload.into_iter().collect(),
-            by_connector: self.by_connector.into_iter().collect(),
+            by_workload: most_first(self.by_workload),
+            by_connector: most_first(self.by_connector),
             oldest_issued_at: self.issued_at.map(|(oldest, _)| oldest),
             newest_issued_at: self.issued_at.map(|(_, newest)| newest),
             complete,

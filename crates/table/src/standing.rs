@@ -214,6 +214,12 @@ impl StandingCell {
         Some(ConnectorNo(connector.number()))
     }
 
+    /// The tenant that it is part of.
+    pub(crate) fn tenant(&self) -> Option<TenantNo> {
+        let tenant = self.marks().find(|mark| mark.level() == Level::Tenant as usize)?;
+        Some(TenantNo(tenant.number()))
+    }
+
     /// The highest *below* of the marks, where they were compared at this generation.
     pub(crate) fn below_at(&self, generation: u64) -> Option<u64> {
         let compared = self.compared.load(Ordering::Acquire);

@@ -85,6 +85,23 @@ pub struct Lock {
     pub end_time: Timestamp,
 }
 
+/// A selector as people type it: `level=id`, for instance `workload=refunder`.
+///
+/// # Errors
+///
+/// [`Error::Malformed`] when there is no such level, or the id is not one of it.
+pub fn parse_selector(text: &str) -> Result<Selector, Error> {
+    convert::selector::from_text(text, "selector").map_err(|malformed| {
+        let told: Vec<String> = malformed.violations().iter().map(ToString::to_string).collect();
+        Error::Malformed(told.join("; "))
+    })
+}
+
+/// The selector as people type it: what [`parse_selector`] takes.
+pub fn selector_text(selector: &Selector) -> String {
+    convert::selector::to_text(selector)
+}
+
 impl Admin {
     /// Shows what [`Admin::revoke`] would kill now. Changes nothing.
     ///
@@ -179,13 +196,23 @@ impl Admin {
         answer.await?.locks.into_iter().map(|one| lock(Some(one))).collect()
     }
 
-    /// Lists the locks in force, oldest first; `page` is empty for the first page.
+    /// Lists the locks in force, oldest first; `page` is empty for the first page. With a selector only
+    /// those that refuse some of what it covers, however they were made.
     ///
     /// # Errors
     ///
-    /// When the broker refuses the caller or cannot be reached.
-    pub async fn list_locks(&self, size: u32, page: &str) -> Result<Page<Lock>, Error> {
-        let message = wire::ListLocksRequest { page_size: page_size(size), page_token: page.to_owned() };
+    /// [`Error::Refused`] with `SELECTOR_UNKNOWN` or `SELECTOR_FORBIDDEN`.
+    pub async fn list_locks(
+        &self,
+        on: Option<&Selector>,
+        size: u32,
+        page: &str,
+    ) -> Result<Page<Lock>, Error> {
+        let message = wire::ListLocksRequest {
+            page_size: page_size(size),
+            page_token: page.to_owned(),
+            selector: on.map(convert::selector::to_wire),
+        };
         let answer = self.client.ask(Repeat::Safe, message, |channel, request| async move {
             RevocationServiceClient::new(channel).list_locks(request).await
         });
@@ -204,7 +231,7 @@ fn matches(matches: Vec<wire::Match>) -> Vec<Match> {
     matches.into_iter().map(one).collect()
 }
 
-fn counts(counts: Vec<wire::NamedCount>) -> Vec<NamedCount> {
+pub(crate) fn counts(counts: Vec<wire::NamedCount>) -> Vec<NamedCount> {
     counts.into_iter().map(|c| NamedCount { name: bounded(&c.name), count: c.count }).collect()
 }
 

@@ -114,7 +114,7 @@ async fn a_lock_is_read_whole_or_not_at_all() {
     assert_eq!((lock.number, &lock.selector), (7, &tenant()));
     let lifted = client.admin().unlock(&tenant(), "done").await.expect("lifted");
     assert_eq!(lifted, std::slice::from_ref(&lock));
-    let page = client.admin().list_locks(1, "").await.expect("a page");
+    let page = client.admin().list_locks(None, 1, "").await.expect("a page");
     assert_eq!((page.items, page.next.as_str()), (vec![lock], "next"));
 
     let endless = ActiveLock { end_time: None, ..whole.clone() };

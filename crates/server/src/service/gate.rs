@@ -48,6 +48,10 @@ pub enum Who {
     Login(Login),
 }
 
+/// The role of the operator who asks, where a method is for workloads and operators alike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OperatorRole(pub Role);
+
 /// What the gate knows.
 pub struct Gate {
     /// Whom we trust, as of now.
@@ -144,7 +148,11 @@ impl Gate {
         if allowed.contains(&Role::Workload) {
             // Whoever is an operator is nothing else: no identity has two roles.
             if let Some(entry) = operator {
-                return Err(refuse(Reason::RoleMissing, entry.role.as_str()));
+                if !allowed.contains(&entry.role) {
+                    return Err(refuse(Reason::RoleMissing, entry.role.as_str()));
+                }
+                request.extensions_mut().insert(entry.operator.clone());
+                request.extensions_mut().insert(OperatorRole(entry.role));
             }
             request.extensions_mut().insert(caller);
             return Ok(method);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use locum_api::admin::v1 as wire;
 use locum_api::admin::v1::inspection_service_server::InspectionService;
-use locum_api::convert::id::{name_from_wire, optional_task_from_wire, task_from_wire};
+use locum_api::convert::id::{optional_task_from_wire, task_from_wire};
 use locum_api::convert::time::timestamp_to_wire;
-use locum_api::convert::{page, task, text};
+use locum_api::convert::{page, selector, task, text};
 use locum_api::violation::Malformed;
-use locum_broker::{Broker, Operator, Page, TaskFilter};
+use locum_broker::{Broker, Operator, Page, Place, TaskFilter};
 use locum_model::limits::PAGE_SIZE_MAX;
 use tokio::sync::watch;
 use tokio_stream::Stream;
@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status};
 use super::asked::{Asked, operator};
 use super::show;
 use crate::http::Readiness;
+use crate::metrics::Metrics;
 use crate::tasks::{Stopping, blocking};
 
 /// How often a silent follower's proof is looked at.
@@ -29,6 +30,7 @@ const TAIL_BATCH: usize = 256;
 /// What is live, and what happened.
 pub(crate) struct Inspection {
     pub broker: Arc<Broker>,
+    pub metrics: Arc<Metrics>,
     pub readiness: Readiness,
     pub stopping: Stopping,
 }
@@ -39,8 +41,10 @@ impl InspectionService for Inspection {
         &self,
         request: Request<wire::GetStatusRequest>,
     ) -> Result<Response<wire::GetStatusResponse>, Status> {
-        operator(request)?;
+        let (asked, _) = operator(request)?;
         let status = self.broker.status();
+        let rows = self.broker.row_counts(&asked.who);
+        let done = self.metrics.activity();
         Ok(Response::new(wire::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").into(),
             issuer: self.broker.issuer().into(),
@@ -54,6 +58,15 @@ impl InspectionService for Inspection {
             reaper_lag_millis: u64::try_from(status.reaper_lag.as_millis()).unwrap_or(u64::MAX),
             start_time: Some(timestamp_to_wire(status.started_at)),
             followers: u32::try_from(status.followers).unwrap_or(u32::MAX),
+            rows_by_workload: show::counts(&rows.by_workload),
+            rows_by_connector: show::counts(&rows.by_connector),
+            activity: Some(wire::Activity {
+                tokens_issued: done.tokens_issued,
+                tokens_refused: done.tokens_refused,
+                checks_active: done.checks_active,
+                checks_inactive: done.checks_inactive,
+                revocations: done.revocations,
+            }),
         }))
     }
 
@@ -66,11 +79,8 @@ impl InspectionService for Inspection {
             let size = page::size_from_wire(message.page_size, "page_size")?;
             let after = optional_task_from_wire(&message.page_token, "page_token")?;
             let state = show::wanted_state(task::state_from_wire(message.state, "state")?);
-            let workload = match message.workload.as_str() {
-                "" => None,
-                name => Some(name_from_wire(name, "workload")?),
-            };
-            Ok((Page { size, after }, TaskFilter { state, workload }))
+            let selector = selector::optional_from_wire(message.selector.as_ref(), "selector")?;
+            Ok((Page { size, after }, TaskFilter { state, selector }))
         };
         let (page, filter) = read().map_err(|malformed| asked.malformed(malformed))?;
         let listed = self.broker.inspect_tasks(&asked.who, page, &filter);
@@ -78,6 +88,28 @@ impl InspectionService for Inspection {
         Ok(Response::new(wire::ListTasksResponse {
             tasks: listed.tasks.iter().map(show::task).collect(),
             next_page_token: listed.next.map(|task| task.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<wire::ListTokensRequest>,
+    ) -> Result<Response<wire::ListTokensResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let read = || -> Result<_, Malformed> {
+            let size = page::size_from_wire(message.page_size, "page_size")?;
+            let after = place_from_wire(&message.page_token, "page_token")?;
+            Ok((size, after, selector::optional_from_wire(message.selector.as_ref(), "selector")?))
+        };
+        let (size, after, selector) = read().map_err(|malformed| asked.malformed(malformed))?;
+        // Looks at many rows: not on a thread that answers checks.
+        let (broker, who) = (Arc::clone(&self.broker), asked.who.clone());
+        let listed = blocking(move || broker.list_tokens(&who, selector.as_ref(), size, after)).await;
+        let listed = listed.map_err(|lost| asked.failed(&lost))?.map_err(|refusal| asked.refuse(refusal))?;
+        Ok(Response::new(wire::ListTokensResponse {
+            tokens: listed.tokens.iter().map(show::live_token).collect(),
+            next_page_token: listed.next.map(place_to_wire).unwrap_or_default(),
+            partial: listed.partial,
         }))
     }
 
@@ -147,6 +179,21 @@ impl InspectionService for Inspection {
         };
         Ok(Response::new(Box::pin(futures_util::stream::unfold(tail, Tail::step))))
     }
+}
+
+/// A place in a listing as a page token: the order of the decision and the `jti`.
+fn place_to_wire(place: Place) -> String {
+    format!("{}.{}", place.decided, place.jti)
+}
+
+fn place_from_wire(text: &str, field: &str) -> Result<Option<Place>, Malformed> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parts = text
+        .split_once('.')
+        .and_then(|(decided, jti)| Some(Place { decided: decided.parse().ok()?, jti: jti.parse().ok()? }));
+    parts.map(Some).ok_or_else(|| Malformed::of(field, "is not one of ours"))
 }
 
 /// A follower's place in the record.

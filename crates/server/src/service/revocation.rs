@@ -8,6 +8,7 @@ use locum_api::convert::time::{duration_from_wire, optional_timestamp_from_wire,
 use locum_api::convert::{page, selector, text};
 use locum_api::violation::Malformed;
 use locum_broker::Broker;
+use locum_model::event::Locked;
 use locum_model::{Level, Selector};
 use tonic::{Request, Response, Status};
 
@@ -35,14 +36,12 @@ impl RevocationService for Revocation {
         let (selector, before) = read().map_err(|malformed| asked.malformed(malformed))?;
         let previewed = self.broker.preview_revoke(&asked.who, &selector, before);
         let previewed = previewed.map_err(|refusal| asked.refuse(refusal))?;
-        let count =
-            |(name, count): &(String, usize)| wire::NamedCount { name: name.clone(), count: *count as u64 };
         Ok(Response::new(wire::PreviewRevokeResponse {
             matches: show::matches(&previewed.matches),
             tokens: previewed.preview.tokens as u64,
             tasks: previewed.preview.tasks as u64,
-            by_workload: previewed.by_workload.iter().map(count).collect(),
-            by_connector: previewed.by_connector.iter().map(count).collect(),
+            by_workload: show::counts(&previewed.by_workload),
+            by_connector: show::counts(&previewed.by_connector),
             oldest_issue_time: previewed.preview.oldest_issued_at.map(timestamp_to_wire),
             newest_issue_time: previewed.preview.newest_issued_at.map(timestamp_to_wire),
             partial: !previewed.preview.complete,
@@ -86,7 +85,7 @@ impl RevocationService for Revocation {
         let (selector, reason, ttl) = read().map_err(|malformed| asked.malformed(malformed))?;
         let locked = self.broker.lock(&asked.who, selector, &reason, ttl).await;
         let locked = locked.map_err(|refusal| asked.refuse(refusal))?;
-        Ok(Response::new(wire::LockResponse { lock: Some(show::lock(&locked)) }))
+        Ok(Response::new(wire::LockResponse { lock: Some(self.show(&locked)) }))
     }
 
     async fn unlock(
@@ -101,9 +100,7 @@ impl RevocationService for Revocation {
         let (selector, reason) = read().map_err(|malformed| asked.malformed(malformed))?;
         let lifted = self.broker.unlock(&asked.who, &selector, &reason).await;
         let lifted = lifted.map_err(|refusal| asked.refuse(refusal))?;
-        Ok(Response::new(wire::UnlockResponse {
-            locks: lifted.iter().map(|lock| show::lock(lock)).collect(),
-        }))
+        Ok(Response::new(wire::UnlockResponse { locks: lifted.iter().map(|lock| self.show(lock)).collect() }))
     }
 
     async fn list_locks(
@@ -119,18 +116,29 @@ impl RevocationService for Revocation {
                     token.parse().map_err(|_not_ours| Malformed::of("page_token", "is not one of ours"))?
                 }
             };
-            Ok((size, after))
+            Ok((size, after, selector::optional_from_wire(message.selector.as_ref(), "selector")?))
         };
-        let (size, after): (usize, u64) = read().map_err(|malformed| asked.malformed(malformed))?;
-        let locks = self.broker.locks_of(&asked.who).map_err(|refusal| asked.refuse(refusal))?;
+        let (size, after, selector): (usize, u64, _) =
+            read().map_err(|malformed| asked.malformed(malformed))?;
+        let locks = match selector {
+            None => self.broker.locks_of(&asked.who),
+            Some(selector) => self.broker.locks_on(&asked.who, &selector),
+        };
+        let locks = locks.map_err(|refusal| asked.refuse(refusal))?;
         let mut locks: Vec<_> = locks.into_iter().filter(|lock| lock.lock > after).take(size + 1).collect();
         let more = locks.len() > size;
         locks.truncate(size);
         let next = locks.last().filter(|_| more).map(|lock| lock.lock.to_string()).unwrap_or_default();
         Ok(Response::new(wire::ListLocksResponse {
-            locks: locks.iter().map(|lock| show::lock(lock)).collect(),
+            locks: locks.iter().map(|lock| self.show(lock)).collect(),
             next_page_token: next,
         }))
+    }
+}
+
+impl Revocation {
+    fn show(&self, locked: &Locked) -> wire::ActiveLock {
+        show::lock(locked, &self.broker.locked_matches(locked))
     }
 }
 

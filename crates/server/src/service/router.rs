@@ -8,6 +8,7 @@ use locum_api::admin::v1::inspection_service_server::InspectionServiceServer;
 use locum_api::admin::v1::revocation_service_server::RevocationServiceServer;
 use locum_api::broker::v1::check_service_server::CheckServiceServer;
 use locum_api::broker::v1::feed_service_server::FeedServiceServer;
+use locum_api::broker::v1::identity_service_server::IdentityServiceServer;
 use locum_api::broker::v1::task_service_server::TaskServiceServer;
 use locum_api::broker::v1::token_service_server::TokenServiceServer;
 use locum_broker::Broker;
@@ -24,6 +25,7 @@ use super::control::Control;
 use super::feed::Feed;
 use super::gate::{Gate, GateLayer};
 use super::health::ServerHealth;
+use super::identity::Identities;
 use super::inspection::Inspection;
 use super::revocation::Revocation;
 use super::task::Tasks;
@@ -68,8 +70,9 @@ pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Iden
     let checks = Checks { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
     let places = Holds::new(FOLLOWS_PER_WORKLOAD_MAX);
     let feed = Feed { broker: Arc::clone(&broker), clock, places, stopping: stopping.clone() };
-    let revocation = Revocation { broker: Arc::clone(&broker), metrics };
-    let inspection = Inspection { broker: Arc::clone(&broker), readiness, stopping };
+    let identities = Identities { broker: Arc::clone(&broker) };
+    let revocation = Revocation { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
+    let inspection = Inspection { broker: Arc::clone(&broker), metrics, readiness, stopping };
     let control = Control { broker, reload };
     let most = GRPC_MESSAGE_BYTES_MAX;
     // A policy set is the one message that may be larger; only operators can send it.
@@ -87,6 +90,7 @@ pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Iden
         .add_service(TokenServiceServer::new(tokens).max_decoding_message_size(most))
         .add_service(CheckServiceServer::new(checks).max_decoding_message_size(4 * most))
         .add_service(FeedServiceServer::new(feed).max_decoding_message_size(most))
+        .add_service(IdentityServiceServer::new(identities).max_decoding_message_size(most))
         .add_service(RevocationServiceServer::new(revocation).max_decoding_message_size(most))
         .add_service(InspectionServiceServer::new(inspection).max_decoding_message_size(most))
         .add_service(ControlServiceServer::new(control).max_decoding_message_size(policies))

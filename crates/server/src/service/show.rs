@@ -4,7 +4,7 @@ use locum_api::admin::v1 as admin;
 use locum_api::broker::v1 as wire;
 use locum_api::convert::time::{duration_to_wire, timestamp_to_wire};
 use locum_api::convert::{confirmation, intent, scope, selector, task};
-use locum_broker::{ActiveToken, Match, RecordEntry, TaskState, TaskView, selector_text};
+use locum_broker::{ActiveToken, Match, RecordEntry, TaskState, TaskView, TokenView};
 use locum_model::event::{By, Locked};
 
 /// A task.
@@ -78,17 +78,36 @@ pub(crate) fn matches(found: &[Match]) -> Vec<admin::Match> {
     found.iter().map(one).collect()
 }
 
-/// A lock in force.
-pub(crate) fn lock(locked: &Locked) -> admin::ActiveLock {
-    let target = |target: &locum_model::Target| admin::Match {
-        level: target.level().to_string(),
-        name: selector_text(&locked.selector),
-        tenant: String::new(),
-    };
+/// Counts by name.
+pub(crate) fn counts(counts: &[(String, usize)]) -> Vec<admin::NamedCount> {
+    let one =
+        |(name, count): &(String, usize)| admin::NamedCount { name: name.clone(), count: *count as u64 };
+    counts.iter().map(one).collect()
+}
+
+/// A live token: what is known of it, never itself.
+pub(crate) fn live_token(token: &TokenView) -> admin::LiveToken {
+    admin::LiveToken {
+        jti: token.jti.to_string(),
+        task_id: token.task.to_string(),
+        workload: token.workload.clone(),
+        connector: token.connector.clone(),
+        tenant: token.tenant.clone(),
+        subject: token.subject.clone(),
+        purpose: token.purpose.clone(),
+        issue_time: Some(timestamp_to_wire(token.issued_at)),
+        expire_time: Some(timestamp_to_wire(token.expires_at)),
+        use_limited: token.uses_left.is_some(),
+        uses_left: token.uses_left.unwrap_or(0),
+    }
+}
+
+/// A lock in force, and what its selector came to.
+pub(crate) fn lock(locked: &Locked, found: &[Match]) -> admin::ActiveLock {
     admin::ActiveLock {
         lock_id: locked.lock,
         selector: Some(selector::to_wire(&locked.selector)),
-        matches: locked.targets.iter().map(target).collect(),
+        matches: matches(found),
         reason: locked.reason.clone(),
         locked_by: who(&locked.by),
         lock_time: Some(timestamp_to_wire(locked.at)),

@@ -243,7 +243,7 @@ fn list_from_wire(
         let size = page::size_from_wire(message.page_size, "page_size")?;
         let after = optional_task_from_wire(&message.page_token, "page_token")?;
         let state = outcome::state_from_wire(message.state, "state")?;
-        let filter = TaskFilter { state: show::wanted_state(state), workload: None };
+        let filter = TaskFilter { state: show::wanted_state(state), selector: None };
         Ok((Page { size, after }, filter))
     };
     read().map_err(|malformed| asked.malformed(malformed))

@@ -4,7 +4,7 @@ use locum_model::{ConnectorNo, OwnerNo, Position, Target, TaskId, TenantNo, Work
 use proptest::prelude::*;
 
 use super::samples::*;
-use crate::{Lookup, Preview, Table};
+use crate::{Lookup, Paging, Preview, Table};
 
 const TASKS: u64 = 6;
 const TOKENS: u128 = 40;
@@ -67,12 +67,16 @@ proptest! {
         let (table, mut journal) = table();
         journal.apply(&table, revoked(first, None, noon_plus(40)));
         let (before, tasks_before) = live(&table);
+        let listed = pages(&table, second);
         let until: Option<Position> = until.map(at);
         let preview = table.preview(&[second], until, 1_000);
         journal.apply(&table, revoked(second, until, noon_plus(40)));
         let (after, tasks_after) = live(&table);
         let died: Vec<i64> = before.iter().filter(|n| !after.contains(n)).map(|n| *n as i64).collect();
         prop_assert!(preview.complete);
+        if until.is_none() {
+            prop_assert_eq!(listed, died.iter().map(|n| *n as u128).collect::<Vec<_>>());
+        }
         prop_assert_eq!(preview.tokens, died.len());
         prop_assert_eq!(preview.oldest_issued_at, died.iter().min().map(|n| noon_plus(*n)));
         prop_assert_eq!(preview.newest_issued_at, died.iter().max().map(|n| noon_plus(*n)));
@@ -83,12 +87,41 @@ proptest! {
     }
 }
 
+/// Every token of a listing in pages of three, by number.
+fn pages(table: &Table, target: Target) -> Vec<u128> {
+    let (mut tokens, mut after) = (Vec::new(), None);
+    loop {
+        let page = table.list(&[target], Paging { size: 3, after, scan_max: 1_000 });
+        assert!(page.complete && page.tokens.len() <= 3);
+        tokens.extend(page.tokens.iter().map(|token| u128::from_be_bytes(token.place.jti.0)));
+        after = page.tokens.last().map(|token| token.place);
+        if !page.more {
+            return tokens;
+        }
+    }
+}
+
+#[test]
+fn a_listing_looks_at_so_much_and_finds_a_token_by_its_id_all_the_same() {
+    let (table, _) = table();
+    let paging = |scan_max| Paging { size: 100, after: None, scan_max };
+    let cut = table.list(&[Target::Tenant(TenantNo(1))], paging(5));
+    assert!(!cut.complete && !cut.more && cut.tokens.len() <= 5);
+    let named = table.list(&[Target::Token(token_id(TOKENS))], paging(5));
+    assert!(named.complete && named.tokens.len() == 1, "{named:?}");
+    assert_eq!(named.tokens[0].connector, Some(ConnectorNo((TOKENS % 3) as u32)));
+    let rows = table.rows_by(|tenant| tenant == TenantNo(1));
+    assert_eq!(rows.connector, [(ConnectorNo(1), 14), (ConnectorNo(0), 13), (ConnectorNo(2), 13)]);
+    assert_eq!(rows.workload.iter().map(|(_, rows)| rows).sum::<usize>(), TOKENS as usize);
+    assert_eq!(table.rows_by(|_| false), crate::RowsBy::default());
+}
+
 #[test]
 fn a_scan_that_is_cut_short_says_so_and_counters_stand_in_for_registrations() {
     let (table, _) = table();
     let counted = table.preview(&[Target::Tenant(TenantNo(1))], None, 5);
     assert_eq!((counted.tokens, counted.complete), (TOKENS as usize, false));
-    assert_eq!(counted.by_connector, [(ConnectorNo(0), 13), (ConnectorNo(1), 14), (ConnectorNo(2), 13)]);
+    assert_eq!(counted.by_connector, [(ConnectorNo(1), 14), (ConnectorNo(0), 13), (ConnectorNo(2), 13)]);
     assert!(counted.oldest_issued_at.is_some());
     let scanned = table.preview(&[Target::Task(task_id(1))], None, 5);
     assert!(scanned.tokens <= 5 && !scanned.complete);
