@@ -117,6 +117,24 @@ async fn certificate_and_assertion_have_to_agree() {
 }
 
 #[tokio::test]
+async fn an_assertion_is_bound_to_the_first_key_proved_with_it() {
+    let daemon = Daemon::shared(LOCUMD);
+    let assertion = daemon.site.jwt_svid("spiffe://acme.test/agents/refunder", now());
+    let (bare, own) = (daemon.party(None), daemon.at("agents/refunder"));
+    assert_eq!(refusal(&bare.clone().bearer(&assertion)).await, None, "no key was proved with it yet");
+    assert_eq!(refusal(&own.clone().bearer(&assertion)).await, None, "bound");
+    assert_eq!(refusal(&bare.bearer(&assertion)).await, Some(Reason::IdentityMismatch), "stolen");
+    let replica = daemon.site.authority.workload("spiffe://acme.test/agents/refunder");
+    let replica = daemon.party(Some(&replica)).bearer(&assertion);
+    assert_eq!(
+        refusal(&replica).await,
+        Some(Reason::IdentityMismatch),
+        "with another key of the same workload"
+    );
+    assert_eq!(refusal(&own.bearer(&assertion)).await, None, "its own key goes on");
+}
+
+#[tokio::test]
 async fn headers_by_which_others_vouch_are_not_looked_at() {
     let daemon = Daemon::shared(LOCUMD);
     let vouched = "By=spiffe://acme.test/gateway;URI=spiffe://acme.test/agents/refunder";

@@ -12,7 +12,7 @@ pub enum Bug {
     WatermarkOffByOne,
     /// Revoking a connector touches nothing.
     ConnectorForgotten,
-    /// Revoking a connector's owner does not touch its tokens.
+    /// Revoking a connector's owner touches neither its tokens nor the tasks that name it.
     ConnectorOwnerForgotten,
     /// Revoking a connector's owner does not touch the tasks that name the connector.
     TaskConnectorOwnerForgotten,

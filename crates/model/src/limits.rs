@@ -8,6 +8,8 @@ pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 pub const ISSUED_TOKEN_BYTES_MAX: usize = 1536;
 /// Longest bearer assertion (JWT-SVID or OIDC), in bytes.
 pub const ASSERTION_BYTES_MAX: usize = 8 * 1024;
+/// Assertions that are bound to a key at once; more callers with both are refused for a while.
+pub const BOUND_ASSERTIONS_MAX: usize = 65_536;
 /// Longest life of any token; watermarks are kept this long plus [`CLOCK_SKEW_MAX`].
 pub const TOKEN_TTL_MAX: Duration = Duration::from_secs(15 * 60);
 /// Life of a token when neither request, policy nor connector says otherwise.

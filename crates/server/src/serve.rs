@@ -29,6 +29,7 @@ use crate::http::{self, Documents, Readiness};
 use crate::key_files::FileKeyStore;
 use crate::metrics::Metrics;
 use crate::reload::Reload;
+use crate::service::first_keys::FirstKeys;
 use crate::service::gate::{Gate, OperatorEntry, Who};
 use crate::service::{Wiring, router};
 use crate::supervisor::{Supervisor, Vital, supervision};
@@ -143,6 +144,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         clock: Arc::clone(&shared_clock),
         entropy,
         metrics: Arc::clone(&metrics),
+        first_keys: FirstKeys::default(),
     };
     let wiring = Wiring {
         broker: Arc::clone(&broker),

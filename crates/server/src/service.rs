@@ -7,6 +7,7 @@ mod asked;
 mod check;
 mod control;
 mod feed;
+pub mod first_keys;
 pub mod gate;
 mod health;
 mod identity;

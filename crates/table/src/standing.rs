@@ -147,7 +147,9 @@ impl Standing {
         for connector in &started.connectors {
             marks.push(Mark::new(Level::Connector, connector.number.0));
             #[cfg(bug_zoo)]
-            if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::TaskConnectorOwnerForgotten) {
+            use locum_model::bug_zoo::{Bug, is_planted};
+            #[cfg(bug_zoo)]
+            if [Bug::ConnectorOwnerForgotten, Bug::TaskConnectorOwnerForgotten].into_iter().any(is_planted) {
                 continue;
             }
             marks.push(Mark::new(Level::Owner, connector.owner.0));

@@ -25,6 +25,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::asked::{ProofEnd, RequestId};
+use super::first_keys::FirstKeys;
 use crate::accept::Remote;
 use crate::metrics::{Metrics, Rpc};
 
@@ -64,6 +65,8 @@ pub struct Gate {
     pub entropy: Arc<dyn Entropy>,
     /// Where answers are counted.
     pub metrics: Arc<Metrics>,
+    /// Which assertion is bound to which key.
+    pub first_keys: FirstKeys,
 }
 
 /// The layer.
@@ -177,7 +180,13 @@ impl Gate {
             None => None,
         };
         let bearer = bearer(request.headers())?;
-        locum_identity::caller(&trust, peer, bearer, now).map_err(|refusal| told(&refusal))
+        let caller = locum_identity::caller(&trust, peer, bearer, now).map_err(|refusal| told(&refusal))?;
+        if let Some(assertion) = bearer {
+            self.first_keys.check(assertion, &caller, now).map_err(|reason| {
+                (reason, "the assertion is bound to the first key that was proved with it".to_owned())
+            })?;
+        }
+        Ok(caller)
     }
 
     fn request_id(&self) -> String {
