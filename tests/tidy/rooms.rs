@@ -97,7 +97,7 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("tokio-stream", &["sdk", "server"]),
     ("futures-core", &["sdk", "server"]),
     ("futures-util", &["sdk", "server"]),
-    ("arc-swap", &["broker", "server"]),
+    ("arc-swap", &["broker", "verifier", "server"]),
     // HTTP.
     ("axum", &["sdk", "server", "demo"]),
     ("http", &["sdk", "server"]),

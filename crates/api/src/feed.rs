@@ -12,13 +12,12 @@ use locum_model::limits::FEED_PAYLOAD_BYTES_MAX;
 
 use crate::violation::Malformed;
 
+pub use locum_model::feed::SIGNING_CONTEXT;
 pub use read::{acknowledgement_from_wire, decode};
 pub use write::{acknowledgement_to_wire, encode, encode_entry, signing_input};
 
 /// The one version of the payload.
 pub const VERSION: u32 = 1;
-/// What stands before the payload in the signing input: no other signature of ours begins so.
-pub const SIGNING_CONTEXT: &[u8] = b"locum-feed-v1\0";
 
 /// Why bytes are not a frame. A verifier that meets any of these answers *unknown*.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

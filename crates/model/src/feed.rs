@@ -18,6 +18,9 @@ use crate::registry::Algorithm;
 use crate::selector::Level;
 use crate::time::Timestamp;
 
+/// What stands before the payload in the signing input: no other signature of ours begins so.
+pub const SIGNING_CONTEXT: &[u8] = b"locum-feed-v1\0";
+
 /// What a frame says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {

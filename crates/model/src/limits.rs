@@ -183,6 +183,14 @@ pub const VIOLATIONS_MAX: usize = 16;
 pub const FEED_PAYLOAD_BYTES_MAX: usize = 128 * 1024;
 /// Longest issuer, in bytes.
 pub const ISSUER_BYTES_MAX: usize = 512;
+/// Watermarks that an offline verifier keeps; beyond them it answers unknown.
+pub const VERIFIER_WATERMARKS_MAX: usize = 4 << 20;
+/// Tokens whose signature an offline verifier need not check again.
+pub const VERIFIER_MEMO_TOKENS: usize = 64 * 1024;
+/// Nonces of an offline verifier that wait for their heartbeat; older ones are forgotten.
+pub const VERIFIER_NONCES_MAX: usize = 64;
+/// Homes and epochs that one verifier follows one after another; beyond them it has to be started anew.
+pub const VERIFIER_ERAS_MAX: usize = 64;
 /// Keys in one set.
 pub const FEED_KEYS_MAX: usize = 256;
 /// Longest particulars, in bytes.

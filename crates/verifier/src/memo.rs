@@ -1,0 +1,180 @@
+//! [`Memo`]: tokens whose signature need not be checked again, known by 128 bits of SHA-256 over all
+//! their bytes.
+//!
+//! A table of fixed size, in sets of four, so that it cannot be flooded: only tokens that verified
+//! enter, and each evicts at most one other. Readers take no lock; a slot is replaced whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use locum_model::{Level, Timestamp};
+use locum_token::Claims;
+
+use crate::marks::{Kind, MarkKey, Marks};
+
+const WAYS: usize = 4;
+/// Parts of the table that are swept one after another.
+const PARTS: usize = 64;
+/// Kept where nothing was compared yet.
+const NEVER_COMPARED: u64 = u64::MAX;
+
+/// The first 128 bits of SHA-256 over a whole compact token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digest(u128);
+
+/// A token whose signature was verified, in one world.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    digest: Digest,
+    /// The world in which it was verified.
+    world: u64,
+    pub(crate) claims: Arc<Claims>,
+    /// Where its decision stands among the eras of that world.
+    pub(crate) order: Option<u64>,
+    own: Levels,
+    shared: Levels,
+    /// The level by which it was found dead; 0 while it was not. Death is for good.
+    dead: AtomicU8,
+}
+
+/// Levels of one kind, and when they were last compared.
+#[derive(Debug)]
+struct Levels {
+    keys: Box<[MarkKey]>,
+    compared: AtomicU64,
+}
+
+/// One line of the table.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Set {
+    /// A hint to the slot; 0 when empty. The slot itself decides.
+    tags: [AtomicU64; WAYS],
+    slots: [ArcSwapOption<Seen>; WAYS],
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Memo(Box<[Set]>);
+
+// === impl Digest ===
+
+impl Digest {
+    pub(crate) fn of(compact: &str) -> Self {
+        let digest = locum_token::sha256(compact);
+        Self(u128::from_be_bytes(digest[..16].try_into().expect("half of 32 bytes")))
+    }
+
+    /// Never 0.
+    fn tag(self) -> u64 {
+        (self.0 >> 64) as u64 | 1
+    }
+}
+
+// === impl Seen, Levels ===
+
+impl Seen {
+    pub(crate) fn new(digest: Digest, world: u64, claims: Claims, order: Option<u64>) -> Self {
+        let levels = |keys| Levels { keys, compared: AtomicU64::new(NEVER_COMPARED) };
+        Self {
+            digest,
+            world,
+            order,
+            own: levels(claims.own_targets().map(MarkKey::of).collect()),
+            shared: levels(claims.shared_targets().map(MarkKey::of).collect()),
+            claims: Arc::new(claims),
+            dead: AtomicU8::new(0),
+        }
+    }
+
+    /// The level by which a decision of this order, its own, is dead.
+    pub(crate) fn dead_by(&self, marks: &Marks, order: u64) -> Option<Level> {
+        let dead = self.dead.load(Ordering::Relaxed);
+        if dead != 0 {
+            return Level::ALL.into_iter().find(|level| *level as u8 == dead);
+        }
+        let level = self.own.covering(Kind::Own, marks, order);
+        let level = level.or_else(|| self.shared.covering(Kind::Shared, marks, order))?;
+        self.dead.store(level as u8, Ordering::Relaxed);
+        Some(level)
+    }
+}
+
+impl Levels {
+    fn covering(&self, kind: Kind, marks: &Marks, order: u64) -> Option<Level> {
+        // Loaded before the comparison, so that what is remembered holds for everything up to it.
+        let generation = marks.generation(kind);
+        if self.compared.load(Ordering::Relaxed) == generation {
+            return None;
+        }
+        let covering = marks.covering(kind, &self.keys, order);
+        if covering.is_none() {
+            // Two readers may store in either order; the older generation only means one more compare.
+            self.compared.store(generation, Ordering::Relaxed);
+        }
+        covering
+    }
+}
+
+// === impl Memo ===
+
+impl Memo {
+    /// Room for this many tokens, rounded up to a power of two.
+    pub(crate) fn with_room_for(tokens: usize) -> Self {
+        let sets = tokens.div_ceil(WAYS).next_power_of_two();
+        Self((0..sets).map(|_| Set::default()).collect())
+    }
+
+    /// Gives the token of this digest to `judge`, if it is remembered as of this world. No reference
+    /// count is touched, so that many threads may check one token at once.
+    pub(crate) fn with<T>(&self, digest: Digest, world: u64, judge: impl FnOnce(&Seen) -> T) -> Option<T> {
+        let set = self.set(digest);
+        for (tag, slot) in set.tags.iter().zip(&set.slots) {
+            if tag.load(Ordering::Relaxed) != digest.tag() {
+                continue;
+            }
+            let held = slot.load();
+            if let Some(seen) = held.as_ref().filter(|seen| seen.digest == digest && seen.world == world) {
+                return Some(judge(seen));
+            }
+        }
+        None
+    }
+
+    /// Remembers a token, in the place of itself, of nothing, of one that is over, or of any.
+    pub(crate) fn remember(&self, seen: Seen, now: Timestamp) {
+        let (set, digest) = (self.set(seen.digest), seen.digest);
+        let is = |fits: &dyn Fn(&Seen) -> bool| {
+            (0..WAYS).find(|way| set.slots[*way].load().as_ref().is_some_and(|held| fits(held)))
+        };
+        let place = is(&|held| held.digest == digest)
+            .or_else(|| (0..WAYS).find(|way| set.slots[*way].load().is_none()))
+            .or_else(|| is(&|held| now >= held.claims.expires_at))
+            .unwrap_or((digest.tag() >> 8) as usize % WAYS);
+        set.slots[place].store(Some(Arc::new(seen)));
+        set.tags[place].store(digest.tag(), Ordering::Relaxed);
+    }
+
+    /// Lets go of tokens that are over, in one part of the table, counted round and round.
+    pub(crate) fn forget(&self, turn: usize, now: Timestamp) {
+        for set in self.0.iter().skip(turn % PARTS).step_by(PARTS) {
+            for (tag, slot) in set.tags.iter().zip(&set.slots) {
+                let is_over = slot.load().as_ref().is_some_and(|seen| now >= seen.claims.expires_at);
+                if is_over {
+                    tag.store(0, Ordering::Relaxed);
+                    slot.store(None);
+                }
+            }
+        }
+    }
+
+    /// How many tokens are remembered; walks over the table.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().flat_map(|set| &set.slots).filter(|slot| slot.load().is_some()).count()
+    }
+
+    fn set(&self, digest: Digest) -> &Set {
+        &self.0[digest.0 as usize & (self.0.len() - 1)]
+    }
+}

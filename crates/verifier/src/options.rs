@@ -1,0 +1,35 @@
+//! [`Options`]: what a verifier is pinned to, and how much it keeps.
+
+use locum_model::KeyId;
+use locum_model::limits::{VERIFIER_MEMO_TOKENS, VERIFIER_WATERMARKS_MAX};
+
+/// What a verifier is pinned to. Nothing that is sent to it changes any of this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The issuer's URL, character by character.
+    pub issuer: String,
+    /// The thumbprint of the root under which key sets are believed.
+    pub root: KeyId,
+    /// The audience of the connector whose tokens are checked; tokens for any other are inactive.
+    pub audience: String,
+    /// The one home that may be followed; none for whichever broker of the issuer answers.
+    pub home: Option<u16>,
+    /// Tokens that are remembered, rounded up to a power of two; the others cost a signature again.
+    pub memo_tokens: usize,
+    /// Watermarks that are kept; beyond them the verifier knows nothing.
+    pub watermarks_max: usize,
+}
+
+impl Options {
+    /// Options with the usual bounds, for any home of the issuer.
+    pub fn new(issuer: impl Into<String>, root: KeyId, audience: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            root,
+            audience: audience.into(),
+            home: None,
+            memo_tokens: VERIFIER_MEMO_TOKENS,
+            watermarks_max: VERIFIER_WATERMARKS_MAX,
+        }
+    }
+}

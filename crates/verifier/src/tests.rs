@@ -1,0 +1,5 @@
+mod answers;
+mod frames;
+mod snapshots;
+mod stage;
+mod threads;
