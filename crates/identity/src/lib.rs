@@ -33,4 +33,4 @@ pub use refusal::Refusal;
 pub use trust::{Trust, TrustProblem};
 pub use x509::bundle::BundleProblem;
 pub use x509::client_certs::{CurrentTrust, client_certs};
-pub use x509::fields::Unreadable;
+pub use x509::fields::{Unreadable, holds_until};

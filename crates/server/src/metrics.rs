@@ -44,6 +44,9 @@ pub struct Metrics {
     tokens_live: Gauge,
     tasks_live: Gauge,
     reaper_lag: Seconds,
+    warnings: Gauge,
+    followers: Gauge,
+    certificate_expiry: Gauge,
     commit_seconds: Histogram,
     batch_events: Histogram,
     process: process::Process,
@@ -126,6 +129,15 @@ impl Metrics {
             added(r, "locum_tokens_live", "Tokens in the table that are not reaped", Gauge::default());
         let tasks_live = added(r, "locum_tasks_live", "Tasks that have not ended", Gauge::default());
         let reaper_lag = added(r, "locum_reaper_lag_seconds", "How late the reaper is", Seconds::default());
+        let warnings =
+            added(r, "locum_warnings", "Things that are wrong; `locum status` names them", Gauge::default());
+        let followers = added(r, "locum_feed_followers", "Followers of the feed", Gauge::default());
+        let certificate_expiry = added(
+            r,
+            "locum_certificate_expiry_timestamp_seconds",
+            "Until when the server's own certificate holds, Unix time",
+            Gauge::default(),
+        );
         let commit_seconds = added(
             r,
             "locum_journal_commit_seconds",
@@ -149,6 +161,9 @@ impl Metrics {
             tokens_live,
             tasks_live,
             reaper_lag,
+            warnings,
+            followers,
+            certificate_expiry,
             commit_seconds,
             batch_events,
             process,
@@ -208,6 +223,17 @@ impl Metrics {
     /// How late the reaper is.
     pub fn set_reaper_lag(&self, lag: Duration) {
         self.reaper_lag.set(lag.as_secs_f64());
+    }
+
+    /// How many things are wrong, and how many follow the feed.
+    pub fn set_health(&self, warnings: usize, followers: usize) {
+        self.warnings.set(i64::try_from(warnings).unwrap_or(i64::MAX));
+        self.followers.set(i64::try_from(followers).unwrap_or(i64::MAX));
+    }
+
+    /// Until when the server's own certificate holds.
+    pub fn set_certificate_expiry(&self, until: Timestamp) {
+        self.certificate_expiry.set(until.as_seconds());
     }
 
     /// A batch became durable.

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::accept::{Accept, AcceptOptions, Observer, WithoutAlpn};
+use crate::beside::Beside;
 use crate::clock::SystemClock;
 use crate::config::{self, OperatorIdentity, Problems, Settings};
 use crate::entropy::OsEntropy;
@@ -33,15 +34,9 @@ use crate::service::first_keys::FirstKeys;
 use crate::service::gate::{Gate, OperatorEntry, Who};
 use crate::service::{Wiring, router};
 use crate::supervisor::{Supervisor, Vital, supervision};
-use crate::tasks::{Fatal, Stopping, Tasks, blocking, writer_thread};
+use crate::tasks::{Fatal, Tasks, blocking, writer_thread};
 use crate::tls::{ClientCertificates, OwnCertificate, grpc_config, https_config};
 
-/// How often the reaper looks.
-const REAPER_PERIOD: Duration = Duration::from_millis(50);
-/// How often the clock's mark is written and the certificates are looked at.
-const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
-/// Events between two snapshots.
-const EVENTS_PER_SNAPSHOT: u64 = 200_000;
 /// How long streams and requests may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -164,15 +159,9 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         Some(address) => Some(doors.open_metrics(address).await?),
         None => None,
     };
-    let reaper_turns = Arc::new(AtomicU64::new(0));
-    let reaper = Reaper {
-        broker: Arc::clone(&broker),
-        clock: Arc::clone(&clock),
-        metrics: Arc::clone(&metrics),
-        turns: Arc::clone(&reaper_turns),
-    };
-    tasks.start("reaper", reaper.run(tasks.stopping()));
-    tasks.start("upkeep", upkeep(Arc::clone(&broker), Arc::clone(&clock), tasks.stopping()));
+    let beside =
+        Beside { broker: Arc::clone(&broker), clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), own };
+    let reaper_turns = beside.start(&mut tasks);
     readiness.ready();
     let metrics = metrics_at;
     Ok(Running { grpc, http, metrics, broker, clock, readiness, tasks, writer, reload, reaper_turns })
@@ -386,59 +375,4 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NotStart
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     Ok((listener, bound))
-}
-
-// === the loops ===
-
-struct Reaper {
-    broker: Arc<Broker>,
-    clock: Arc<SystemClock>,
-    metrics: Arc<Metrics>,
-    /// Grows with every look, also when no time is known.
-    turns: Arc<AtomicU64>,
-}
-
-impl Reaper {
-    async fn run(self, mut stopping: Stopping) -> Result<(), String> {
-        let Self { broker, clock, metrics, turns } = self;
-        loop {
-            // Without a time nothing is due; checks refuse meanwhile.
-            let more = clock.now().is_ok_and(|now| {
-                let ticked = broker.tick(now);
-                let status = broker.status();
-                metrics.set_live(status.tokens, status.tasks);
-                metrics.set_reaper_lag(status.reaper_lag);
-                ticked.more
-            });
-            turns.fetch_add(1, Ordering::Relaxed);
-            let pause = if more { Duration::ZERO } else { REAPER_PERIOD };
-            tokio::select! {
-                () = stopping.wait() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-}
-
-async fn upkeep(broker: Arc<Broker>, clock: Arc<SystemClock>, mut stopping: Stopping) -> Result<(), String> {
-    let mut covered = broker.status().position.sequence;
-    loop {
-        tokio::select! {
-            () = stopping.wait() => return Ok(()),
-            () = tokio::time::sleep(UPKEEP_PERIOD) => {}
-        }
-        if let Err(cause) = clock.persist() {
-            tracing::error!(%cause, "the clock's mark could not be written");
-        }
-        let head = broker.status().position.sequence;
-        let Ok(now) = clock.now() else { continue };
-        if head - covered >= EVENTS_PER_SNAPSHOT {
-            covered = head;
-            let broker = Arc::clone(&broker);
-            match blocking(move || broker.compact(now).map_err(|cause| cause.to_string())).await {
-                Ok(Ok(_report)) => tracing::info!(position = head, "snapshot written"),
-                Ok(Err(cause)) | Err(cause) => tracing::error!(%cause, "no snapshot was written"),
-            }
-        }
-    }
 }

@@ -28,6 +28,15 @@ pub enum Unreadable {
 /// The fields of one certificate.
 pub(crate) struct Fields<'a>(X509Certificate<'a>);
 
+/// Until when the certificate `der` holds; its last second is no more part of it.
+///
+/// # Errors
+///
+/// [`Unreadable`].
+pub fn holds_until(der: &[u8]) -> Result<Timestamp, Unreadable> {
+    Ok(Fields::of(der)?.not_after())
+}
+
 // === impl Fields ===
 
 impl<'a> Fields<'a> {

@@ -19,6 +19,8 @@ fn filled() -> Metrics {
     metrics.connection(Attempt::TooMany);
     metrics.set_live(5, 2);
     metrics.set_reaper_lag(Duration::from_millis(1500));
+    metrics.set_health(2, 7);
+    metrics.set_certificate_expiry(Timestamp::from_seconds(1_900_000_000));
     metrics.batch_committed(100, Duration::from_micros(230));
     metrics
 }
@@ -36,6 +38,9 @@ fn counts_what_it_is_told() {
         "locum_tokens_live 5",
         "locum_tasks_live 2",
         "locum_reaper_lag_seconds 1.5",
+        "locum_warnings 2",
+        "locum_feed_followers 7",
+        "locum_certificate_expiry_timestamp_seconds 1900000000",
         "locum_journal_commit_seconds_bucket{le=\"0.00025\"} 1",
         "locum_journal_batch_events_sum 100.0",
         "process_start_time_seconds 1800000000.0",

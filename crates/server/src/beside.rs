@@ -1,0 +1,86 @@
+//! What runs beside the listeners for as long as the server does: the reaper and upkeep.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use locum_broker::Broker;
+use locum_model::Clock;
+
+use crate::clock::SystemClock;
+use crate::metrics::Metrics;
+use crate::tasks::{Stopping, Tasks, blocking};
+use crate::tls::OwnCertificate;
+
+/// How often the reaper looks.
+const REAPER_PERIOD: Duration = Duration::from_millis(50);
+/// How often the clock's mark is written and the certificate is looked at.
+const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
+/// Events between two snapshots.
+const EVENTS_PER_SNAPSHOT: u64 = 200_000;
+
+/// What the loops look after. Clones share.
+#[derive(Clone)]
+pub(crate) struct Beside {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) clock: Arc<SystemClock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) own: OwnCertificate,
+}
+
+impl Beside {
+    /// Starts them. The number that comes back grows with every look of the reaper, also when no time
+    /// is known.
+    pub(crate) fn start(self, tasks: &mut Tasks) -> Arc<AtomicU64> {
+        let turns = Arc::new(AtomicU64::new(0));
+        tasks.start("reaper", self.clone().reap(Arc::clone(&turns), tasks.stopping()));
+        tasks.start("upkeep", self.upkeep(tasks.stopping()));
+        turns
+    }
+
+    async fn reap(self, turns: Arc<AtomicU64>, mut stopping: Stopping) -> Result<(), String> {
+        let Self { broker, clock, metrics, .. } = self;
+        loop {
+            // Without a time nothing is due; checks refuse meanwhile.
+            let more = clock.now().is_ok_and(|now| broker.tick(now).more);
+            let status = broker.status();
+            metrics.set_live(status.tokens, status.tasks);
+            metrics.set_reaper_lag(status.reaper_lag);
+            metrics.set_health(status.warnings.len(), status.followers);
+            turns.fetch_add(1, Ordering::Relaxed);
+            let pause = if more { Duration::ZERO } else { REAPER_PERIOD };
+            tokio::select! {
+                () = stopping.wait() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn upkeep(self, mut stopping: Stopping) -> Result<(), String> {
+        let Self { broker, clock, metrics, own } = self;
+        let mut covered = broker.status().position.sequence;
+        loop {
+            // A certificate that was loaded has been parsed by TLS; what cannot be told is left as it was.
+            if let Ok(until) = locum_identity::holds_until(&own.leaf()) {
+                metrics.set_certificate_expiry(until);
+            }
+            tokio::select! {
+                () = stopping.wait() => return Ok(()),
+                () = tokio::time::sleep(UPKEEP_PERIOD) => {}
+            }
+            if let Err(cause) = clock.persist() {
+                tracing::error!(%cause, "the clock's mark could not be written");
+            }
+            let head = broker.status().position.sequence;
+            let Ok(now) = clock.now() else { continue };
+            if head - covered >= EVENTS_PER_SNAPSHOT {
+                covered = head;
+                let broker = Arc::clone(&broker);
+                match blocking(move || broker.compact(now).map_err(|cause| cause.to_string())).await {
+                    Ok(Ok(_report)) => tracing::info!(position = head, "snapshot written"),
+                    Ok(Err(cause)) | Err(cause) => tracing::error!(%cause, "no snapshot was written"),
+                }
+            }
+        }
+    }
+}
