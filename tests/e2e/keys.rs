@@ -1,5 +1,7 @@
 //! Keys: published before use, in the JWKS while they count, and old tokens go on verifying.
 
+use std::time::Duration;
+
 use locum_api::admin::v1::{Key, ListKeysRequest, RotateKeyRequest};
 use locum_jose::{JwkSet, base64url};
 use locum_model::Reason;
@@ -64,6 +66,38 @@ async fn a_new_key_is_published_before_it_signs() {
     daemon.up().await;
     assert_eq!(keys(&daemon).await, listed, "a restart changes no key");
     assert!(is_active(&daemon.at("services/orders-api"), "orders", &before).await);
+}
+
+/// Takes a minute: the shortest lead that a configuration may have.
+#[tokio::test]
+async fn a_published_key_takes_over_after_its_lead_and_the_old_one_still_verifies() {
+    let site = Site::new();
+    site.edit("locumd.toml", "publish_ahead = \"1h\"", "publish_ahead = \"1m\"");
+    let daemon = Daemon::start(LOCUMD, site).await;
+    let (refunder, orders) = (daemon.at("agents/refunder"), daemon.at("services/orders-api"));
+    let task = begin(&daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
+    let ask = || task.ask("orders:read", &["order/1"]);
+    let before = issue(&daemon, &refunder, ask()).await.expect("issued").token;
+    let made = daemon.operator("admin").control().rotate_key(RotateKeyRequest::default()).await;
+    let made = made.expect("made").into_inner();
+    let (key, takes_over) = (made.key.expect("a key").kid, made.activate_time.expect("a time").seconds);
+    let after = loop {
+        let token = issue(&daemon, &refunder, ask()).await.expect("issued").token;
+        let waited = now() - takes_over;
+        match kid_of(&token) == key {
+            true => {
+                assert!(waited >= 0, "it signs {} s before its time", -waited);
+                break token;
+            }
+            false => assert!(waited < 20, "it does not sign {waited} s after its time"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    for token in [&before, &after] {
+        assert!(is_active(&orders, "orders", token).await);
+    }
+    let published = kids(&plain_http::get(&daemon, JWKS, &[]).await.body);
+    assert!(published.contains(&key) && published.contains(&kid_of(&before)), "{published:?}");
 }
 
 #[tokio::test]

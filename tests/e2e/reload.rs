@@ -3,10 +3,11 @@
 use locum_api::admin::v1::{
     CheckPolicyRequest, GetStatusRequest, GetStatusResponse, PolicyFile, ReloadRequest,
 };
+use locum_api::broker::v1::ListTasksRequest;
 use locum_model::Reason;
 use locum_tests::refused::reason;
 use locum_tests::work::{begin, grant, is_active, issue};
-use locum_tests::{Daemon, Site, eventually};
+use locum_tests::{Authority, Daemon, Identity, Party, Site, eventually};
 
 use crate::LOCUMD;
 
@@ -78,6 +79,27 @@ async fn invalid_files_leave_the_last_good_ones_in_force() {
     daemon.site.put("policies/all.cedar", &policies);
     daemon.operator("admin").control().reload(ReloadRequest {}).await.expect("valid again");
     assert_eq!(status(&daemon).await.warnings, Vec::<String>::new(), "nothing is wrong any more");
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_without_a_restart() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let other = Authority::new("acme.test");
+    let Identity { cert_pem, key_pem, .. } = other.localhost();
+    let refunder = daemon.site.authority.workload("spiffe://acme.test/agents/refunder");
+    let who = |ca: String| Party::new(daemon.addresses().grpc.port(), &ca, Some(&refunder));
+    let listed = |party: Party| async move {
+        party.tasks().list_tasks(ListTasksRequest::default()).await.map(|_| ()).ok()
+    };
+    let connected = who(daemon.site.authority.pem());
+    assert_eq!(listed(connected.clone()).await, Some(()));
+    assert_eq!(listed(who(other.pem())).await, None, "it has the first certificate");
+    daemon.site.put("server.pem", &cert_pem);
+    daemon.site.put("server.key", &key_pem);
+    daemon.hang_up();
+    eventually("the new certificate", || listed(who(other.pem()))).await;
+    assert_eq!(listed(who(daemon.site.authority.pem())).await, None, "the first certificate is gone");
+    assert_eq!(listed(connected).await, Some(()), "whoever is connected notices nothing");
 }
 
 #[tokio::test]
