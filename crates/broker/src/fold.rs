@@ -13,7 +13,7 @@ use locum_model::event::{By, PolicyActivated, RegistryActivated};
 use locum_model::limits::{CLOCK_SKEW_MAX, TASK_DEADLINE_MAX, TOKEN_TTL_MAX};
 use locum_model::registry::Registry;
 use locum_model::{Committed, Event, IssueRecord, Position, Reason, Target, Timestamp};
-use locum_policy::PolicySet;
+use locum_policy::{PolicySet, RegistryEntities};
 use locum_table::{Applied, Table};
 use locum_token::KeyStore;
 use parking_lot::RwLock;
@@ -230,8 +230,11 @@ impl Fold {
             return Verdict::Applied(Applied::TooLate(Reason::RegistryInvalid));
         }
         let applied = self.table.apply(committed);
+        let registry = Arc::new(Registry::of(activated.entries.clone()));
+        let entities = Arc::new(RegistryEntities::of(registry.clone()));
         self.change_world(|world| {
-            world.registry = Arc::new(Registry::of(activated.entries.clone()));
+            world.registry = registry;
+            world.entities = entities;
             world.registry_digest = activated.digest;
         });
         Verdict::Applied(applied)

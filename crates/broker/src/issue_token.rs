@@ -301,7 +301,7 @@ fn decide(
         subject: if own { Subject::Workload } else { Subject::Other },
         world: pinned.pin,
     };
-    locum_policy::decide(pinned.policy()?, registry, &request)
+    locum_policy::decide(pinned.policy()?, &pinned.world.entities, &request)
         .map_err(|denial| Refusal::new(denial.reason(), denial.detail()))
 }
 

@@ -247,7 +247,7 @@ fn decide(
         subject: Subject::Workload,
         world: pinned.pin,
     };
-    locum_policy::decide(pinned.policy()?, registry, &request)
+    locum_policy::decide(pinned.policy()?, &pinned.world.entities, &request)
         .map_err(|denial| Refusal::new(denial.reason(), denial.detail()))
 }
 

@@ -6,7 +6,7 @@ use locum_model::evidence::WorldPin;
 use locum_model::number::PolicyRevision;
 use locum_model::registry::{Connector, Registry, Workload};
 use locum_model::{Caller, Name, Reason, TenantNo};
-use locum_policy::PolicySet;
+use locum_policy::{PolicySet, RegistryEntities};
 use locum_token::KeyRing;
 
 use crate::refusal::Refusal;
@@ -15,6 +15,8 @@ use crate::refusal::Refusal;
 #[derive(Clone, Default)]
 pub(crate) struct World {
     pub registry: Arc<Registry>,
+    /// The same registry, as policies see it.
+    pub entities: Arc<RegistryEntities>,
     pub registry_digest: [u8; 32],
     pub policy: Option<Arc<PolicySet>>,
     pub policy_revision: PolicyRevision,

@@ -1,40 +1,57 @@
 //! Which policies can speak about a request, picked by their scopes, and their combined answer.
 //!
 //! Cedar evaluates every policy of a set. A policy says in its scope which principal, action and
-//! resource it is about, as one entity that the asked one must be or be in; when it is not, the
-//! policy is unsatisfied, and since Cedar judges the scope first and a scope cannot fail, it
-//! cannot fail either. So policies stand in buckets by those entities, and a request visits the
-//! buckets of its own entities and their ancestors.
+//! resource it is about, as one entity that the asked one must be or be in. So policies stand in
+//! buckets by those entities, and a request visits the buckets of its own entities and their
+//! ancestors: those are the policies whose scope matches, no more and no less. What is left to
+//! evaluate are their conditions, by Cedar itself.
 //!
-//! INVARIANT: each policy stands in one bucket, and every request that its scope admits visits
-//! that bucket. Buckets hold more than what matches, never less: `is` and lists of actions are
-//! left to Cedar. The answer is what Cedar gives over the whole set: satisfied forbids, else
-//! satisfied permits, and every failure. A test compares the two over generated sets.
+//! INVARIANT: the answer is what Cedar gives over the whole set: satisfied forbids, else satisfied
+//! permits, and every failure. Cedar judges the scope first and a scope cannot fail, so a policy
+//! whose scope does not match is unsatisfied and cannot fail either. A test compares the two over
+//! generated sets.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Decision, Entities, EntityUid, Policy, PolicySet as Bucket,
-    PrincipalConstraint, Request, ResourceConstraint,
+    ActionConstraint, Effect, Entities, EntityUid, EvalResult, Expression, Policy, PrincipalConstraint,
+    Request, ResourceConstraint, eval_expression,
 };
 
+use crate::entities::Pin;
+use crate::request::Ask;
 use crate::vocabulary::Vocabulary;
 
-/// What a scope pins: one entity, or none.
-type Pin = Option<EntityUid>;
-
-/// The policies by resource, then by principal.
-type Shelf = HashMap<Pin, HashMap<Pin, Bucket>>;
-
-/// The policies of a set in buckets.
+/// The policies of a set in buckets, by action, principal and resource.
 #[derive(Default)]
 pub(crate) struct Candidates {
-    any_action: Shelf,
-    by_action: [Shelf; 3],
-    authorizer: Authorizer,
+    judged: Vec<Judged>,
+    buckets: [HashMap<u64, Vec<Bucket>, BuildHasherDefault<AsItIs>>; 3],
 }
 
-/// One Cedar request and the entities whose buckets it visits.
+/// A policy's place in its set: policies are numbered in the order of their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PolicyNo(pub(crate) u32);
+
+/// A policy as it is judged once its scope matches.
+struct Judged {
+    effect: Effect,
+    /// All that follows the scope; none when nothing does.
+    conditions: Option<Expression>,
+}
+
+/// Policies with one scope.
+struct Bucket {
+    principal: Named,
+    resource: Named,
+    policies: Vec<PolicyNo>,
+}
+
+/// The entity that one part of a scope names; none for any.
+type Named = Option<EntityUid>;
+
+/// One Cedar request and what its buckets are.
 pub(crate) struct Question<'a> {
     /// Whether for principal, action, resource and context.
     pub(crate) request: &'a Request,
@@ -45,92 +62,188 @@ pub(crate) struct Question<'a> {
     /// The operation and its ancestors.
     pub(crate) resources: &'a [Pin],
     /// Which of the actions.
-    pub(crate) ask: crate::Ask,
+    pub(crate) ask: Ask,
 }
 
-/// What all policies together say: ids, ordered.
+/// What all policies together say: policies in the order of their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// Satisfied permits; empty when a forbid is satisfied.
-    pub(crate) permits: BTreeSet<String>,
+    pub(crate) permits: Vec<PolicyNo>,
     /// Satisfied forbids.
-    pub(crate) forbids: BTreeSet<String>,
+    pub(crate) forbids: Vec<PolicyNo>,
     /// Policies that could not be evaluated.
-    pub(crate) failed: BTreeSet<String>,
+    pub(crate) failed: Vec<PolicyNo>,
 }
+
+/// Whether a policy whose scope matches applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Satisfied,
+    Unsatisfied,
+    Failed,
+}
+
+/// Keys of buckets are hashes already.
+#[derive(Default)]
+struct AsItIs(u64);
 
 // === impl Candidates ===
 
 impl Candidates {
-    /// Puts `policy` into its bucket. Ids are unique, or this panics: `compile` saw to it.
-    pub(crate) fn add(&mut self, policy: Policy, vocabulary: &Vocabulary) {
-        let shelf = match action_pin(&policy, vocabulary) {
-            None => &mut self.any_action,
-            Some(ask) => &mut self.by_action[ask as usize],
+    /// Puts `policy` into its buckets; its number is how many there were before.
+    pub(crate) fn add(&mut self, policy: &Policy, vocabulary: &Vocabulary) {
+        let number = PolicyNo(u32::try_from(self.judged.len()).expect("`POLICIES_MAX` is far below"));
+        let conditions = bare(policy).as_ref().non_scope_constraints().cloned().map(Expression::from);
+        self.judged.push(Judged { effect: policy.effect(), conditions });
+        // A scope that no request matches needs no bucket.
+        let (Some(principal), Some(resource)) =
+            (principal_named(policy, vocabulary), resource_named(policy, vocabulary))
+        else {
+            return;
         };
-        let by_principal = shelf.entry(resource_pin(&policy)).or_default();
-        let bucket = by_principal.entry(principal_pin(&policy)).or_default();
-        bucket.add(policy).expect("a static policy with an id of its own");
+        for ask in asks(policy, vocabulary) {
+            self.bucket(ask, principal.clone(), resource.clone()).push(number);
+        }
+    }
+
+    fn bucket(&mut self, ask: Ask, principal: Named, resource: Named) -> &mut Vec<PolicyNo> {
+        let key = key(Pin::hash_of(principal.as_ref()), Pin::hash_of(resource.as_ref()));
+        let buckets = self.buckets[ask as usize].entry(key).or_default();
+        let same = |bucket: &Bucket| bucket.principal == principal && bucket.resource == resource;
+        let at = buckets.iter().position(same).unwrap_or_else(|| {
+            buckets.push(Bucket { principal, resource, policies: Vec::new() });
+            buckets.len() - 1
+        });
+        &mut buckets[at].policies
+    }
+
+    /// The policies whose scope matches, each once, in no order.
+    pub(crate) fn matching<'a>(&'a self, question: &'a Question<'_>) -> impl Iterator<Item = PolicyNo> + 'a {
+        let buckets = &self.buckets[question.ask as usize];
+        question.resources.iter().flat_map(move |resource| {
+            question.principals.iter().flat_map(move |principal| {
+                let found = buckets.get(&key(principal.hash, resource.hash)).into_iter().flatten();
+                let same = |bucket: &&Bucket| {
+                    bucket.principal == principal.entity && bucket.resource == resource.entity
+                };
+                found.filter(same).flat_map(|bucket| bucket.policies.iter().copied())
+            })
+        })
     }
 
     /// The answer of the whole set.
     pub(crate) fn answer(&self, question: &Question<'_>) -> Answer {
         let mut answer = Answer::default();
-        for shelf in [&self.any_action, &self.by_action[question.ask as usize]] {
-            for by_principal in question.resources.iter().filter_map(|pin| shelf.get(pin)) {
-                for bucket in question.principals.iter().filter_map(|pin| by_principal.get(pin)) {
-                    let response = self.authorizer.is_authorized(question.request, bucket, question.entities);
-                    answer.take(&response);
-                }
+        for number in self.matching(question) {
+            match (self.judge(number, question), self.effect(number)) {
+                (Verdict::Unsatisfied, _) => {}
+                (Verdict::Satisfied, Effect::Permit) => answer.permits.push(number),
+                (Verdict::Satisfied, Effect::Forbid) => answer.forbids.push(number),
+                (Verdict::Failed, _) => answer.failed.push(number),
             }
         }
-        if !answer.forbids.is_empty() {
-            answer.permits.clear();
+        answer.finish()
+    }
+
+    /// Whether the conditions of a policy hold.
+    pub(crate) fn judge(&self, number: PolicyNo, question: &Question<'_>) -> Verdict {
+        match &self.judged[number.0 as usize].conditions {
+            None => Verdict::Satisfied,
+            Some(conditions) => verdict(conditions, question),
         }
-        answer
+    }
+
+    pub(crate) fn effect(&self, number: PolicyNo) -> Effect {
+        self.judged[number.0 as usize].effect
     }
 }
 
-fn action_pin(policy: &Policy, vocabulary: &Vocabulary) -> Option<crate::Ask> {
+/// What an expression comes to that has to be a truth value.
+pub(crate) fn verdict(expression: &Expression, question: &Question<'_>) -> Verdict {
+    match eval_expression(question.request, question.entities, expression) {
+        Ok(EvalResult::Bool(true)) => Verdict::Satisfied,
+        Ok(EvalResult::Bool(false)) => Verdict::Unsatisfied,
+        // In a policy, Cedar takes another value for an error of type.
+        Ok(_) | Err(_) => Verdict::Failed,
+    }
+}
+
+/// The same policy without its places in the text, which Cedar would count references to at every
+/// step of an evaluation.
+fn bare(policy: &Policy) -> Policy {
+    let made = policy.to_json().ok().and_then(|json| Policy::from_json(Some(policy.id().clone()), json).ok());
+    made.unwrap_or_else(|| policy.clone())
+}
+
+fn key(principal: u64, resource: u64) -> u64 {
+    principal ^ resource.rotate_left(32)
+}
+
+/// The actions that the scope admits.
+fn asks(policy: &Policy, vocabulary: &Vocabulary) -> Vec<Ask> {
     match policy.action_constraint() {
-        ActionConstraint::Eq(action) => vocabulary.ask(&action),
-        ActionConstraint::Any | ActionConstraint::In(_) => None,
+        ActionConstraint::Any => Ask::ALL.into(),
+        ActionConstraint::Eq(action) => vocabulary.ask(&action).into_iter().collect(),
+        // The schema has no groups of actions: to be in an action is to be it.
+        ActionConstraint::In(actions) => {
+            Ask::ALL.into_iter().filter(|ask| actions.contains(vocabulary.action(*ask))).collect()
+        }
     }
 }
 
-fn principal_pin(policy: &Policy) -> Pin {
+/// Which principal the scope names; none when it matches no workload.
+fn principal_named(policy: &Policy, vocabulary: &Vocabulary) -> Option<Named> {
+    let ours = &vocabulary.workload;
     match policy.principal_constraint() {
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
-        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
-            Some(uid)
-        }
+        PrincipalConstraint::Any => Some(None),
+        PrincipalConstraint::Is(kind) => (kind == *ours).then_some(None),
+        PrincipalConstraint::In(uid) => Some(Some(uid)),
+        PrincipalConstraint::Eq(uid) => (uid.type_name() == ours).then_some(Some(uid)),
+        PrincipalConstraint::IsIn(kind, uid) => (kind == *ours).then_some(Some(uid)),
     }
 }
 
-fn resource_pin(policy: &Policy) -> Pin {
+/// Which resource the scope names; none when it matches no operation.
+fn resource_named(policy: &Policy, vocabulary: &Vocabulary) -> Option<Named> {
+    let ours = &vocabulary.operation;
     match policy.resource_constraint() {
-        ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
-        ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
-            Some(uid)
-        }
+        ResourceConstraint::Any => Some(None),
+        ResourceConstraint::Is(kind) => (kind == *ours).then_some(None),
+        ResourceConstraint::In(uid) => Some(Some(uid)),
+        ResourceConstraint::Eq(uid) => (uid.type_name() == ours).then_some(Some(uid)),
+        ResourceConstraint::IsIn(kind, uid) => (kind == *ours).then_some(Some(uid)),
     }
 }
 
 // === impl Answer ===
 
 impl Answer {
-    /// Adds what Cedar said about one bucket.
-    pub(crate) fn take(&mut self, response: &cedar_policy::Response) {
-        let diagnostics = response.diagnostics();
-        let satisfied = match response.decision() {
-            Decision::Allow => &mut self.permits,
-            Decision::Deny => &mut self.forbids,
-        };
-        satisfied.extend(diagnostics.reason().map(|id| AsRef::<str>::as_ref(id).to_owned()));
-        self.failed.extend(diagnostics.errors().map(|error| match error {
-            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => {
-                AsRef::<str>::as_ref(error.policy_id()).to_owned()
-            }
-        }));
+    fn finish(mut self) -> Self {
+        if !self.forbids.is_empty() {
+            self.permits.clear();
+        }
+        for numbers in [&mut self.permits, &mut self.forbids, &mut self.failed] {
+            numbers.sort_unstable();
+        }
+        self
+    }
+}
+
+// === impl AsItIs ===
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
     }
 }

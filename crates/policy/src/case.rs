@@ -1,73 +1,54 @@
 //! [`Case`]: one request put to the policies, operation by operation.
 
-use cedar_policy::{Context, Entities, EntityUid, Request as CedarRequest, RestrictedExpression};
-use locum_model::registry::Tenant;
-use locum_model::scope::Resources;
-use locum_model::{Registry, ResourcePattern};
+use cedar_policy::{Context, Request as CedarRequest, RestrictedExpression};
+use locum_model::ResourcePattern;
+use locum_model::registry::{Action, Connector};
+use locum_model::scope::{Operation, Resources};
 
 use crate::candidates::{Answer, Question};
-use crate::entities::{Asked, Pins, Slice, Unaskable};
+use crate::entities::{Known, RegistryEntities, Unaskable};
 use crate::request::{Justification, Proof, Request, Subject};
 use crate::set::PolicySet;
 
-/// A request and the entities it is about, ready to be asked.
-pub(crate) struct Case<'a> {
-    request: &'a Request<'a>,
-    entities: Entities,
-    workload: EntityUid,
-    principals: Pins,
-    operations: Vec<Placed<'a>>,
+/// An operation of the request as the registry knows it.
+pub(crate) struct Asked<'a> {
+    pub(crate) operation: &'a Operation,
+    pub(crate) resources: &'a Resources,
+    pub(crate) connector: &'a Connector,
+    pub(crate) action: &'a Action,
 }
 
-/// An operation and where it stands among the entities.
-pub(crate) struct Placed<'a> {
-    pub(crate) asked: Asked<'a>,
-    entity: EntityUid,
-    pins: Pins,
+/// A request and who asks, ready to be asked.
+pub(crate) struct Case<'a> {
+    known: &'a RegistryEntities,
+    request: &'a Request<'a>,
+    workload: &'a Known,
 }
 
 impl<'a> Case<'a> {
-    /// Collects the entities; those of the registry that the request does not touch are not read.
-    pub(crate) fn of(
-        set: &PolicySet,
-        registry: &Registry,
-        tenant: &Tenant,
-        request: &'a Request<'a>,
-        asked: Vec<Asked<'a>>,
-    ) -> Result<Self, Unaskable> {
-        let mut slice = Slice::new(&set.vocabulary, registry, tenant)?;
-        let (workload, principals) = slice.workload(request.workload)?;
-        let mut operations = Vec::with_capacity(asked.len());
-        for asked in asked {
-            let (entity, pins) = slice.operation(&asked)?;
-            operations.push(Placed { asked, entity, pins });
-        }
-        Ok(Self { request, entities: slice.finish()?, workload, principals, operations })
-    }
-
-    /// The operations, in the scope's order.
-    pub(crate) fn operations(&self) -> &[Placed<'a>] {
-        &self.operations
+    pub(crate) fn of(known: &'a RegistryEntities, request: &'a Request<'a>) -> Result<Self, Unaskable> {
+        Ok(Self { known, request, workload: known.workload(request.workload.number)? })
     }
 
     /// What all policies together say to one operation.
-    pub(crate) fn answer(&self, set: &PolicySet, placed: &Placed<'_>) -> Result<Answer, Unaskable> {
-        let request = self.put(set, placed)?;
+    pub(crate) fn answer(&self, set: &PolicySet, asked: &Asked<'_>) -> Result<Answer, Unaskable> {
+        let operation = self.known.operation(asked.connector.number, &asked.operation.action)?;
+        let request = self.put(operation, asked)?;
         let question = Question {
             request: &request,
-            entities: &self.entities,
-            principals: &self.principals,
-            resources: &placed.pins,
+            entities: &self.known.entities,
+            principals: &self.workload.pins,
+            resources: &operation.pins,
             ask: self.request.ask,
         };
         Ok(set.candidates.answer(&question))
     }
 
     /// The request as Cedar takes it.
-    fn put(&self, set: &PolicySet, placed: &Placed<'_>) -> Result<CedarRequest, Unaskable> {
-        let context = facts(self.request, &placed.asked)?;
-        let action = set.vocabulary.action(self.request.ask).clone();
-        CedarRequest::new(self.workload.clone(), action, placed.entity.clone(), context, None)
+    fn put(&self, operation: &Known, asked: &Asked<'_>) -> Result<CedarRequest, Unaskable> {
+        let context = facts(self.request, asked)?;
+        let action = self.known.words.action(self.request.ask).clone();
+        CedarRequest::new(self.workload.uid.clone(), action, operation.uid.clone(), context, None)
             .map_err(|_invalid| Unaskable)
     }
 }

@@ -4,17 +4,15 @@
 //! resources, policies permit every operation, the request meets what the permits demand. The
 //! permit covers the scope that was asked, whole: nothing is narrowed quietly.
 
-use std::collections::BTreeSet;
-
 use locum_model::registry::{Connector, Tenant};
 use locum_model::scope::{Operation, Resources};
 use locum_model::{Permit, Reason, Registry, ResourcePattern};
 
-use crate::candidates::Answer;
-use crate::case::Case;
+use crate::candidates::{Answer, PolicyNo};
+use crate::case::{Asked, Case};
 use crate::demand::{Decided, met};
 use crate::denial::Denial;
-use crate::entities::{Asked, Unaskable};
+use crate::entities::{RegistryEntities, Unaskable};
 use crate::request::{Ask, Request};
 use crate::set::PolicySet;
 
@@ -30,21 +28,24 @@ use crate::set::PolicySet;
 /// `CONNECTOR_UNKNOWN`, `SCOPE_UNKNOWN`; `POLICY_ERROR` when any policy cannot be evaluated;
 /// `INTENT_NOT_ALLOWED` for a task, else `POLICY_DENIED`; `JUSTIFICATION_REQUIRED`;
 /// `PROOF_REQUIRED`, not for a task.
-pub fn decide(set: &PolicySet, registry: &Registry, request: &Request<'_>) -> Result<Permit, Denial> {
+pub fn decide(set: &PolicySet, known: &RegistryEntities, request: &Request<'_>) -> Result<Permit, Denial> {
+    let registry = known.registry();
     let tenant = tenant_of(registry, request)?;
     let lines = request.scope.grants();
-    let asked = lines.map(|line| known(registry, tenant, line)).collect::<Result<Vec<_>, _>>()?;
-    let case = Case::of(set, registry, tenant, request, asked).map_err(unaskable)?;
+    // What is not registered is told before what is not allowed.
+    let asked = lines.map(|line| registered(registry, tenant, line)).collect::<Result<Vec<_>, _>>()?;
+    let case = Case::of(known, request).map_err(unaskable)?;
     let mut permits = Vec::new();
-    for placed in case.operations() {
-        let operation = placed.asked.operation;
-        let answer = case.answer(set, placed).map_err(unaskable)?;
-        let policies = permitted(request, operation, answer)?;
-        permits.extend(policies.into_iter().map(|policy| Decided { operation, policy }));
+    for asked in &asked {
+        let answer = case.answer(set, asked).map_err(unaskable)?;
+        let policies = permitted(set, request, asked.operation, answer)?;
+        permits.extend(policies.into_iter().map(|policy| Decided { operation: asked.operation, policy }));
     }
     let obligations = met(set, request, &permits)?;
-    let policies: BTreeSet<String> = permits.into_iter().map(|permit| permit.policy).collect();
-    Ok(Permit::assertion(request.scope.clone(), obligations, policies.into_iter().collect(), request.world))
+    let mut policies: Vec<PolicyNo> = permits.into_iter().map(|permit| permit.policy).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    Ok(Permit::assertion(request.scope.clone(), obligations, set.names(&policies), request.world))
 }
 
 /// The tenant of the caller's registration, when all that the request says of the caller is so.
@@ -62,7 +63,7 @@ pub(crate) fn tenant_of<'a>(registry: &'a Registry, request: &Request<'_>) -> Re
 }
 
 /// The line of the scope as registered, when its resources are among those of its action.
-pub(crate) fn known<'a>(
+pub(crate) fn registered<'a>(
     registry: &'a Registry,
     tenant: &Tenant,
     (operation, resources): (&'a Operation, &'a Resources),
@@ -95,10 +96,11 @@ fn unaskable(error: Unaskable) -> Denial {
 
 /// The permits for an operation, or the denial that its answer is.
 fn permitted(
+    set: &PolicySet,
     request: &Request<'_>,
     operation: &Operation,
     answer: Answer,
-) -> Result<BTreeSet<String>, Denial> {
+) -> Result<Vec<PolicyNo>, Denial> {
     let not_allowed = match request.ask {
         Ask::StartTask => Reason::IntentNotAllowed,
         Ask::IssueToken | Ask::Authorize => Reason::PolicyDenied,
@@ -111,9 +113,9 @@ fn permitted(
     } else if !answer.forbids.is_empty() {
         (not_allowed, format!("`{operation}` is forbidden for purpose `{purpose}`"), answer.forbids)
     } else if answer.permits.is_empty() {
-        (not_allowed, format!("`{operation}` is not permitted for purpose `{purpose}`"), BTreeSet::new())
+        (not_allowed, format!("`{operation}` is not permitted for purpose `{purpose}`"), Vec::new())
     } else {
         return Ok(answer.permits);
     };
-    Err(Denial::new(reason, detail).of(operation).by(policies.into_iter().collect()))
+    Err(Denial::new(reason, detail).of(operation).by(set.names(&policies)))
 }

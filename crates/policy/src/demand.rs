@@ -1,10 +1,9 @@
 //! What the permits of a decision demand together, and whether the request meets it.
 
-use std::collections::BTreeSet;
-
 use locum_model::scope::Operation;
 use locum_model::{Obligations, Reason};
 
+use crate::candidates::PolicyNo;
 use crate::denial::Denial;
 use crate::request::{Ask, Justification, Proof, Request};
 use crate::set::PolicySet;
@@ -12,7 +11,7 @@ use crate::set::PolicySet;
 /// A permit that decided, and for which operation.
 pub(crate) struct Decided<'a> {
     pub(crate) operation: &'a Operation,
-    pub(crate) policy: String,
+    pub(crate) policy: PolicyNo,
 }
 
 /// The strictest of all that the permits demand, when the request meets it.
@@ -29,8 +28,7 @@ pub(crate) fn met(
 ) -> Result<Obligations, Denial> {
     let mut all = Obligations::default();
     for permit in permits {
-        let unknown = || Denial::new(Reason::PolicyError, "a policy without terms permitted".into());
-        all = all.and(set.obligations(&permit.policy).ok_or_else(unknown)?);
+        all = all.and(&set.terms(permit.policy).obligations);
     }
     if all.justification && request.justification == Justification::Missing {
         let what = (Reason::JustificationRequired, "a justification");
@@ -49,9 +47,11 @@ fn unmet(
     (reason, what): (Reason, &str),
     demands: fn(&Obligations) -> bool,
 ) -> Denial {
-    let demanding = || permits.iter().filter(|permit| set.obligations(&permit.policy).is_some_and(demands));
-    let policies: BTreeSet<String> = demanding().map(|permit| permit.policy.clone()).collect();
-    let denial = |detail| Denial::new(reason, detail).by(policies.into_iter().collect());
+    let demanding = || permits.iter().filter(|permit| demands(&set.terms(permit.policy).obligations));
+    let mut policies: Vec<PolicyNo> = demanding().map(|permit| permit.policy).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    let denial = |detail| Denial::new(reason, detail).by(set.names(&policies));
     match demanding().map(|permit| permit.operation).min() {
         Some(operation) => denial(format!("`{operation}` demands {what}")).of(operation),
         None => denial(format!("policy demands {what}")),

@@ -1,14 +1,17 @@
-//! The slice of the registry that one request needs, as Cedar entities.
+//! [`RegistryEntities`]: the registry as policies see it, made once per registry revision.
 //!
-//! Whatever a validated policy can reach from principal and resource is in the slice, and nothing
-//! else: the registry is not copied. A registry that does not hold together gives no slice.
+//! Whatever a validated policy can reach from principal and resource is there. A decision only
+//! reads it, so that its cost does not depend on the size of the registry. An entry whose owner,
+//! model or tenant does not fit is left out, and every request about it is denied.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use cedar_policy::{Entities, Entity, EntityTypeName, EntityUid, RestrictedExpression};
-use locum_model::registry::{Action, Connector, Model, Owner, Tenant, Workload};
-use locum_model::scope::{Operation, Resources};
-use locum_model::{Name, OwnerNo, Registry};
+use locum_model::registry::{Connector, Model, Owner, Tenant, Workload};
+use locum_model::{ConnectorNo, Name, OwnerNo, Registry, TenantNo, WorkloadNo};
 
 use crate::vocabulary::{self, Vocabulary, uid};
 
@@ -17,137 +20,211 @@ use crate::vocabulary::{self, Vocabulary, uid};
 #[error("the registry does not hold together")]
 pub(crate) struct Unaskable;
 
-/// An operation of the request as the registry knows it.
-pub(crate) struct Asked<'a> {
-    pub(crate) operation: &'a Operation,
-    pub(crate) resources: &'a Resources,
-    pub(crate) connector: &'a Connector,
-    pub(crate) action: &'a Action,
+/// A registry and its entries as Cedar entities. Immutable: share it as an `Arc`.
+pub struct RegistryEntities {
+    registry: Arc<Registry>,
+    pub(crate) words: Vocabulary,
+    pub(crate) entities: Entities,
+    workloads: HashMap<WorkloadNo, Known>,
+    operations: HashMap<ConnectorNo, BTreeMap<Name, Known>>,
 }
 
-/// Entities being collected, each once.
-pub(crate) struct Slice<'a> {
+/// An entity and all that it is in.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) uid: EntityUid,
+    /// Any, itself, its ancestors; each once.
+    pub(crate) pins: Vec<Pin>,
+}
+
+/// What a scope can name: an entity, or none for any.
+#[derive(Clone, Debug)]
+pub(crate) struct Pin {
+    pub(crate) entity: Option<EntityUid>,
+    /// [`Pin::hash_of`] the entity: hashed once, looked for in every decision.
+    pub(crate) hash: u64,
+}
+
+/// Entities being collected.
+struct Collection<'a> {
     words: &'a Vocabulary,
     registry: &'a Registry,
-    tenant: &'a Tenant,
-    tenant_uid: EntityUid,
-    seen: HashSet<EntityUid>,
     found: Vec<Entity>,
 }
 
-/// An entity and all that it is in, for picking policies: no pin, itself, its ancestors.
-pub(crate) type Pins = Vec<Option<EntityUid>>;
-
 type Attributes = Vec<(&'static str, RestrictedExpression)>;
 
-impl<'a> Slice<'a> {
-    /// A slice for requests of one tenant.
-    pub(crate) fn new(
-        words: &'a Vocabulary,
-        registry: &'a Registry,
-        tenant: &'a Tenant,
-    ) -> Result<Self, Unaskable> {
-        let tenant_uid = uid(&words.tenant, tenant.name.as_str());
-        let (seen, found) = (HashSet::new(), Vec::new());
-        let mut slice = Self { words, registry, tenant, tenant_uid, seen, found };
-        slice.push(slice.tenant_uid.clone(), vec![("name", text(tenant.name.as_str()))], [])?;
-        Ok(slice)
+// === impl RegistryEntities ===
+
+impl RegistryEntities {
+    /// Prepares a registry. Its cost grows with the entries; do it once for a revision.
+    pub fn of(registry: Arc<Registry>) -> Self {
+        let words = Vocabulary::new();
+        let mut collection = Collection { words: &words, registry: &registry, found: Vec::new() };
+        collection.add_owners_and_models();
+        let workloads = collection.workloads();
+        let operations = collection.operations();
+        let made = Entities::from_entities(collection.found, None);
+        let entities = made.expect("each entry of a registry once, and nothing is in itself");
+        Self { registry, words, entities, workloads, operations }
     }
 
-    /// Adds the workload; its entity first among the pins.
-    pub(crate) fn workload(&mut self, workload: &Workload) -> Result<(EntityUid, Pins), Unaskable> {
-        let owner = self.owner(workload.owner)?;
+    /// The registry.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    pub(crate) fn workload(&self, number: WorkloadNo) -> Result<&Known, Unaskable> {
+        self.workloads.get(&number).ok_or(Unaskable)
+    }
+
+    pub(crate) fn operation(&self, connector: ConnectorNo, action: &Name) -> Result<&Known, Unaskable> {
+        self.operations.get(&connector).and_then(|actions| actions.get(action)).ok_or(Unaskable)
+    }
+}
+
+impl Default for RegistryEntities {
+    fn default() -> Self {
+        Self::of(Arc::default())
+    }
+}
+
+impl fmt::Debug for RegistryEntities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryEntities").field("entities", &self.entities.len()).finish_non_exhaustive()
+    }
+}
+
+// === impl Pin ===
+
+impl Pin {
+    fn of(entity: Option<EntityUid>) -> Self {
+        Self { hash: Self::hash_of(entity.as_ref()), entity }
+    }
+
+    /// Without a key of its own for each process: pins of a registry meet those of a policy set.
+    pub(crate) fn hash_of(entity: Option<&EntityUid>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        entity.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+// === impl Collection ===
+
+impl Collection<'_> {
+    fn add_owners_and_models(&mut self) {
+        let entries = self.registry.entries();
+        for tenant in entries.tenants.values() {
+            self.push(self.tenant_uid(tenant), vec![("name", text(tenant.name.as_str()))], []);
+        }
+        for owner in entries.owners.values() {
+            let Some(tenant) = self.registry.tenant(owner.tenant) else { continue };
+            let of = self.tenant_uid(tenant);
+            let attributes = vec![("name", text(owner.name.as_str())), ("tenant", reference(&of))];
+            self.push(self.owner_uid(tenant, owner), attributes, [of]);
+        }
+        for model in entries.models.values() {
+            let Some(tenant) = self.registry.tenant(model.tenant) else { continue };
+            let Some(owner) = self.owner(tenant, model.owner) else { continue };
+            let of = self.tenant_uid(tenant);
+            let attributes = vec![
+                ("name", text(model.name.as_str())),
+                ("tenant", reference(&of)),
+                ("owner", reference(&owner)),
+            ];
+            self.push(self.model_uid(tenant, model), attributes, [of]);
+        }
+    }
+
+    fn workloads(&mut self) -> HashMap<WorkloadNo, Known> {
+        let workloads = self.registry.entries().workloads.values();
+        workloads.filter_map(|workload| Some((workload.number, self.workload(workload)?))).collect()
+    }
+
+    fn workload(&mut self, workload: &Workload) -> Option<Known> {
+        let tenant = self.registry.tenant(workload.tenant)?;
+        let of = self.tenant_uid(tenant);
+        let owner = self.owner(tenant, workload.owner)?;
         let model = match workload.model {
-            Some(number) => Some(self.model(self.registry.model(number).ok_or(Unaskable)?)?),
+            Some(number) => Some(self.model(tenant, self.registry.model(number)?)?),
             None => None,
         };
-        let entity = uid(&self.words.workload, &workload.number.to_string());
         let mut attributes = vec![
             ("name", text(workload.name.as_str())),
             ("kind", word(&self.words.kind, vocabulary::kind(workload.kind))),
-            ("tenant", reference(&self.tenant_uid)),
+            ("tenant", reference(&of)),
             ("owner", reference(&owner)),
         ];
         attributes.extend(model.as_ref().map(|model| ("model", reference(model))));
-        let parents = [Some(self.tenant_uid.clone()), Some(owner), model].into_iter().flatten();
-        self.push_pinned(entity, attributes, parents.collect())
+        let entity = uid(&self.words.workload, &workload.number.to_string());
+        let parents: Vec<_> = [Some(of), Some(owner), model].into_iter().flatten().collect();
+        let known = Known::of(&entity, &parents);
+        self.push(entity, attributes, parents);
+        Some(known)
     }
 
-    /// Adds an operation, its connector and who answers for that.
-    pub(crate) fn operation(&mut self, asked: &Asked<'_>) -> Result<(EntityUid, Pins), Unaskable> {
-        let connector = asked.connector;
-        let owner = self.owner(connector.owner)?;
-        let connector_id = self.id_of(&connector.name);
-        let connector_uid = uid(&self.words.connector, &connector_id);
-        let tier = vocabulary::tier(connector.tier);
+    fn operations(&mut self) -> HashMap<ConnectorNo, BTreeMap<Name, Known>> {
+        let connectors = self.registry.entries().connectors.values();
+        connectors.filter_map(|connector| Some((connector.number, self.connector(connector)?))).collect()
+    }
+
+    /// Adds a connector and its operations.
+    fn connector(&mut self, connector: &Connector) -> Option<BTreeMap<Name, Known>> {
+        let tenant = self.registry.tenant(connector.tenant)?;
+        let of = self.tenant_uid(tenant);
+        let owner = self.owner(tenant, connector.owner)?;
+        let id = id_of(tenant, &connector.name);
+        let entity = uid(&self.words.connector, &id);
+        let tier = || word(&self.words.tier, vocabulary::tier(connector.tier));
         let attributes = vec![
             ("name", text(connector.name.as_str())),
-            ("tenant", reference(&self.tenant_uid)),
+            ("tenant", reference(&of)),
             ("owner", reference(&owner)),
-            ("tier", word(&self.words.tier, tier)),
+            ("tier", tier()),
             ("check", word(&self.words.check, vocabulary::check(connector.check))),
             ("audience", text(&connector.audience)),
         ];
-        self.push(connector_uid.clone(), attributes, [self.tenant_uid.clone(), owner.clone()])?;
-        let action = &asked.operation.action;
-        let entity = uid(&self.words.operation, &format!("{connector_id}:{action}"));
-        let attributes = vec![
-            ("connector", reference(&connector_uid)),
-            ("action", text(action.as_str())),
-            ("effect", word(&self.words.effect, vocabulary::effect(asked.action.effect))),
-            ("tier", word(&self.words.tier, tier)),
-        ];
-        let (entity, mut pins) = self.push_pinned(entity, attributes, vec![connector_uid])?;
-        pins.extend([Some(self.tenant_uid.clone()), Some(owner)]);
-        Ok((entity, pins))
-    }
-
-    /// The entities, with what each is in.
-    pub(crate) fn finish(self) -> Result<Entities, Unaskable> {
-        Entities::from_entities(self.found, None).map_err(|_duplicate| Unaskable)
-    }
-
-    fn owner(&mut self, number: OwnerNo) -> Result<EntityUid, Unaskable> {
-        let owner: &Owner = self.registry.owner(number).ok_or(Unaskable)?;
-        if owner.tenant != self.tenant.number {
-            return Err(Unaskable);
+        let mut operations = BTreeMap::new();
+        for (name, action) in &connector.actions {
+            let operation = uid(&self.words.operation, &format!("{id}:{name}"));
+            let attributes = vec![
+                ("connector", reference(&entity)),
+                ("action", text(name.as_str())),
+                ("effect", word(&self.words.effect, vocabulary::effect(action.effect))),
+                ("tier", tier()),
+            ];
+            let ancestors = [entity.clone(), of.clone(), owner.clone()];
+            operations.insert(name.clone(), Known::of(&operation, &ancestors));
+            self.push(operation, attributes, [entity.clone()]);
         }
-        let entity = uid(&self.words.owner, &self.id_of(&owner.name));
-        let attributes = vec![("name", text(owner.name.as_str())), ("tenant", reference(&self.tenant_uid))];
-        self.push(entity.clone(), attributes, [self.tenant_uid.clone()])?;
-        Ok(entity)
+        self.push(entity, attributes, [of, owner]);
+        Some(operations)
     }
 
-    fn model(&mut self, model: &Model) -> Result<EntityUid, Unaskable> {
-        if model.tenant != self.tenant.number {
-            return Err(Unaskable);
-        }
-        let owner = self.owner(model.owner)?;
-        let entity = uid(&self.words.model, &self.id_of(&model.name));
-        let attributes = vec![
-            ("name", text(model.name.as_str())),
-            ("tenant", reference(&self.tenant_uid)),
-            ("owner", reference(&owner)),
-        ];
-        self.push(entity.clone(), attributes, [self.tenant_uid.clone()])?;
-        Ok(entity)
+    fn tenant_uid(&self, tenant: &Tenant) -> EntityUid {
+        uid(&self.words.tenant, tenant.name.as_str())
     }
 
-    /// `tenant/name`: neither may hold a `/`, so that no two pairs give one id.
-    fn id_of(&self, name: &Name) -> String {
-        format!("{}/{name}", self.tenant.name)
+    fn owner_uid(&self, tenant: &Tenant, owner: &Owner) -> EntityUid {
+        uid(&self.words.owner, &id_of(tenant, &owner.name))
     }
 
-    fn push_pinned(
-        &mut self,
-        entity: EntityUid,
-        attributes: Attributes,
-        parents: Vec<EntityUid>,
-    ) -> Result<(EntityUid, Pins), Unaskable> {
-        let pins =
-            [None, Some(entity.clone())].into_iter().chain(parents.iter().cloned().map(Some)).collect();
-        self.push(entity.clone(), attributes, parents)?;
-        Ok((entity, pins))
+    fn model_uid(&self, tenant: &Tenant, model: &Model) -> EntityUid {
+        uid(&self.words.model, &id_of(tenant, &model.name))
+    }
+
+    /// The owner, when it is of this tenant.
+    fn owner(&self, tenant: &Tenant, number: OwnerNo) -> Option<EntityUid> {
+        let owner = self.registry.owner(number).filter(|owner| owner.tenant == tenant.number)?;
+        Some(self.owner_uid(tenant, owner))
+    }
+
+    /// The model, when it and its owner are of this tenant.
+    fn model(&self, tenant: &Tenant, model: &Model) -> Option<EntityUid> {
+        let of: TenantNo = model.tenant;
+        self.owner(tenant, model.owner)?;
+        (of == tenant.number).then(|| self.model_uid(tenant, model))
     }
 
     fn push(
@@ -155,15 +232,26 @@ impl<'a> Slice<'a> {
         entity: EntityUid,
         attributes: Attributes,
         parents: impl IntoIterator<Item = EntityUid>,
-    ) -> Result<(), Unaskable> {
-        if self.seen.insert(entity.clone()) {
-            let attributes: HashMap<_, _> =
-                attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-            let made = Entity::new(entity, attributes, parents.into_iter().collect());
-            self.found.push(made.map_err(|_unevaluated| Unaskable)?);
-        }
-        Ok(())
+    ) {
+        let attributes: HashMap<_, _> =
+            attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let made = Entity::new(entity, attributes, parents.into_iter().collect());
+        self.found.push(made.expect("texts and references evaluate to themselves"));
     }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn of(entity: &EntityUid, ancestors: &[EntityUid]) -> Self {
+        let named = std::iter::once(entity).chain(ancestors).cloned().map(Some);
+        Self { uid: entity.clone(), pins: std::iter::once(None).chain(named).map(Pin::of).collect() }
+    }
+}
+
+/// `tenant/name`: neither may hold a `/`, so that no two pairs give one id.
+fn id_of(tenant: &Tenant, name: &Name) -> String {
+    format!("{}/{name}", tenant.name)
 }
 
 fn text(value: &str) -> RestrictedExpression {

@@ -18,7 +18,7 @@ use locum_model::{
     Resources, Scope, TenantNo, WorkloadNo,
 };
 
-use crate::{Ask, Justification, PolicySet, Proof, Request, Subject};
+use crate::{Ask, Denial, Justification, Permit, PolicySet, Proof, RegistryEntities, Request, Subject};
 
 /// The lines of a scope: operations, each with its resources; none for all.
 pub(crate) type Lines = &'static [(&'static str, &'static [&'static str])];
@@ -106,6 +106,16 @@ pub(crate) fn compiled(policies: &str) -> PolicySet {
 pub(crate) fn problems(policies: &str) -> String {
     let problems = crate::compile(&[text("test.cedar", policies)]).err().unwrap_or_default();
     problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// The registry, prepared.
+pub(crate) fn known() -> RegistryEntities {
+    RegistryEntities::of(registry().into())
+}
+
+/// [`crate::decide`] with a registry that is prepared for this one decision.
+pub(crate) fn decide(set: &PolicySet, registry: &Registry, request: &Request<'_>) -> Result<Permit, Denial> {
+    crate::decide(set, &RegistryEntities::of(registry.clone().into()), request)
 }
 
 pub(crate) fn registry() -> Registry {

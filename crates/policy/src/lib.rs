@@ -1,7 +1,7 @@
-//! May they? (policy set, registry, request) → [`Permit`] or [`Denial`].
+//! May they? (policy set, prepared registry, request) → [`Permit`] or [`Denial`].
 //!
 //! [`compile`] turns policy texts into a [`PolicySet`], or says what is wrong with them and where;
-//! [`decide`] judges one request against a set. Policies are written in Cedar against [`SCHEMA`];
+//! [`RegistryEntities`] is a registry prepared for decisions; [`decide`] judges one request. Policies are written in Cedar against [`SCHEMA`];
 //! what a permit demands is written as annotations from a closed vocabulary:
 //!
 //! | annotation | on | value | meaning |
@@ -39,6 +39,7 @@ mod vocabulary;
 pub use compile::compile;
 pub use decide::decide;
 pub use denial::Denial;
+pub use entities::RegistryEntities;
 pub use problem::PolicyProblem;
 pub use request::{Ask, Justification, Proof, Request, Subject};
 pub use set::PolicySet;

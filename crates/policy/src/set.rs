@@ -1,35 +1,45 @@
 //! [`PolicySet`]: policies in force, compiled and validated.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use cedar_policy::Policy;
-use locum_model::{Name, Obligations};
+use locum_model::Obligations;
 
 use crate::annotation::Terms;
-use crate::candidates::Candidates;
+use crate::candidates::{Candidates, PolicyNo};
 use crate::vocabulary::Vocabulary;
 
 /// Policies that were parsed, validated strictly and indexed. Immutable: share it as an `Arc`.
 ///
 /// An empty set permits nothing.
 pub struct PolicySet {
-    pub(crate) vocabulary: Vocabulary,
     pub(crate) candidates: Candidates,
-    terms: BTreeMap<Name, Obligations>,
+    /// In the order of the ids.
+    terms: Vec<Terms>,
 }
 
 impl PolicySet {
     /// Indexes policies whose ids are those of their terms, each once.
-    pub(crate) fn of(policies: Vec<(Policy, Terms)>) -> Self {
+    pub(crate) fn of(mut policies: Vec<(Policy, Terms)>) -> Self {
         let vocabulary = Vocabulary::new();
-        let mut terms = BTreeMap::new();
+        policies.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
+        let mut terms = Vec::with_capacity(policies.len());
         let mut candidates = Candidates::default();
         for (policy, its) in policies {
-            terms.insert(its.id, its.obligations);
-            candidates.add(policy, &vocabulary);
+            candidates.add(&policy, &vocabulary);
+            terms.push(its);
         }
-        Self { vocabulary, candidates, terms }
+        Self { candidates, terms }
+    }
+
+    /// What the annotations of a policy of this set say.
+    pub(crate) fn terms(&self, number: PolicyNo) -> &Terms {
+        &self.terms[number.0 as usize]
+    }
+
+    /// The ids of policies of this set, in their order.
+    pub(crate) fn names(&self, numbers: &[PolicyNo]) -> Vec<String> {
+        numbers.iter().map(|number| self.terms(*number).id.to_string()).collect()
     }
 
     /// How many policies there are.
@@ -44,12 +54,13 @@ impl PolicySet {
 
     /// The ids of the policies, ordered.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.terms.keys().map(Name::as_str)
+        self.terms.iter().map(|terms| terms.id.as_str())
     }
 
     /// What the policy `id` demands when it permits.
     pub fn obligations(&self, id: &str) -> Option<&Obligations> {
-        self.terms.get(&id.parse::<Name>().ok()?)
+        let at = self.terms.binary_search_by(|terms| terms.id.as_str().cmp(id)).ok()?;
+        Some(&self.terms[at].obligations)
     }
 }
 

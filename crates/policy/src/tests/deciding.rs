@@ -6,8 +6,8 @@ use locum_model::scope::Operation;
 use locum_model::{Name, Obligations, OwnerNo, Reason, Registry, TenantNo};
 
 use crate::annotation::Terms;
-use crate::fixture::{Lines, Wish, compiled, entries, name, registry, scope_of, workload};
-use crate::{Ask, Denial, PolicySet, Subject, decide};
+use crate::fixture::{Lines, Wish, compiled, decide, entries, name, registry, scope_of, workload};
+use crate::{Ask, Denial, PolicySet, Subject};
 
 /// A set that skips validation, to reach failures that a validated policy cannot have.
 fn unvalidated(policies: &[(&str, &str)]) -> PolicySet {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use locum_model::{Obligations, Reason};
 
-use crate::fixture::{Wish, compiled, registry};
-use crate::{Ask, Justification, PolicySet, Proof, decide};
+use crate::fixture::{Wish, compiled, decide, registry};
+use crate::{Ask, Justification, PolicySet, Proof};
 
 const BOTH: &[(&str, &[&str])] = &[("mail:send", &[]), ("orders:read", &[])];
 

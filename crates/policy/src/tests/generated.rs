@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use cedar_policy::{
-    Authorizer, Context, Entities, EntityUid, Policy, PolicyId, PolicySet as CedarSet,
-    Request as CedarRequest, Schema,
+    AuthorizationError, Authorizer, Context, Decision, Entities, EntityUid, Policy, PolicyId,
+    PolicySet as CedarSet, Request as CedarRequest, Response, Schema,
 };
 use locum_model::registry::{Connector, Workload};
 use locum_model::scope::Operation;
@@ -15,12 +15,11 @@ use locum_model::{Obligations, Reason, Registry, Resources};
 use proptest::prelude::*;
 
 use crate::annotation::Terms;
-use crate::candidates::Answer;
-use crate::case::Case;
-use crate::decide::{known, tenant_of};
-use crate::fixture::{Wish, name, registry, scope_of};
+use crate::case::{Asked, Case};
+use crate::decide::{registered, tenant_of};
+use crate::fixture::{Wish, known, name, registry, scope_of};
 use crate::vocabulary::{self, schema};
-use crate::{Ask, Justification, PolicySet, Proof, Request, Subject, decide};
+use crate::{Ask, Justification, PolicySet, Proof, RegistryEntities, Request, Subject, decide};
 
 // === the naive way ===
 
@@ -77,6 +76,7 @@ fn connector_json(registry: &Registry, connector: &Connector) -> String {
 }
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(schema);
+static KNOWN: LazyLock<RegistryEntities> = LazyLock::new(known);
 static EVERYTHING: LazyLock<Entities> = LazyLock::new(|| everything(&registry()));
 
 /// The whole registry and the actions, checked against the schema.
@@ -138,27 +138,58 @@ fn put(registry: &Registry, wish: &Wish, operation: &Operation, resources: &Reso
     CedarRequest::new(principal, action, resource, context, Some(&SCHEMA)).expect("it conforms to the schema")
 }
 
-fn naive(registry: &Registry, policies: &[(String, String)], wish: &Wish) -> Vec<Answer> {
+/// What all policies together say to one operation: ids, ordered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Told {
+    permits: BTreeSet<String>,
+    forbids: BTreeSet<String>,
+    failed: BTreeSet<String>,
+}
+
+impl Told {
+    /// What Cedar says over the whole set.
+    fn of(response: &Response) -> Self {
+        let mut told = Self::default();
+        let satisfied = match response.decision() {
+            Decision::Allow => &mut told.permits,
+            Decision::Deny => &mut told.forbids,
+        };
+        satisfied.extend(response.diagnostics().reason().map(ToString::to_string));
+        told.failed.extend(response.diagnostics().errors().map(|error| match error {
+            AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
+        }));
+        told
+    }
+}
+
+fn naive(registry: &Registry, policies: &[(String, String)], wish: &Wish) -> Vec<Told> {
     let parsed =
         policies.iter().map(|(id, text)| Policy::parse(Some(PolicyId::new(id)), text).expect("it parses"));
     let set = CedarSet::from_policies(parsed).expect("ids are unique");
     let answer = |(operation, resources)| {
         let request = put(registry, wish, operation, resources);
-        let mut answer = Answer::default();
-        answer.take(&Authorizer::new().is_authorized(&request, &set, &EVERYTHING));
-        answer
+        Told::of(&Authorizer::new().is_authorized(&request, &set, &EVERYTHING))
     };
     wish.scope.grants().map(answer).collect()
 }
 
 // === ours ===
 
-fn ours(registry: &Registry, set: &PolicySet, request: &Request<'_>) -> Vec<Answer> {
-    let tenant = tenant_of(registry, request).expect("registered");
-    let asked =
-        request.scope.grants().map(|line| known(registry, tenant, line).expect("registered")).collect();
-    let case = Case::of(set, registry, tenant, request, asked).expect("coherent");
-    case.operations().iter().map(|placed| case.answer(set, placed).expect("askable")).collect()
+fn ours(set: &PolicySet, request: &Request<'_>) -> Vec<Told> {
+    let known = &*KNOWN;
+    let tenant = tenant_of(known.registry(), request).expect("registered");
+    let asked = |line| registered(known.registry(), tenant, line).expect("registered");
+    let case = Case::of(known, request).expect("coherent");
+    let told = |asked: Asked<'_>| {
+        let answer = case.answer(set, &asked).expect("askable");
+        let names = |numbers: &[_]| set.names(numbers).into_iter().collect();
+        Told {
+            permits: names(&answer.permits),
+            forbids: names(&answer.forbids),
+            failed: names(&answer.failed),
+        }
+    };
+    request.scope.grants().map(asked).map(told).collect()
 }
 
 fn set_of(policies: &[(String, String)]) -> PolicySet {
@@ -292,9 +323,9 @@ proptest! {
     fn picked_candidates_answer_as_the_whole_set_does(policies in policies(), wish in wish()) {
         let registry = registry();
         let set = set_of(&policies);
-        let answers = ours(&registry, &set, &wish.request());
+        let answers = ours(&set, &wish.request());
         prop_assert_eq!(&answers, &naive(&registry, &policies, &wish));
-        let decision = decide(&set, &registry, &wish.request());
+        let decision = decide(&set, &KNOWN, &wish.request());
         let first_bad = answers.iter().find(|a| !a.failed.is_empty() || !a.forbids.is_empty() || a.permits.is_empty());
         match (decision, first_bad) {
             (Ok(permit), None) => {
@@ -313,7 +344,6 @@ proptest! {
     /// What passed validation can fail by overflow alone: the slice holds all that it can reach.
     #[test]
     fn a_validated_set_fails_by_overflow_alone(policies in policies(), wish in wish()) {
-        let registry = registry();
         let whole = |(id, text): &(String, String)| format!("@id(\"{id}\") {text}\n");
         let lines: String = policies.iter().map(whole).collect();
         let problems = crate::compile(&[crate::fixture::text("t", &lines)]).err().unwrap_or_default();
@@ -323,7 +353,7 @@ proptest! {
         let text: String = valid.iter().map(whole).collect();
         let set = crate::fixture::compiled(&text);
         prop_assert_eq!(set.len(), valid.len());
-        let failed = match decide(&set, &registry, &wish.request()) {
+        let failed = match decide(&set, &KNOWN, &wish.request()) {
             Err(denial) if denial.reason() == Reason::PolicyError => denial.policies().to_vec(),
             _ => Vec::new(),
         };

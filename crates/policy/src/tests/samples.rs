@@ -3,8 +3,8 @@
 use locum_model::Reason;
 use locum_model::event::PolicyText;
 
-use crate::fixture::{Wish, name, registry};
-use crate::{Justification, PolicySet, Proof, compile, decide};
+use crate::fixture::{Wish, decide, name, registry};
+use crate::{Justification, PolicySet, Proof, compile};
 
 fn samples() -> PolicySet {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/policies");
