@@ -86,7 +86,7 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("tonic-prost-build", &["api"]),
     ("tonic-reflection", &["server"]),
     ("tonic-types", &["api"]),
-    ("toml", &["server"]),
+    ("toml", &["server", "cli"]),
     ("config", &["server"]),
     ("serde", &["jose", "server"]),
     ("serde_json", &["jose", "server", "cli", "demo"]),
@@ -112,6 +112,7 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("tracing-subscriber", &["server"]),
     ("prometheus-client", &["server"]),
     ("clap", &["cli", "locumd"]),
+    ("clap_complete", &["cli"]),
     ("comfy-table", &["cli"]),
     // The searchable archive.
     ("rusqlite", &["archive"]),

@@ -8,34 +8,42 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::input::span;
 
 mod audit;
+mod context;
 mod key;
+
 mod lock;
 mod policy;
 mod revoke;
 mod task;
 mod token;
+mod top;
 
 pub(crate) use audit::{AuditCommand, TailArgs};
+pub(crate) use context::{ContextAddArgs, ContextCommand};
 pub(crate) use key::KeyCommand;
 pub(crate) use lock::{LockArgs, LockCommand, UnlockArgs};
 pub(crate) use policy::{CheckArgs, PolicyCommand};
 pub(crate) use revoke::RevokeArgs;
 pub(crate) use task::{EndArgs, HeldArgs, ListArgs, OutcomeArg, ShowArgs, StartArgs, TaskCommand};
-pub(crate) use token::{DecodeArgs, IntrospectArgs, RequestArgs, TokenCommand};
+pub(crate) use token::{DecodeArgs, IntrospectArgs, RequestArgs, TokenCommand, TokenListArgs};
+pub(crate) use top::{CompletionsArgs, HelpArgs, ShellArg, TopArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 internal, 2 usage, 3 not found, 4 denied, 5 not authenticated,
-6 unavailable or timeout, 7 partly done, 130 interrupted.
+6 unavailable or timeout, 7 partly done, 8 not confirmed, 130 interrupted, 141 broken pipe.
 
 Data goes to standard output, everything else to standard error.
+More: `locum help selectors|output|exit-codes|environment`.
 
 Example:
-  export LOCUM_ADDR=https://locum.internal:7443 LOCUM_CA_FILE=ca.pem
+  locum context add prod --addr https://locum.internal:7443 --ca-file ca.pem \\
+      --cert-file me.pem --key-file me.key
   locum status";
 
 /// Credentials that live exactly as long as the task, and reach no further than it.
 #[derive(Debug, Parser)]
-#[command(name = "locum", version, after_help = EXIT_CODES, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "locum", version, after_help = EXIT_CODES, max_term_width = 100, arg_required_else_help = true,
+    disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -47,27 +55,33 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Broker and output")]
 pub(crate) struct Global {
-    /// The broker's address, `https://host:port`.
-    #[arg(long, global = true, env = "LOCUM_ADDR", value_name = "URL")]
+    /// The context to use, instead of the current one [env: LOCUM_CONTEXT].
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The broker's address, `https://host:port` [env: LOCUM_ADDR].
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) addr: Option<String>,
-    /// PEM file with the authorities that vouch for the broker.
-    #[arg(long, global = true, env = "LOCUM_CA_FILE", value_name = "FILE")]
+    /// PEM file with the authorities that vouch for the broker [env: LOCUM_CA_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// PEM file with the client certificate to show.
-    #[arg(long, global = true, env = "LOCUM_CERT_FILE", value_name = "FILE")]
+    /// PEM file with the client certificate to show [env: LOCUM_CERT_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) cert_file: Option<PathBuf>,
-    /// PEM file with that certificate's key.
-    #[arg(long, global = true, env = "LOCUM_KEY_FILE", value_name = "FILE")]
+    /// PEM file with that certificate's key [env: LOCUM_KEY_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
-    /// File with the bearer assertion to show.
-    #[arg(long, global = true, env = "LOCUM_ASSERTION_FILE", value_name = "FILE")]
+    /// File with the bearer assertion to show [env: LOCUM_ASSERTION_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) assertion_file: Option<PathBuf>,
     /// The deadline of each call.
     #[arg(long, global = true, default_value = "10s", value_parser = span, value_name = "SPAN")]
     pub(crate) timeout: Duration,
-    /// How to print: for people, or one JSON document (per line where there are many).
+    /// How to print (see `locum help output`).
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(crate) output: Format,
+    /// Prints one value alone, by its path in the JSON document: `state`, `matches.0.name`.
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "output")]
+    pub(crate) field: Option<String>,
     /// Prints without colours; so does a set `NO_COLOR`.
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
@@ -76,8 +90,16 @@ pub(crate) struct Global {
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
+    /// For people, within the terminal's width.
     Table,
+    /// For people, with every column and nothing cut.
+    Wide,
+    /// One JSON document.
     Json,
+    /// One JSON document for each item.
+    Jsonl,
+    /// What other commands take, one on a line.
+    Name,
 }
 
 /// Every noun, and the verbs that need none.
@@ -89,18 +111,23 @@ pub(crate) enum Command {
     /// Asks for tokens and about tokens.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Revokes everything that a selector covers.
-    #[command(after_help = "Example:\n  locum revoke --workload refunder --reason 'stolen laptop' --dry-run")]
+    /// Revokes everything that a selector covers: shows it, asks, and does it.
+    #[command(
+        after_help = "Examples:\n  locum revoke workload=refunder --reason 'stolen laptop' --dry-run\n  \
+                      locum revoke 'workload=spiffe://acme.test/agents/*' --reason 'INC-412'\n  \
+                      locum revoke --model gpt-x --issued-before 10m --reason 'bad prompt' --yes"
+    )]
     Revoke(RevokeArgs),
     /// Refuses anything new for what a selector covers, until the lock ends; `lock list` shows locks.
     #[command(
         args_conflicts_with_subcommands = true,
         subcommand_negates_reqs = true,
-        after_help = "Example:\n  locum lock --model gpt-x --ttl 2h --reason 'under review'\n  locum lock list"
+        after_help = "Examples:\n  locum lock model=gpt-x --ttl 2h --reason 'under review'\n  \
+                      locum lock workload=refunder --ttl 1d --reason 'stolen laptop' --dry-run\n  locum lock list"
     )]
-    Lock(LockArgs),
+    Lock(Box<LockArgs>),
     /// Lifts the locks that were made with a selector. Revives nothing.
-    #[command(after_help = "Example:\n  locum unlock --model gpt-x --reason 'review passed'")]
+    #[command(after_help = "Example:\n  locum unlock model=gpt-x --reason 'review passed'")]
     Unlock(UnlockArgs),
     /// Checks policies.
     #[command(subcommand)]
@@ -111,7 +138,26 @@ pub(crate) enum Command {
     /// Reads the record.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Shows health and live counts.
-    #[command(after_help = "Example:\n  locum status -o json")]
+    /// Shows health, counts and key ages; the exit code says whether the broker serves.
+    #[command(after_help = "Examples:\n  locum status\n  locum status --field tokens")]
     Status,
+    /// Shows what goes on, again and again, until interrupted (or `q`).
+    #[command(after_help = "Examples:\n  locum top\n  locum top --every 5s --count 12 > load.txt")]
+    Top(TopArgs),
+    /// Shows for whom the broker takes you.
+    #[command(after_help = "Example:\n  locum whoami --field spiffe_id")]
+    Whoami,
+    /// Keeps several brokers by name.
+    #[command(subcommand)]
+    Context(ContextCommand),
+    /// Prints the completion script of a shell.
+    #[command(
+        after_help = "Examples:\n  locum completions bash > ~/.local/share/bash-completion/completions/locum\n  \
+                      locum completions zsh > ~/.zfunc/_locum\n  \
+                      locum completions fish > ~/.config/fish/completions/locum.fish"
+    )]
+    Completions(CompletionsArgs),
+    /// Explains a command, or one of: selectors, output, exit-codes, environment.
+    #[command(after_help = "Examples:\n  locum help exit-codes\n  locum help task list")]
+    Help(HelpArgs),
 }

@@ -25,7 +25,7 @@ async fn tail(args: &TailArgs, session: &Session, output: &Output) -> Result<(),
         false => admin.recent_record(args.last).await?,
     };
     while let Some(entry) = record.next().await? {
-        output.data(document::of("entry", document::entry(&entry)), || line(&entry))?;
+        output.data(document::of("entry", document::entry(&entry)), || line(&entry, output))?;
     }
     Ok(())
 }
@@ -41,7 +41,10 @@ async fn show(id: &str, session: &Session, output: &Output) -> Result<(), Failur
     });
     output.data(value, || {
         let head = history.task.as_ref().map(task::facts);
-        head.into_iter().chain(history.entries.iter().map(line)).collect::<Vec<_>>().join("\n")
+        head.into_iter()
+            .chain(history.entries.iter().map(|entry| line(entry, output)))
+            .collect::<Vec<_>>()
+            .join("\n")
     })?;
     match history.partial {
         false => Ok(()),
@@ -49,15 +52,21 @@ async fn show(id: &str, session: &Session, output: &Output) -> Result<(), Failur
     }
 }
 
-/// One entry on one line; whatever stands in it cannot break the line.
-fn line(entry: &RecordEntry) -> String {
-    let mut line = format!("{} {} {}", entry.time, escaped(&entry.event), escaped(&entry.summary));
-    for (name, fact) in
-        [("by", &entry.by), ("task", &entry.task), ("jti", &entry.jti), ("reason", &entry.reason)]
-    {
+/// One entry on one line, in columns; whatever stands in it cannot break the line. A terminal cuts it.
+fn line(entry: &RecordEntry, output: &Output) -> String {
+    let mut line =
+        format!("{}  {:<18}  {:<12}  ", seconds(entry), escaped(&entry.event), escaped(&entry.task));
+    line.push_str(&escaped(&entry.summary));
+    for (name, fact) in [("reason", &entry.reason), ("by", &entry.by), ("jti", &entry.jti)] {
         if !fact.is_empty() {
             line.push_str(&format!(" {name}={}", escaped(fact)));
         }
     }
-    line
+    output.cut(line)
+}
+
+/// When, to the second: a record is read by the clock.
+fn seconds(entry: &RecordEntry) -> String {
+    let time = entry.time.to_string();
+    format!("{}Z", time.get(..19).unwrap_or(&time))
 }

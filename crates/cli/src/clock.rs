@@ -9,6 +9,12 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// A clock that only goes forwards: to measure how long something took.
+#[expect(clippy::disallowed_methods, reason = "rates need the machine's clock")]
+pub(crate) fn steady() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// `3 m ago`, `in 2 h`, `now`: how far `at` is from `now`, in its largest unit.
 pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     let (ahead, behind) = (at.since(now).as_secs(), now.since(at).as_secs());

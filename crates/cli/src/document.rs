@@ -7,13 +7,31 @@ use locum_model::Timestamp;
 use locum_model::event::Outcome;
 use locum_model::{Scope, Selector};
 use locum_sdk::admin::{
-    Key, Lock, Match, NamedCount, PolicyVerdict, Preview, RecordEntry, Revocation, Status,
+    Key, LiveToken, Lock, Match, NamedCount, PolicyVerdict, Preview, RecordEntry, Revocation, Status,
+    selector_text,
 };
-use locum_sdk::{TaskView, VerifiedToken};
+use locum_sdk::{Identity, TaskView, VerifiedToken};
 use serde_json::{Value, json};
 
 /// The version of every document.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+/// A noun of the documents: its listing, one of it, and the member that names it.
+pub(crate) struct Noun {
+    pub(crate) many: &'static str,
+    pub(crate) one: &'static str,
+    pub(crate) id: &'static str,
+}
+
+/// Every noun that has names: `-o name` prints them, and other commands take them.
+pub(crate) const NOUNS: [Noun; 6] = [
+    Noun { many: "tasks", one: "task", id: "task" },
+    Noun { many: "tokens", one: "token", id: "jti" },
+    Noun { many: "locks", one: "lock", id: "selector" },
+    Noun { many: "keys", one: "key", id: "kid" },
+    Noun { many: "contexts", one: "context", id: "context" },
+    Noun { many: "entries", one: "entry", id: "position" },
+];
 
 /// The document that holds `value` as `name`.
 pub(crate) fn of(name: &str, value: Value) -> Value {
@@ -155,9 +173,50 @@ pub(crate) fn status(status: &Status) -> Value {
         "registry_revision": status.registry_revision,
         "policy_revision": status.policy_revision,
         "position": status.position,
+        "rows_by_workload": counts(&status.rows_by_workload),
+        "rows_by_connector": counts(&status.rows_by_connector),
+        "activity": {
+            "tokens_issued": status.activity.tokens_issued,
+            "tokens_refused": status.activity.tokens_refused,
+            "checks_active": status.activity.checks_active,
+            "checks_inactive": status.activity.checks_inactive,
+            "revocations": status.activity.revocations,
+        },
         "reaper_lag_millis": u64::try_from(status.reaper_lag.as_millis()).unwrap_or(u64::MAX),
         "start_time": status.start_time.map(time),
         "followers": status.followers,
+    })
+}
+
+pub(crate) fn live_token(token: &LiveToken) -> Value {
+    json!({
+        "jti": token.jti,
+        "task": token.task,
+        "workload": token.workload,
+        "connector": token.connector,
+        "tenant": token.tenant,
+        "subject": token.subject,
+        "purpose": token.purpose,
+        "issue_time": time(token.issue_time),
+        "expire_time": time(token.expire_time),
+        "uses_left": token.uses_left,
+    })
+}
+
+pub(crate) fn identity(who: &Identity) -> Value {
+    json!({
+        "spiffe_id": who.spiffe_id,
+        "login_issuer": who.login_issuer,
+        "login_subject": who.login_subject,
+        "role": who.role,
+        "name": who.name,
+        "tenants": who.tenants,
+        "all_tenants": who.all_tenants,
+        "owner": who.owner,
+        "model": who.model,
+        "serves": who.serves,
+        "can_bind": who.can_bind,
+        "proof_end_time": time(who.proof_end_time),
     })
 }
 
@@ -166,7 +225,7 @@ pub(crate) fn time(at: Timestamp) -> String {
 }
 
 fn selector(selector: &Selector) -> String {
-    selector.to_string()
+    selector_text(selector)
 }
 
 fn matches(matches: &[Match]) -> Value {

@@ -7,8 +7,8 @@ use std::io;
 use locum_sdk::{Error, ErrorKind};
 use serde_json::{Value, json};
 
-use crate::document;
 use crate::output::Output;
+use crate::{document, exit};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub(crate) enum Failure {
     /// Some of it was done.
     #[error("{0}")]
     Partly(String),
+    /// The person at the terminal did not confirm.
+    #[error("not confirmed: nothing was changed")]
+    NotConfirmed,
     /// The client or the broker.
     #[error(transparent)]
     Client(#[from] Error),
@@ -34,12 +37,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The exit code, as `--help` lists them.
+    /// The exit code (see [`crate::exit::ALL`]).
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
             Self::Denied(_) => 4,
             Self::Partly(_) => 7,
+            Self::NotConfirmed => 8,
+            Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 141,
             Self::Io(_) => 1,
             Self::Interrupted => 130,
             Self::Client(error) => match error.kind() {
@@ -55,22 +60,20 @@ impl Failure {
 
     /// Tells it and gives the exit code. A closed standard output is the reader's choice: silence.
     pub(crate) fn tell(&self, output: &Output) -> u8 {
-        if let Self::Io(error) = self
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
-            return 0;
+        let code = self.code();
+        if code != 141 {
+            output.error(&self.document());
         }
-        output.error(&self.document());
-        self.code()
+        code
     }
 
     fn document(&self) -> Value {
         let (reason, request_id, retryable) = match self {
             Self::Client(error) => {
-                let reason = error.reason().map_or_else(|| own_reason(self.code()), |r| r.as_str());
+                let reason = error.reason().map_or_else(|| exit::reason(self.code()), |r| r.as_str());
                 (reason, error.request_id().map(str::to_owned), error.retryable())
             }
-            _ => (own_reason(self.code()), None, false),
+            _ => (exit::reason(self.code()), None, false),
         };
         let message = self.to_string();
         document::of(
@@ -80,26 +83,14 @@ impl Failure {
     }
 }
 
-/// What stands for a reason where the broker gave none.
-fn own_reason(code: u8) -> &'static str {
-    match code {
-        2 => "USAGE",
-        3 => "NOT_FOUND",
-        4 => "DENIED",
-        5 => "NOT_AUTHENTICATED",
-        6 => "UNAVAILABLE",
-        7 => "PARTLY_DONE",
-        130 => "INTERRUPTED",
-        _ => "INTERNAL",
-    }
-}
-
 /// Tells that the command line is not one, in the format that it seems to ask for.
 pub(crate) fn usage(error: &clap::Error) -> std::process::ExitCode {
-    // A help or version text is an answer, and whether anybody still reads it is not our business.
     if !error.use_stderr() {
-        let _printed = error.print();
-        return std::process::ExitCode::SUCCESS;
+        // A help or version text is an answer.
+        return std::process::ExitCode::from(match error.print() {
+            Ok(()) => 0,
+            Err(error) => Failure::Io(error).tell(&Output::json()),
+        });
     }
     if crate::output::wants_json(std::env::args_os()) {
         let text = error.render().to_string();

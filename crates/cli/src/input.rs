@@ -4,12 +4,15 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use locum_model::TaskId;
 use locum_model::limits::TOKEN_BYTES_MAX;
+use locum_model::{TaskId, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::output::escaped;
+
+/// Longest answer that is read at a prompt.
+const ANSWER_BYTES_MAX: u64 = 4_096;
 
 /// A span such as `500ms`, `30s`, `5m`, `2h` or `1d`.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
@@ -66,20 +69,37 @@ pub(crate) fn unreadable(file: &Path, error: &io::Error) -> Failure {
     Failure::Usage(format!("`{}`: {error}", escaped(&file.to_string_lossy())))
 }
 
-/// Has a person type `expected`; refuses where there is none to ask.
-pub(crate) fn confirm(question: &str, expected: &str) -> Result<(), Failure> {
-    let (stdin, mut stderr) = (io::stdin(), io::stderr());
-    if !stdin.is_terminal() || !stderr.is_terminal() {
-        return Err(Failure::Usage("nobody is here to confirm: repeat with `--yes`".to_owned()));
+/// Refuses where nobody is there to be asked.
+pub(crate) fn somebody_is_here() -> Result<(), Failure> {
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        return Ok(());
     }
+    Err(Failure::Usage("nobody is here to confirm: repeat with `--yes` or `--dry-run`".to_owned()))
+}
+
+/// Has a person type one of `expected`, upper or lower case; anything else is a no.
+pub(crate) fn confirm(question: &str, expected: &[&str]) -> Result<(), Failure> {
+    somebody_is_here()?;
+    let mut stderr = io::stderr();
     write!(stderr, "{question} ")?;
     stderr.flush()?;
     let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    if answer.trim() == expected {
-        return Ok(());
+    io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer)?;
+    match expected.iter().any(|one| answer.trim().eq_ignore_ascii_case(one)) {
+        true => Ok(()),
+        false => Err(Failure::NotConfirmed),
     }
-    Err(Failure::Usage("not confirmed: nothing was changed".to_owned()))
+}
+
+/// A moment: RFC 3339, or a span that is so long ago (`10m`).
+pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+    let wrong = || {
+        Failure::Usage(format!("`{}` is neither a span such as `10m` nor an RFC 3339 time", escaped(text)))
+    };
+    match span(text) {
+        Ok(ago) => Ok(now.minus(ago)),
+        Err(_) => text.parse().map_err(|_not_rfc_3339| wrong()),
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +113,17 @@ mod tests {
         }
         for bad in ["", "5", "s", "-1s", "1.5s", "0s", "1e9d", "5 s", "99999999999999999999s", "5\u{202e}s"] {
             assert!(span(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_so_long_ago() {
+        let now = Timestamp::from_seconds(1_000_000);
+        assert_eq!(moment("10m", now).ok(), Some(Timestamp::from_seconds(999_400)));
+        assert_eq!(moment("1970-01-01T00:00:07Z", now).ok(), Some(Timestamp::from_seconds(7)));
+        assert_eq!(moment("1970-01-01T01:00:07+01:00", now).ok(), Some(Timestamp::from_seconds(7)));
+        for bad in ["", "now", "10", "1970-01-01", "1970-01-01T00:00:07", "-10m", "yesterday\u{1b}"] {
+            assert!(moment(bad, now).is_err(), "{bad}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::args::KeyCommand;
 use crate::clock::{now, relative};
 use crate::document;
 use crate::failure::Failure;
-use crate::output::{Output, table};
+use crate::output::{Output, Sheet, plain, wide};
 use crate::session::Session;
 
 /// Runs one of the verbs.
@@ -17,19 +17,19 @@ pub(crate) async fn run(command: KeyCommand, session: &Session, output: &Output)
         KeyCommand::List => {
             let keys = admin.list_keys().await?;
             let values = Value::Array(keys.iter().map(document::key).collect());
-            output.data(document::of("keys", values), || rows(&keys))
+            output.data(document::of("keys", values), || rows(&keys, output))
         }
         KeyCommand::Rotate(args) => {
             let rotation = admin.rotate_key(args.algorithm.as_deref()).await?;
             output.note(&format!("it signs {}", relative(rotation.activate_time, now())));
             let mut value = document::key(&rotation.key);
             value["activate_time"] = Value::String(document::time(rotation.activate_time));
-            output.data(document::of("key", value), || rows(std::slice::from_ref(&rotation.key)))
+            output.data(document::of("key", value), || rows(std::slice::from_ref(&rotation.key), output))
         }
     }
 }
 
-fn rows(keys: &[Key]) -> String {
+fn rows(keys: &[Key], output: &Output) -> String {
     let now = now();
     let row = |key: &Key| {
         vec![
@@ -38,7 +38,10 @@ fn rows(keys: &[Key]) -> String {
             key.algorithm.clone(),
             key.state.clone(),
             relative(key.publish_time, now),
+            relative(key.state_time, now),
         ]
     };
-    table(&["KID", "PURPOSE", "ALGORITHM", "STATE", "PUBLISHED"], keys.iter().map(row))
+    let columns =
+        [plain("KID"), plain("PURPOSE"), plain("ALG"), plain("STATE"), plain("PUBLISHED"), wide("SINCE")];
+    output.sheet(&Sheet::new(&columns, keys.iter().map(row)))
 }

@@ -8,20 +8,29 @@
 mod args;
 mod audit;
 mod clock;
+mod context;
+mod context_file;
 mod document;
+mod exit;
 mod failure;
+mod help;
 mod holder_file;
 mod input;
 mod key;
 mod lock;
 mod output;
 mod policy;
+#[cfg(test)]
+mod reference;
 mod revoke;
 mod selector;
 mod session;
 mod status;
 mod task;
 mod token;
+mod token_list;
+mod top;
+mod whoami;
 
 use std::process::ExitCode;
 
@@ -72,11 +81,16 @@ async fn obey(command: Command, session: &Session, output: &Output) -> Result<()
         Command::Task(command) => task::run(command, session, output).await,
         Command::Token(command) => token::run(command, session, output).await,
         Command::Revoke(args) => revoke::run(args, session, output).await,
-        Command::Lock(args) => lock::run(args, session, output).await,
+        Command::Lock(args) => lock::run(*args, session, output).await,
         Command::Unlock(args) => lock::unlock(args, session, output).await,
         Command::Policy(command) => policy::run(command, session, output).await,
         Command::Key(command) => key::run(command, session, output).await,
         Command::Audit(command) => audit::run(command, session, output).await,
         Command::Status => status::run(session, output).await,
+        Command::Top(args) => top::run(&args, session, output).await,
+        Command::Whoami => whoami::run(session, output).await,
+        Command::Context(command) => context::run(command, session, output),
+        Command::Completions(args) => help::completions(&args, output),
+        Command::Help(args) => help::run(&args, output),
     }
 }

@@ -1,22 +1,30 @@
 //! [`Output`]: data to standard output, everything else to standard error.
 //!
 //! Always holds: nothing reaches a terminal unescaped, whoever wrote it; a JSON document stands on
-//! one line and has a `schema_version`.
+//! one line and has a `schema_version`; colours are for terminals alone.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 pub(crate) use locum_sdk::escaped;
 use serde_json::Value;
 
 use crate::args::{Format, Global};
 use crate::failure::Failure;
 
+mod field;
+mod lines;
+mod sheet;
+
+pub(crate) use sheet::{Sheet, facts, long, plain, table, wide};
+
+/// The width of a terminal that does not tell.
+const WIDTH_USUAL: u16 = 80;
+
 /// Where and how to print.
 pub(crate) struct Output {
     format: Format,
+    field: Option<String>,
     colour: Colour,
 }
 
@@ -28,21 +36,44 @@ enum Colour {
 
 impl Output {
     pub(crate) fn new(global: &Global) -> Self {
-        let refused = global.no_color || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-        Self { format: global.output, colour: if refused { Colour::Never } else { Colour::OnTerminals } }
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let dumb = set("TERM").is_some_and(|term| term == "dumb");
+        let refused = global.no_color || dumb || set("NO_COLOR").is_some();
+        Self {
+            format: global.output,
+            field: global.field.clone(),
+            colour: if refused { Colour::Never } else { Colour::OnTerminals },
+        }
     }
 
     /// For failures before the command line is understood.
     pub(crate) fn json() -> Self {
-        Self { format: Format::Json, colour: Colour::Never }
+        Self { format: Format::Json, field: None, colour: Colour::Never }
     }
 
-    /// Prints the document, or what `people` makes for people.
+    /// Prints the document, a part of it, or what `people` makes for people.
     pub(crate) fn data(&self, document: Value, people: impl FnOnce() -> String) -> Result<(), Failure> {
-        match self.format {
-            Format::Json => self.line(&document.to_string()),
-            Format::Table => self.line(&people()),
+        if let Some(path) = &self.field {
+            return lines::items(document).iter().try_for_each(|item| self.line(&field::of(item, path)?));
         }
+        match self.format {
+            Format::Json => self.line(&lines::harmless(&document)),
+            Format::Jsonl => {
+                lines::documents(document).iter().try_for_each(|one| self.line(&lines::harmless(one)))
+            }
+            Format::Name => lines::names(document)?.iter().try_for_each(|name| self.line(&escaped(name))),
+            Format::Table | Format::Wide => {
+                if lines::is_empty_listing(&document) {
+                    self.note("there is nothing to show");
+                }
+                self.line(&people())
+            }
+        }
+    }
+
+    /// Prints a text that is the same in every format: a completion script, a help page.
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+        self.line(text)
     }
 
     fn line(&self, text: &str) -> Result<(), Failure> {
@@ -54,46 +85,108 @@ impl Output {
         Ok(())
     }
 
+    /// A listing as people see it, within the terminal's width; `-o wide` and pipes have no end.
+    pub(crate) fn sheet(&self, sheet: &Sheet) -> String {
+        let width = self.width();
+        let text = sheet.text(self.is_wide(), width);
+        match text.split_once('\n') {
+            Some((header, rows)) if self.colours(&io::stdout()) => format!("{}\n{rows}", bold(header)),
+            _ => text,
+        }
+    }
+
+    /// A line as long as the terminal is wide.
+    pub(crate) fn cut(&self, line: String) -> String {
+        match self.width().map(usize::from) {
+            Some(width) if line.chars().count() > width => {
+                line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+            }
+            _ => line,
+        }
+    }
+
+    /// Whether everything is wished for.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.format == Format::Wide
+    }
+
+    /// Whether people read the data: neither a machine's format nor a single field.
+    pub(crate) fn is_for_people(&self) -> bool {
+        self.field.is_none() && matches!(self.format, Format::Table | Format::Wide)
+    }
+
+    /// Whether data goes to a terminal.
+    pub(crate) fn has_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// The columns of the terminal that data goes to; none where there is none or `-o wide` is asked.
+    pub(crate) fn width(&self) -> Option<u16> {
+        let stdout = io::stdout();
+        (stdout.is_terminal() && !self.is_wide()).then(|| {
+            let size = rustix::termios::tcgetwinsize(&stdout).ok();
+            size.map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(WIDTH_USUAL)
+        })
+    }
+
+    /// Whether this stream takes colours.
+    pub(crate) fn colours(&self, stream: &impl IsTerminal) -> bool {
+        self.colour == Colour::OnTerminals && stream.is_terminal()
+    }
+
     /// Tells people something that is not data. That nobody listens is no failure.
     pub(crate) fn note(&self, text: &str) {
         let _told = writeln!(io::stderr(), "{text}");
     }
 
+    /// Warns people.
+    pub(crate) fn warn(&self, text: &str) {
+        let mark = if self.colours(&io::stderr()) { "\u{1b}[1;33mwarning:\u{1b}[0m" } else { "warning:" };
+        self.note(&format!("{mark} {}", escaped(text)));
+    }
+
+    /// Says how far a long command is, on one line that the next one replaces; only to a terminal.
+    pub(crate) fn progress(&self, text: &str) {
+        if io::stderr().is_terminal() {
+            let _told = write!(io::stderr(), "\r\u{1b}[2K{text}");
+        }
+    }
+
+    /// Wipes what [`Output::progress`] said.
+    pub(crate) fn progressed(&self) {
+        self.progress("");
+    }
+
     /// Tells an error: its document, or its message.
     pub(crate) fn error(&self, document: &Value) {
-        let message = document["error"]["message"].as_str().unwrap_or_default();
-        let coloured = self.colour == Colour::OnTerminals && io::stderr().is_terminal();
-        let mark = if coloured { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
-        match self.format {
-            Format::Json => self.note(&document.to_string()),
-            Format::Table => self.note(&format!("{mark} {}", escaped(message))),
+        if matches!(self.format, Format::Json | Format::Jsonl) {
+            return self.note(&lines::harmless(document));
         }
-        if self.format == Format::Table
-            && let Some(id) = document["error"]["request_id"].as_str()
-        {
+        let message = document["error"]["message"].as_str().unwrap_or_default();
+        let mark = if self.colours(&io::stderr()) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
+        self.note(&format!("{mark} {}", escaped(message)));
+        if let Some(id) = document["error"]["request_id"].as_str() {
             self.note(&format!("request id: {}", escaped(id)));
         }
     }
 }
 
-/// A table without lines; cells are escaped here, so that no caller can forget it.
-pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    if !header.is_empty() {
-        table.set_header(header);
-    }
-    for row in rows {
-        table.add_row(row.iter().map(|cell| escaped(cell)).collect::<Vec<_>>());
-    }
-    table.trim_fmt()
+/// Bold, for headers.
+pub(crate) fn bold(text: &str) -> String {
+    format!("\u{1b}[1m{text}\u{1b}[0m")
 }
 
 /// Whether a command line that is not understood asks for JSON.
 pub(crate) fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
     let args: Vec<String> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    let joined = args.iter().any(|arg| matches!(arg.as_str(), "-ojson" | "-o=json" | "--output=json"));
-    joined || args.windows(2).any(|pair| matches!(pair[0].as_str(), "-o" | "--output") && pair[1] == "json")
+    let is_json = |format: &str| matches!(format, "json" | "jsonl");
+    let joined = |arg: &String| {
+        let format =
+            arg.strip_prefix("--output=").or_else(|| arg.strip_prefix("-o=")).or(arg.strip_prefix("-o"));
+        format.is_some_and(is_json)
+    };
+    let apart = |pair: &[String]| matches!(pair[0].as_str(), "-o" | "--output") && is_json(&pair[1]);
+    args.iter().any(joined) || args.windows(2).any(apart)
 }
 
 #[cfg(test)]
@@ -101,16 +194,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_cannot_steer_a_terminal() {
-        let shown = table(&["NAME"], [vec!["a\u{1b}[2J\u{202e}b".to_owned()]]);
-        assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown:?}");
-        assert!(shown.contains("\\u{1b}"), "{shown:?}");
-    }
-
-    #[test]
     fn the_asked_format_is_found_in_a_bad_command_line() {
         let asks = |line: &str| wants_json(line.split(' ').map(OsString::from));
-        for line in ["locum -o json x", "locum x --output=json", "locum -ojson", "locum x --output json"] {
+        for line in [
+            "locum -o json x",
+            "locum x --output=json",
+            "locum -ojson",
+            "locum -o=jsonl",
+            "locum x --output json",
+            "locum -o jsonl",
+        ] {
             assert!(asks(line), "{line}");
         }
         assert!(!asks("locum json -o table"));

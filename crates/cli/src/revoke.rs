@@ -1,104 +1,193 @@
 //! `locum revoke`: shows what would die, asks, and revokes.
 
-use std::io::{self, IsTerminal};
-
-use locum_model::Selector;
-use locum_sdk::admin::{NamedCount, Preview, Revocation};
+use locum_model::{Selector, Timestamp};
+use locum_sdk::admin::{Match, NamedCount, Preview, Revocation};
 use serde_json::json;
 
 use crate::args::RevokeArgs;
 use crate::clock::{now, relative};
 use crate::failure::Failure;
-use crate::output::{Output, escaped, table};
+use crate::output::{Output, Sheet, escaped, long, plain};
+use crate::selector::shown;
 use crate::session::Session;
 use crate::{document, input};
 
+/// Up to so many tokens a `y` is enough; more have to be typed as a number.
+const TOKENS_BY_Y_MAX: u64 = 10;
+
 /// Runs it.
 pub(crate) async fn run(args: RevokeArgs, session: &Session, output: &Output) -> Result<(), Failure> {
-    let selector = args.selector.selector()?;
-    if !args.dry_run && !args.yes && !io::stdin().is_terminal() {
-        return Err(Failure::Usage(
-            "nobody is here to confirm: repeat with `--yes` or `--dry-run`".to_owned(),
-        ));
+    let selector = args.selector.required()?;
+    let now = now();
+    let before = args.issued_before.as_deref().map(|text| input::moment(text, now)).transpose()?;
+    if !args.dry_run && !args.yes {
+        input::somebody_is_here()?;
     }
     let admin = session.client()?.admin();
-    let preview = admin.preview_revoke(&selector, None).await?;
+    let preview = admin.preview_revoke(&selector, before).await?;
     if args.dry_run {
         let value = document::of("preview", document::preview(&preview));
-        return output.data(value, || summary(&selector, &preview));
+        return output.data(value, || summary(&selector, &preview, now, output));
     }
-    output.note(&summary(&selector, &preview));
+    output.note(&summary(&selector, &preview, now, output));
     if !args.yes {
-        let count = preview.tokens.to_string();
-        input::confirm(&format!("type the number of tokens ({count}) to revoke them:"), &count)?;
+        let (question, answers) = question(&selector, &preview);
+        input::confirm(&question, &answers.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
-    let revocation = admin.revoke(&selector, &args.reason, None).await?;
-    if let Some(until) = revocation.residual_until {
-        output.note(&format!(
-            "backends that check by signature alone may still believe tokens until {until} ({})",
-            relative(until, now())
-        ));
-    }
+    let revocation = admin.revoke(&selector, &args.reason, before).await?;
     let value = json!({
         "schema_version": document::SCHEMA_VERSION,
         "preview": document::preview(&preview),
         "revocation": document::revocation(&revocation),
     });
-    output.data(value, || done(&selector, &revocation))
+    output.data(value, || done(&selector, &preview, &revocation))?;
+    advise(&selector, &revocation, output);
+    Ok(())
 }
 
-fn done(selector: &Selector, revocation: &Revocation) -> String {
-    format!("revoked {}, in force since {}", escaped(&selector.to_string()), revocation.position)
+/// What has to be typed: the number, unless it is small; the selector where the number is not known.
+fn question(selector: &Selector, preview: &Preview) -> (String, Vec<String>) {
+    let tokens = preview.tokens.to_string();
+    match (preview.partial, preview.tokens) {
+        (true, _) => {
+            let text = shown(selector);
+            (format!("nobody counted them all; type `{text}` to revoke it:"), vec![text])
+        }
+        (false, 0..=TOKENS_BY_Y_MAX) => {
+            let answers = ["y", "yes"].map(str::to_owned).to_vec();
+            ("revoke? [y/N]".to_owned(), answers)
+        }
+        (false, _) => (format!("type the number of tokens ({tokens}) to revoke them:"), vec![tokens]),
+    }
+}
+
+fn done(selector: &Selector, preview: &Preview, revocation: &Revocation) -> String {
+    let bound = if preview.partial { "at least " } else { "" };
+    format!(
+        "revoked {}: {bound}{} and {bound}{}, in force since {}",
+        shown(selector),
+        counted(preview.tokens, "live token"),
+        counted(preview.tasks, "live task"),
+        revocation.position
+    )
+}
+
+/// What a revocation does not do by itself.
+fn advise(selector: &Selector, revocation: &Revocation, output: &Output) {
+    if let Some(until) = revocation.residual_until {
+        output.warn(&format!(
+            "backends that check by signature alone may still believe tokens until {until} ({})",
+            relative(until, now())
+        ));
+    }
+    // A token has no successor of its own, and an old policy set or key decides nothing new.
+    let has_no_future =
+        matches!(selector, Selector::Token(_) | Selector::PolicyRevision(_) | Selector::SigningKey(_));
+    if !has_no_future {
+        output.note(&format!(
+            "to refuse new ones too: locum lock {} --ttl 1h --reason '…'",
+            shell_word(&shown(selector))
+        ));
+    }
 }
 
 /// What would die, for people.
-fn summary(selector: &Selector, preview: &Preview) -> String {
+fn summary(selector: &Selector, preview: &Preview, now: Timestamp, output: &Output) -> String {
     let bound = if preview.partial { "at least " } else { "" };
     let mut lines = vec![format!(
-        "{}: {bound}{} live tokens of {bound}{} live tasks",
-        escaped(&selector.to_string()),
-        preview.tokens,
-        preview.tasks
+        "{}: {bound}{} of {bound}{}",
+        shown(selector),
+        counted(preview.tokens, "live token"),
+        counted(preview.tasks, "live task")
     )];
-    for one in &preview.matches {
-        let tenant = if one.tenant.is_empty() { String::new() } else { format!(" of {}", one.tenant) };
-        lines.push(format!("  covers {} {}{tenant}", one.level, one.name));
-    }
+    lines.extend(covers(&preview.matches));
     if let (Some(oldest), Some(newest)) = (preview.oldest, preview.newest) {
-        let now = now();
-        lines.push(format!("  issued {} to {}", relative(oldest, now), relative(newest, now)));
+        lines.push(format!("  oldest issued {}, newest {}", relative(oldest, now), relative(newest, now)));
     }
-    lines.extend(counts("WORKLOAD", &preview.by_workload));
-    lines.extend(counts("CONNECTOR", &preview.by_connector));
+    lines.extend(counts("WORKLOAD", &preview.by_workload, output));
+    lines.extend(counts("CONNECTOR", &preview.by_connector, output));
     lines.join("\n")
 }
 
-fn counts(name: &str, counts: &[NamedCount]) -> Option<String> {
-    let row = |one: &NamedCount| vec![one.name.clone(), one.count.to_string()];
-    (!counts.is_empty()).then(|| table(&[name, "TOKENS"], counts.iter().map(row)))
+/// What a selector came to, a line each.
+pub(crate) fn covers(matches: &[Match]) -> impl Iterator<Item = String> {
+    matches.iter().map(|one| {
+        let tenant =
+            if one.tenant.is_empty() { String::new() } else { format!(" of {}", escaped(&one.tenant)) };
+        format!("  covers {} {}{tenant}", escaped(&one.level), escaped(&one.name))
+    })
+}
+
+fn counts(name: &'static str, counts: &[NamedCount], output: &Output) -> Option<String> {
+    let row = |one: &NamedCount| vec![one.count.to_string(), one.name.clone()];
+    let sheet = Sheet::new(&[plain("TOKENS"), long(name)], counts.iter().map(row));
+    (!counts.is_empty()).then(|| output.sheet(&sheet))
+}
+
+/// `1 live token`, `12 live tokens`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A text as one word of a shell's command line.
+pub(crate) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=.:/@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_preview_says_how_many_and_whose() {
-        let preview = Preview {
+    fn preview(tokens: u64, partial: bool) -> Preview {
+        Preview {
             matches: vec![],
-            tokens: 12,
+            tokens,
             tasks: 3,
-            by_workload: vec![NamedCount { name: "refunder".into(), count: 12 }],
+            by_workload: vec![NamedCount { name: "refunder".into(), count: tokens }],
             by_connector: vec![],
             oldest: None,
             newest: None,
-            partial: true,
-        };
-        let shown = summary(&Selector::Workload("refunder".parse().expect("a name")), &preview);
-        assert!(
-            shown.starts_with("workload=refunder: at least 12 live tokens of at least 3 live tasks"),
-            "{shown}"
-        );
+            partial,
+        }
+    }
+
+    fn refunder() -> Selector {
+        Selector::Workload("refunder".parse().expect("a name"))
+    }
+
+    #[test]
+    fn a_preview_says_how_many_and_whose() {
+        let shown = summary(&refunder(), &preview(12, true), Timestamp::from_seconds(0), &Output::json());
+        let first = "workload=refunder: at least 12 live tokens of at least 3 live tasks\n";
+        assert!(shown.starts_with(first), "{shown}");
         assert!(shown.contains("WORKLOAD") && !shown.contains("CONNECTOR"), "{shown}");
+    }
+
+    #[test]
+    fn the_more_dies_the_more_has_to_be_typed() {
+        for (preview, answer) in [
+            (preview(0, false), "y"),
+            (preview(10, false), "y"),
+            (preview(11, false), "11"),
+            (preview(3, true), "workload=refunder"),
+        ] {
+            let (question, answers) = question(&refunder(), &preview);
+            assert_eq!(answers[0], answer, "{question}");
+        }
+    }
+
+    #[test]
+    fn a_hint_can_be_pasted_into_a_shell() {
+        for (text, word) in [
+            ("workload=refunder", "workload=refunder"),
+            ("workload=spiffe://td/a/*", "'workload=spiffe://td/a/*'"),
+            ("subject=o'hara; rm", "'subject=o'\\''hara; rm'"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
     }
 }

@@ -1,15 +1,23 @@
-//! The selector flags: exactly one of ten, parsed into a [`Selector`] before anything is sent.
+//! The selector: the one way to say what list, revoke, lock and unlock apply to.
+//!
+//! Typed as `level=id` (`workload=refunder`, `task=task-1-42`), or with the flag of the level. Either
+//! way it is parsed before anything is sent, and shown as `level=id`, so that what is shown can be typed.
 
 use clap::Args;
-use locum_model::{KeyId, PolicyRevision, Selector, SpiffePattern};
+use locum_model::Selector;
+use locum_sdk::admin::{parse_selector, selector_text};
 
 use crate::failure::Failure;
 use crate::output::escaped;
 
-/// What a command applies to.
-#[derive(Args, Clone, Debug)]
-#[group(required = true, multiple = false)]
+/// What a command applies to, or a listing is narrowed to: at most one of these.
+#[derive(Args, Clone, Debug, Default)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Selector, one of")]
 pub(crate) struct SelectorArgs {
+    /// `LEVEL=ID`, for instance `workload=refunder` or `task=task-1-42`; the levels are the flags below.
+    #[arg(value_name = "SELECTOR", help_heading = "Arguments")]
+    selector: Option<String>,
     /// One token by its `jti`.
     #[arg(long, value_name = "JTI")]
     token: Option<String>,
@@ -39,75 +47,40 @@ pub(crate) struct SelectorArgs {
     signing_key: Option<String>,
     /// Everything that one policy revision allowed.
     #[arg(long, value_name = "NUMBER")]
-    policy_revision: Option<u32>,
+    policy_revision: Option<String>,
 }
 
 impl SelectorArgs {
-    /// The one selector that was named.
-    pub(crate) fn selector(&self) -> Result<Selector, Failure> {
-        if let Some(text) = &self.token {
-            return parsed(text, "--token").map(Selector::Token);
-        }
-        if let Some(text) = &self.task {
-            return parsed(text, "--task").map(Selector::Task);
-        }
-        if let Some(text) = &self.subject {
-            return subject(text);
-        }
-        if let Some(text) = &self.workload {
-            return workload(text);
-        }
-        if let Some(text) = &self.connector {
-            return parsed(text, "--connector").map(Selector::Connector);
-        }
-        if let Some(text) = &self.tenant {
-            return parsed(text, "--tenant").map(Selector::Tenant);
-        }
-        if let Some(text) = &self.owner {
-            return parsed(text, "--owner").map(Selector::Owner);
-        }
-        if let Some(text) = &self.model {
-            return parsed(text, "--model").map(Selector::Model);
-        }
-        if let Some(text) = &self.signing_key {
-            return signing_key(text).map(Selector::SigningKey);
-        }
-        match self.policy_revision {
-            Some(number) if number > 0 => Ok(Selector::PolicyRevision(PolicyRevision(number))),
-            _ => Err(Failure::Usage("`--policy-revision` counts from 1".to_owned())),
-        }
+    /// The one selector that has to be named.
+    pub(crate) fn required(&self) -> Result<Selector, Failure> {
+        let missing =
+            "name what it applies to, for instance `workload=refunder` (see `locum help selectors`)";
+        self.optional()?.ok_or_else(|| Failure::Usage(missing.to_owned()))
+    }
+
+    /// The selector, where one is named.
+    pub(crate) fn optional(&self) -> Result<Option<Selector>, Failure> {
+        let flags = [
+            ("token", &self.token),
+            ("task", &self.task),
+            ("subject", &self.subject),
+            ("workload", &self.workload),
+            ("connector", &self.connector),
+            ("tenant", &self.tenant),
+            ("owner", &self.owner),
+            ("model", &self.model),
+            ("signing-key", &self.signing_key),
+            ("policy-revision", &self.policy_revision),
+        ];
+        let by_flag = flags.iter().find_map(|(level, id)| Some(format!("{level}={}", id.as_ref()?)));
+        let text = self.selector.clone().or(by_flag);
+        text.map(|text| Ok(parse_selector(&text)?)).transpose()
     }
 }
 
-fn parsed<T>(text: &str, flag: &str) -> Result<T, Failure>
-where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
-    text.parse().map_err(|error: T::Err| Failure::Usage(format!("`{flag}`: {error}")))
-}
-
-fn subject(text: &str) -> Result<Selector, Failure> {
-    if text.is_empty() {
-        return Err(Failure::Usage("`--subject` is empty".to_owned()));
-    }
-    Ok(Selector::Subject(text.to_owned()))
-}
-
-fn workload(text: &str) -> Result<Selector, Failure> {
-    if text.starts_with("spiffe://") {
-        return parsed::<SpiffePattern>(text, "--workload").map(Selector::WorkloadPattern);
-    }
-    parsed(text, "--workload").map(Selector::Workload)
-}
-
-/// A `kid` as it stands in a token (unpadded base64url), or as 64 hexadecimal digits.
-fn signing_key(text: &str) -> Result<KeyId, Failure> {
-    use base64::Engine as _;
-    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok();
-    let encoded = encoded.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(KeyId);
-    let wrong = || Failure::Usage(format!("`--signing-key`: `{}` is not a kid", escaped(text)));
-    encoded.or_else(|| text.parse().ok()).ok_or_else(wrong)
+/// A selector for people and machines: what can be typed, with nothing in it that steers a terminal.
+pub(crate) fn shown(selector: &Selector) -> String {
+    escaped(&selector_text(selector))
 }
 
 #[cfg(test)]
@@ -124,32 +97,45 @@ mod tests {
 
     fn check(args: &[&str]) -> Option<String> {
         let probe = Probe::try_parse_from([&["probe"], args].concat()).ok()?;
-        probe.selector.selector().ok().map(|selector| selector.to_string())
+        probe.selector.required().ok().map(|selector| shown(&selector))
     }
 
     #[test]
-    fn exactly_one_selector_of_its_own_shape() {
+    fn words_and_flags_name_the_same_and_can_be_typed_again() {
         let jti = "ab".repeat(16);
-        let hex = "0".repeat(64);
-        for (args, shown) in [
-            (vec!["--token", &jti], format!("token={jti}")),
-            (vec!["--task", "task-1-42"], "task=task-1-42".to_owned()),
-            (vec!["--subject", "alice"], "subject=alice".to_owned()),
-            (vec!["--workload", "refunder"], "workload=refunder".to_owned()),
-            (vec!["--workload", "spiffe://td/a/*"], "workload=spiffe://td/a/*".to_owned()),
-            (vec!["--connector", "orders"], "connector=orders".to_owned()),
-            (vec!["--tenant", "acme"], "tenant=acme".to_owned()),
-            (vec!["--owner", "payments"], "owner=payments".to_owned()),
-            (vec!["--model", "m-1"], "model=m-1".to_owned()),
-            (vec!["--signing-key", &"A".repeat(43)], format!("signing-key={hex}")),
-            (vec!["--signing-key", &hex], format!("signing-key={hex}")),
-            (vec!["--policy-revision", "7"], "policy-revision=7".to_owned()),
+        for (level, id) in [
+            ("token", jti.as_str()),
+            ("task", "task-1-42"),
+            ("subject", "alice"),
+            ("subject", "a=b"),
+            ("workload", "refunder"),
+            ("workload", "spiffe://td/a/*"),
+            ("connector", "orders"),
+            ("tenant", "acme"),
+            ("owner", "payments"),
+            ("model", "m-1"),
+            ("signing-key", &"A".repeat(43)),
+            ("policy-revision", "7"),
         ] {
-            assert_eq!(check(&args), Some(shown), "{args:?}");
+            let (flag, words) = (format!("--{level}"), format!("{level}={id}"));
+            assert_eq!(check(&[&flag, id]).as_deref(), Some(words.as_str()));
+            assert_eq!(check(&[&words]).as_deref(), Some(words.as_str()));
         }
+        assert_eq!(
+            check(&["--signing-key", &"0".repeat(64)]),
+            Some(format!("signing-key={}", "A".repeat(43)))
+        );
+    }
+
+    #[test]
+    fn exactly_one_and_of_its_own_shape() {
         for bad in [
             &[][..],
             &["--task", "task-1-42", "--tenant", "acme"],
+            &["task=task-1-42", "--tenant", "acme"],
+            &["task=task-1-42", "tenant=acme"],
+            &["refunder"],
+            &["Workload=refunder"],
             &["--task", "42"],
             &["--token", "AB"],
             &["--workload", "Refunder"],
@@ -157,6 +143,7 @@ mod tests {
             &["--subject", ""],
             &["--signing-key", "x"],
             &["--policy-revision", "0"],
+            &["--policy-revision", "seven"],
             &["--connector", "o\u{202e}rders"],
         ] {
             assert_eq!(check(bad), None, "{bad:?}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::{EndArgs, HeldArgs, ListArgs, OutcomeArg, ShowArgs, StartArgs, TaskCommand};
 use crate::clock::{largest, now, relative};
 use crate::failure::Failure;
-use crate::output::{Output, escaped, table};
+use crate::output::{Output, Sheet, escaped, long, plain, table, wide};
 use crate::session::Session;
 use crate::{document, holder_file, input};
 
@@ -144,10 +144,7 @@ async fn list(args: ListArgs, session: &Session, output: &Output) -> Result<(), 
     let state = args.state.as_deref().map(str::parse).transpose()?;
     let client = session.client()?;
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let selector = match args.workload.as_str() {
-        "" => None,
-        name => Some(locum_sdk::admin::parse_selector(&format!("workload={name}"))?),
-    };
+    let selector = args.selector.optional()?;
     let mut query = TaskQuery { state, selector, ..TaskQuery::default() };
     let mut tasks: Vec<TaskView> = Vec::new();
     while tasks.len() < limit {
@@ -161,29 +158,46 @@ async fn list(args: ListArgs, session: &Session, output: &Output) -> Result<(), 
         if query.page.is_empty() {
             break;
         }
+        output.progress(&format!("{} tasks", tasks.len()));
     }
+    output.progressed();
+    let values = Value::Array(tasks.iter().map(document::task).collect());
+    output.data(document::of("tasks", values), || rows(&tasks, output))?;
     if !query.page.is_empty() {
         output.note(&format!("there are more than {limit}: raise `--limit`"));
     }
-    let values = Value::Array(tasks.iter().map(document::task).collect());
-    output.data(document::of("tasks", values), || rows(&tasks))
+    Ok(())
 }
 
-fn rows(tasks: &[TaskView]) -> String {
+fn rows(tasks: &[TaskView], output: &Output) -> String {
     let now = now();
-    let header = ["TASK", "STATE", "WORKLOAD", "PURPOSE", "SCOPE", "STARTED", "DEADLINE"];
+    let columns = [
+        plain("TASK"),
+        plain("STATE"),
+        long("WORKLOAD"),
+        long("PURPOSE"),
+        plain("STARTED"),
+        plain("DEADLINE"),
+        wide("SCOPE"),
+        wide("SUBJECT"),
+        wide("PARENT"),
+        wide("TENANT"),
+    ];
     let row = |task: &TaskView| {
         vec![
             task.task.to_string(),
             task.state.as_str().to_owned(),
             task.workload.clone(),
             task.purpose.clone(),
-            task.scope.to_string(),
             relative(task.start_time, now),
             relative(task.deadline, now),
+            task.scope.to_string(),
+            task.subject.clone(),
+            task.parent.map(|parent| parent.to_string()).unwrap_or_default(),
+            task.tenant.clone(),
         ]
     };
-    table(&header, tasks.iter().map(row))
+    output.sheet(&Sheet::new(&columns, tasks.iter().map(row)))
 }
 
 async fn show(args: ShowArgs, session: &Session, output: &Output) -> Result<(), Failure> {

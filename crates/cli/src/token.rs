@@ -10,7 +10,7 @@ use crate::clock::{now, relative};
 use crate::failure::Failure;
 use crate::output::{Output, escaped, table};
 use crate::session::Session;
-use crate::{document, input, task};
+use crate::{document, input, task, token_list};
 
 const WARNING: &str =
     "NOT VERIFIED: this is what the token says; nobody checked its signature, its time or its revocation";
@@ -20,6 +20,7 @@ pub(crate) async fn run(command: TokenCommand, session: &Session, output: &Outpu
     match command {
         TokenCommand::Request(args) => request(args, session, output).await,
         TokenCommand::Introspect(args) => introspect(args, session, output).await,
+        TokenCommand::List(args) => token_list::run(args, session, output).await,
         TokenCommand::Decode(args) => decode(&args, output),
     }
 }

@@ -48,4 +48,4 @@ pub use scope::{Grant, ResourcePattern, Resources, Scope};
 pub use selector::{Level, Selector, Target};
 pub use spiffe::{SpiffeId, SpiffePattern, TrustDomain};
 pub use standing::{Actor, Standing};
-pub use time::{Clock, ClockUnsettled, Timestamp};
+pub use time::{Clock, ClockUnsettled, NotATime, Timestamp};

@@ -1,6 +1,7 @@
 //! [`Timestamp`] and the [`Clock`] that is passed in.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
@@ -88,6 +89,21 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Why a text is not a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an RFC 3339 time such as `2026-11-21T23:54:39Z`")]
+pub struct NotATime;
+
+/// RFC 3339 with any offset; what is finer than milliseconds is cut off.
+impl FromStr for Timestamp {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let moment = DateTime::parse_from_rfc3339(text).map_err(|_not_one| NotATime)?;
+        Ok(Self(moment.timestamp_millis()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +118,7 @@ mod tests {
     #[test]
     fn a_time_is_written_as_rfc_3339() {
         assert_eq!(Timestamp::from_seconds(1_795_305_279).to_string(), "2026-11-21T23:54:39.000Z");
+        assert_eq!("2026-11-21T23:54:39.000Z".parse(), Ok(Timestamp::from_seconds(1_795_305_279)));
+        assert_eq!("2026-11-21".parse::<Timestamp>(), Err(NotATime));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::input::span;
+use crate::selector::SelectorArgs;
 
 /// What can be done with tasks.
 #[derive(Debug, Subcommand)]
@@ -24,7 +25,9 @@ pub(crate) enum TaskCommand {
     )]
     End(EndArgs),
     /// Lists tasks, oldest first: those of the operator's tenants, or one's own with `--own`.
-    #[command(after_help = "Example:\n  locum task list --state active --workload refunder")]
+    #[command(
+        after_help = "Examples:\n  locum task list workload=refunder --state active\n  locum task list --own -o name"
+    )]
     List(ListArgs),
     /// Shows one task.
     #[command(after_help = "Example:\n  locum task show task-1-42")]
@@ -96,15 +99,14 @@ pub(crate) struct ListArgs {
     /// Only tasks in this state: active, ended, lapsed or revoked.
     #[arg(long)]
     pub(crate) state: Option<String>,
-    /// Only tasks of this workload.
-    #[arg(long, default_value = "", hide_default_value = true, conflicts_with = "own")]
-    pub(crate) workload: String,
     /// Lists the calling workload's own tasks; needs no operator's role.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "SelectorArgs")]
     pub(crate) own: bool,
     /// At most this many.
     #[arg(short = 'n', long, default_value_t = 100, value_name = "COUNT")]
     pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) selector: SelectorArgs,
 }
 
 /// `task show`.

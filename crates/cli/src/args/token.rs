@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::HeldArgs;
 use crate::input::span;
+use crate::selector::SelectorArgs;
 
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
@@ -19,6 +20,12 @@ pub(crate) enum TokenCommand {
     /// Asks the broker whether a token is active; reads it from standard input.
     #[command(after_help = "Example:\n  locum token introspect orders < token")]
     Introspect(IntrospectArgs),
+    /// Lists live tokens, oldest first: what revoking the same selector would kill. Never a token itself.
+    #[command(
+        after_help = "Examples:\n  locum token list workload=refunder\n  locum token list connector=orders -o wide\n  \
+                      locum token list task=task-1-42 -o name"
+    )]
+    List(TokenListArgs),
     /// Shows what a token says, offline. VERIFIES NOTHING.
     #[command(after_help = "Example:\n  locum token decode < token")]
     Decode(DecodeArgs),
@@ -43,6 +50,16 @@ pub(crate) struct RequestArgs {
     /// Binds the token to the client certificate.
     #[arg(long)]
     pub(crate) bind_to_certificate: bool,
+}
+
+/// `token list`.
+#[derive(Args, Debug)]
+pub(crate) struct TokenListArgs {
+    /// At most this many.
+    #[arg(short = 'n', long, default_value_t = 100, value_name = "COUNT")]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) selector: SelectorArgs,
 }
 
 /// `token introspect`.
