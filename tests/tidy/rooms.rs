@@ -91,7 +91,7 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("serde", &["jose", "server"]),
     ("serde_json", &["jose", "server", "cli", "demo"]),
     // The system: files that are locked and synced, and clocks that count through suspend.
-    ("rustix", &["journal", "server", "cli"]),
+    ("rustix", &["journal", "sdk", "server", "cli"]),
     // Waiting. The arms are synchronous.
     ("tokio", &["broker", "sdk", "server", "demo", "locumd", "cli"]),
     ("tokio-stream", &["sdk", "server"]),

@@ -1,19 +1,32 @@
-//! [`Checker`]: asks the broker about a token that somebody presented. Online: every check is a
-//! question, and sees every revocation that was committed before it.
+//! [`Checker`]: whether a token that somebody presented may be believed.
 //!
-//! When the broker cannot be asked the answer is an [`Error`], and an error is no permission.
+//! *Online* every check is a question to the broker, and sees every revocation that was committed
+//! before it. *Offline* it is answered in this process by a [`Verifier`]. The answers are the same;
+//! when nobody can answer it is an [`Error`], and an error is no permission.
 
 use locum_api::broker::v1 as wire;
 use locum_api::broker::v1::check_service_client::CheckServiceClient;
+use locum_model::ResourcePattern;
 use locum_model::limits::TOKEN_BYTES_MAX;
+use locum_model::scope::Operation;
+use locum_verifier::Presented;
 
 use crate::client::{Client, Repeat};
 use crate::error::Error;
+use crate::untrusted::bounded;
 use crate::verified_token::VerifiedToken;
+use crate::verifier::{Answer, Unknown, Verifier};
 
 /// Checks tokens for a backend. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Checker(Client);
+pub struct Checker(Way);
+
+/// Who answers.
+#[derive(Clone, Debug)]
+enum Way {
+    Online(Client),
+    Offline { verifier: Verifier, otherwise: Option<Client> },
+}
 
 /// SHA-256 of the DER of the certificate that the presenter showed on its connection.
 ///
@@ -67,6 +80,15 @@ impl<'a> Presentation<'a> {
         self.certificate.map(|certificate| wire::Presented { certificate_sha256: certificate.0.to_vec() })
     }
 
+    pub(crate) fn token(&self) -> &'a str {
+        self.token
+    }
+
+    /// The same for the offline check.
+    pub(crate) fn proved(&self) -> Presented {
+        Presented { certificate: self.certificate.map(|certificate| certificate.0) }
+    }
+
     /// Longer input is no token, whatever is in it; it is not even sent.
     fn is_too_long(&self) -> bool {
         self.token.len() > TOKEN_BYTES_MAX
@@ -80,46 +102,65 @@ impl<'a> From<&'a str> for Presentation<'a> {
 }
 
 impl Checker {
-    /// A checker for a workload that is registered as serving the connectors it will name.
+    /// A checker that asks the broker; see [`Checker::online`].
     pub fn new(client: Client) -> Self {
-        Self(client)
+        Self::online(client)
     }
 
-    /// Asks whether a token for `connector` is active now. Spends nothing; none means inactive,
-    /// whatever the cause.
+    /// A checker that asks the broker, as a workload that is registered as serving the connectors it
+    /// will name.
+    pub fn online(client: Client) -> Self {
+        Self(Way::Online(client))
+    }
+
+    /// A checker that answers in this process, for the one connector that the verifier follows.
+    ///
+    /// Tokens whose uses are counted are *unknown* to it; see [`Checker::or_ask`].
+    pub fn offline(verifier: Verifier) -> Self {
+        Self(Way::Offline { verifier, otherwise: None })
+    }
+
+    /// Asks the broker about those tokens that only an online check can answer for. Changes nothing for
+    /// a checker that is online already.
+    #[must_use]
+    pub fn or_ask(self, client: Client) -> Self {
+        match self.0 {
+            Way::Online(_) => self,
+            Way::Offline { verifier, .. } => Self(Way::Offline { verifier, otherwise: Some(client) }),
+        }
+    }
+
+    /// Whether a token for `connector` is active now. Spends nothing; none means inactive, whatever the
+    /// cause.
     ///
     /// # Errors
     ///
     /// [`Error::Refused`] with `CONNECTOR_NOT_SERVED` or `CLOCK_UNSETTLED`; [`Error::Unreachable`]
-    /// or [`Error::TimedOut`] when the broker could not be asked. Treat every error as no.
+    /// or [`Error::TimedOut`] when the broker could not be asked; offline [`Error::Stale`], and
+    /// [`Error::Malformed`] for a connector that the verifier does not follow. Treat every error as no.
     pub async fn introspect<'a>(
         &self,
         presented: impl Into<Presentation<'a>>,
         connector: &str,
     ) -> Result<Option<VerifiedToken>, Error> {
         let presentation = presented.into();
-        if presentation.is_too_long() {
-            return Ok(None);
-        }
-        let message = wire::IntrospectTokenRequest {
-            token: presentation.token.to_owned(),
-            connector: connector.to_owned(),
-            presented: presentation.presented(),
-        };
-        let answer = self.0.ask(Repeat::Safe, message, |channel, request| async move {
-            CheckServiceClient::new(channel).introspect_token(request).await
-        });
-        match answer.await? {
-            wire::IntrospectTokenResponse { active: true, token: Some(token) } => {
-                VerifiedToken::from_wire(token).map(Some)
+        match &self.0 {
+            Way::Online(client) => ask_to_introspect(client, presentation, connector).await,
+            Way::Offline { verifier, otherwise } => {
+                match (offline(verifier, presentation, connector)?, otherwise) {
+                    (Offline::Active(token), _) => Ok(Some(*token)),
+                    (Offline::Inactive, _) => Ok(None),
+                    (Offline::OnlineOnly, Some(client)) => {
+                        ask_to_introspect(client, presentation, connector).await
+                    }
+                    (Offline::OnlineOnly, None) => Err(verifier.stale(Unknown::OnlineOnly)),
+                }
             }
-            wire::IntrospectTokenResponse { active: false, .. } => Ok(None),
-            _ => Err(Error::Unexpected("an active token without claims")),
         }
     }
 
-    /// Asks whether `operation` may be done to `resource` now. Spends one use where uses are
-    /// limited, so it is asked once and not repeated.
+    /// Whether `operation` may be done to `resource` now. Spends one use where uses are limited, so the
+    /// broker is asked once and not repeated.
     ///
     /// # Errors
     ///
@@ -131,27 +172,109 @@ impl Checker {
         resource: Option<&str>,
     ) -> Result<Decision, Error> {
         let presentation = presented.into();
-        if presentation.is_too_long() {
-            return Ok(Decision::Inactive);
-        }
-        let message = wire::AuthorizeRequest {
-            token: presentation.token.to_owned(),
-            operation: operation.to_owned(),
-            resource: resource.unwrap_or_default().to_owned(),
-            presented: presentation.presented(),
+        let (verifier, otherwise) = match &self.0 {
+            Way::Online(client) => return ask_to_authorize(client, presentation, operation, resource).await,
+            Way::Offline { verifier, otherwise } => (verifier, otherwise),
         };
-        let answer = self.0.ask(Repeat::Never, message, |channel, request| async move {
-            CheckServiceClient::new(channel).authorize(request).await
-        });
-        match answer.await? {
-            wire::AuthorizeResponse { permitted: true, token: Some(token), insufficient_scope: false } => {
-                Ok(Decision::Permitted(Box::new(VerifiedToken::from_wire(token)?)))
+        let (wanted, on) = (operation.parse::<Operation>()?, resource.map(one_resource).transpose()?);
+        match (offline(verifier, presentation, wanted.connector.as_str())?, otherwise) {
+            (Offline::Active(token), _) if token.allows(&wanted, on.as_ref()) => {
+                Ok(Decision::Permitted(token))
             }
-            wire::AuthorizeResponse { permitted: true, .. } => {
-                Err(Error::Unexpected("a permission without claims"))
+            (Offline::Active(_), _) => Ok(Decision::Insufficient),
+            (Offline::Inactive, _) => Ok(Decision::Inactive),
+            (Offline::OnlineOnly, Some(client)) => {
+                ask_to_authorize(client, presentation, operation, resource).await
             }
-            wire::AuthorizeResponse { insufficient_scope: true, .. } => Ok(Decision::Insufficient),
-            wire::AuthorizeResponse { .. } => Ok(Decision::Inactive),
+            (Offline::OnlineOnly, None) => Err(verifier.stale(Unknown::OnlineOnly)),
         }
+    }
+}
+
+// === offline ===
+
+/// What an offline check came to.
+enum Offline {
+    Active(Box<VerifiedToken>),
+    Inactive,
+    OnlineOnly,
+}
+
+fn offline(verifier: &Verifier, presentation: Presentation<'_>, connector: &str) -> Result<Offline, Error> {
+    if connector != verifier.connector() {
+        let followed = verifier.connector();
+        let shown = bounded(connector);
+        return Err(Error::Malformed(format!("this verifier follows `{followed}`, not `{shown}`")));
+    }
+    match verifier.check(presentation) {
+        Answer::Active(claims) => Ok(Offline::Active(Box::new(VerifiedToken::of_claims(&claims)))),
+        Answer::Inactive(inactive) => {
+            tracing::debug!(%inactive, "a token was refused");
+            Ok(Offline::Inactive)
+        }
+        Answer::Unknown(Unknown::OnlineOnly) => Ok(Offline::OnlineOnly),
+        Answer::Unknown(unknown) => Err(verifier.stale(unknown)),
+    }
+}
+
+fn one_resource(text: &str) -> Result<ResourcePattern, Error> {
+    let resource = text.parse::<ResourcePattern>().ok().filter(ResourcePattern::is_exact);
+    resource.ok_or_else(|| Error::Malformed("the resource has to be one, not a pattern".to_owned()))
+}
+
+// === online ===
+
+async fn ask_to_introspect(
+    client: &Client,
+    presentation: Presentation<'_>,
+    connector: &str,
+) -> Result<Option<VerifiedToken>, Error> {
+    if presentation.is_too_long() {
+        return Ok(None);
+    }
+    let message = wire::IntrospectTokenRequest {
+        token: presentation.token.to_owned(),
+        connector: connector.to_owned(),
+        presented: presentation.presented(),
+    };
+    let answer = client.ask(Repeat::Safe, message, |channel, request| async move {
+        CheckServiceClient::new(channel).introspect_token(request).await
+    });
+    match answer.await? {
+        wire::IntrospectTokenResponse { active: true, token: Some(token) } => {
+            VerifiedToken::from_wire(token).map(Some)
+        }
+        wire::IntrospectTokenResponse { active: false, .. } => Ok(None),
+        _ => Err(Error::Unexpected("an active token without claims")),
+    }
+}
+
+async fn ask_to_authorize(
+    client: &Client,
+    presentation: Presentation<'_>,
+    operation: &str,
+    resource: Option<&str>,
+) -> Result<Decision, Error> {
+    if presentation.is_too_long() {
+        return Ok(Decision::Inactive);
+    }
+    let message = wire::AuthorizeRequest {
+        token: presentation.token.to_owned(),
+        operation: operation.to_owned(),
+        resource: resource.unwrap_or_default().to_owned(),
+        presented: presentation.presented(),
+    };
+    let answer = client.ask(Repeat::Never, message, |channel, request| async move {
+        CheckServiceClient::new(channel).authorize(request).await
+    });
+    match answer.await? {
+        wire::AuthorizeResponse { permitted: true, token: Some(token), insufficient_scope: false } => {
+            Ok(Decision::Permitted(Box::new(VerifiedToken::from_wire(token)?)))
+        }
+        wire::AuthorizeResponse { permitted: true, .. } => {
+            Err(Error::Unexpected("a permission without claims"))
+        }
+        wire::AuthorizeResponse { insufficient_scope: true, .. } => Ok(Decision::Insufficient),
+        wire::AuthorizeResponse { .. } => Ok(Decision::Inactive),
     }
 }

@@ -23,6 +23,9 @@ pub enum Error {
     /// The broker gave no answer: not there, not trusted, or gone in between.
     #[error("the broker cannot be reached: {0}")]
     Unreachable(String),
+    /// The offline verifier cannot say; the caller may come again.
+    #[error("the token cannot be checked offline: {0}")]
+    Stale(String),
     /// The deadline passed.
     #[error("no answer from the broker within {0:?}")]
     TimedOut(Duration),
@@ -113,7 +116,7 @@ impl Error {
                 Some(reason) => matches!(public(reason).retryable, Retry::After(_)),
                 None => matches!(refusal.code, Code::Unavailable | Code::DeadlineExceeded | Code::Aborted),
             },
-            Self::Unreachable(_) | Self::TimedOut(_) => true,
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::Stale(_) => true,
             _ => false,
         }
     }
@@ -122,7 +125,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Refused(refusal) => kind_of(refusal.code),
-            Self::Unreachable(_) | Self::TimedOut(_) => ErrorKind::Unavailable,
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::Stale(_) => ErrorKind::Unavailable,
             Self::TaskOver(Ending::Lost) => ErrorKind::NotFound,
             Self::TaskOver(_) => ErrorKind::Denied,
             Self::Options(_) | Self::Malformed(_) => ErrorKind::Usage,

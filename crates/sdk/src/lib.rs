@@ -2,7 +2,8 @@
 //!
 //! A plugin opens a [`Task`], gets a token per call from a [`TokenSource`], and ends the task; the
 //! tokens end with it. An API asks a [`Checker`] about each token it is shown, most easily through
-//! a [`CheckLayer`].
+//! a [`CheckLayer`]: online by a question to the broker, or offline by a [`Verifier`] that follows the
+//! revocation feed.
 //!
 //! ```no_run
 //! use locum_sdk::{Client, Outcome};
@@ -22,19 +23,21 @@
 //!
 //! What always holds: no process-wide setting is touched (no global logger, no default crypto
 //! provider), secrets do not show in `Debug`, every call has a deadline, and a check that cannot be
-//! made is a refusal. The environment is read in [`Client::from_env`] and
-//! [`Options::from_env`] alone.
+//! made is a refusal. The environment is read in [`Options::from_env`]
+//! and [`VerifierOptions::from_env`] alone.
 //!
 //! Reading order: [`Options`] and [`Client`], [`Error`], [`Task`], [`TokenSource`], [`BearerLayer`],
-//! [`Checker`], [`CheckLayer`], [`admin`].
+//! [`Checker`], [`CheckLayer`], [`Verifier`], [`admin`].
 
 mod bearer_layer;
 mod check_layer;
 mod checker;
 mod client;
+mod clock;
 mod connector;
 mod entropy;
 mod error;
+mod follow_feed;
 mod grants;
 mod hold;
 mod holder_secret;
@@ -50,6 +53,8 @@ mod token;
 mod token_source;
 mod untrusted;
 mod verified_token;
+mod verifier;
+mod verifier_options;
 mod who_am_i;
 mod wire;
 
@@ -72,5 +77,7 @@ pub use token::Token;
 pub use token_source::{Answer, TokenBuilder, TokenSource};
 pub use untrusted::escaped;
 pub use verified_token::VerifiedToken;
+pub use verifier::{Answer as CheckAnswer, Figures, Inactive, Unknown, Verifier};
+pub use verifier_options::VerifierOptions;
 pub use who_am_i::Identity;
 pub use wire::{TaskState, TaskView};

@@ -77,10 +77,10 @@ impl Options {
     /// [`Error::Options`] when the address or the authorities are missing, or one of certificate
     /// and key without the other.
     pub fn from_env() -> Result<Self, Error> {
-        Self::from_lookup(|name| std::env::var_os(name).and_then(|value| value.into_string().ok()))
+        Self::from_lookup(environment)
     }
 
-    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    pub(crate) fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let value = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let required = |name: &str, meaning: &str| {
             value(name).ok_or_else(|| Error::Options(format!("`{name}` is not set: {meaning}")))
@@ -100,6 +100,11 @@ impl Options {
         options.assertion_file = value("LOCUM_ASSERTION_FILE").map(PathBuf::from);
         Ok(options)
     }
+}
+
+/// A variable of the environment; the one place where this crate reads it.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).and_then(|value| value.into_string().ok())
 }
 
 fn pair_broken(missing: &str, given: &str) -> Error {

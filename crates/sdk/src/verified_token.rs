@@ -1,6 +1,6 @@
-//! [`VerifiedToken`]: what a token says, once the broker said that it may be believed.
+//! [`VerifiedToken`]: what a token says, once it was checked and may be believed.
 //!
-//! Made from the broker's answer alone, so having one means that the question was asked. In axum
+//! Made from the broker's or the verifier's answer alone, so having one means that the question was asked. In axum
 //! it is an extractor behind a [`CheckLayer`](crate::CheckLayer).
 
 use axum::extract::FromRequestParts;
@@ -10,6 +10,7 @@ use locum_api::broker::v1 as wire;
 use locum_api::convert;
 use locum_model::scope::Operation;
 use locum_model::{ResourcePattern, Scope, TaskId, Timestamp, TokenId};
+use locum_verifier::Claims;
 
 use crate::error::Error;
 use crate::untrusted::bounded;
@@ -64,6 +65,22 @@ impl VerifiedToken {
             root_task: task_id(&token.root_task_id)?,
             uses_left: token.use_limited.then_some(token.uses_left),
         })
+    }
+
+    /// What an offline check found; its uses are not limited, or it would have been *unknown*.
+    pub(crate) fn of_claims(claims: &Claims) -> Self {
+        Self {
+            jti: claims.jti,
+            subject: bounded(&claims.subject),
+            client_id: bounded(claims.client_id.as_str()),
+            audience: bounded(&claims.audience),
+            scope: claims.scope.clone(),
+            issue_time: claims.issued_at,
+            expire_time: claims.expires_at,
+            task: claims.task(),
+            root_task: claims.tasks[0],
+            uses_left: None,
+        }
     }
 
     /// The token's id: what to write into the API's own log.

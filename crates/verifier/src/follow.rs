@@ -35,8 +35,8 @@ pub enum Applied {
     Snapshot,
     /// What is new is known. To be acknowledged.
     Delta,
-    /// The lease runs on.
-    Lease,
+    /// The lease runs on; the broker gives this much from each ping.
+    Lease(Duration),
     /// A sign of life that answers no ping, and extends nothing.
     Life,
     /// A snapshot is to come; until then nothing can be answered.
@@ -352,13 +352,13 @@ impl Verifier {
         if follower.not_understood {
             return Ok(Applied::Life);
         }
-        let until = sent.saturating_add(beat.lease.min(STALENESS_BOUND_MAX));
-        self.standing.set_lease(until, beat.server_time, now);
+        let lease = beat.lease.min(STALENESS_BOUND_MAX);
+        self.standing.set_lease(sent.saturating_add(lease), beat.server_time, now);
         follower.turn = follower.turn.wrapping_add(1);
         let floor = self.standing.raise_floor(beat.server_time);
         self.marks.forget(follower.turn, floor);
         self.memo.forget(follower.turn, floor);
-        Ok(Applied::Lease)
+        Ok(Applied::Lease(lease))
     }
 }
 

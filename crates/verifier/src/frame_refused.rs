@@ -1,6 +1,7 @@
 //! [`FrameRefused`]: why a frame changed nothing, or showed that something is missing.
 
 use locum_model::KeyId;
+use locum_token::kid_text;
 
 /// Why a frame was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +16,7 @@ pub enum FrameRefused {
     #[error("the signature does not hold")]
     Signature,
     /// A key set under another root than the pinned one.
-    #[error("signed by the root {shown}, but {pinned} is pinned")]
+    #[error("signed by the root `{}`, but `{}` is pinned", kid_text(.shown), kid_text(.pinned))]
     OtherRoot {
         /// The root that signed it.
         shown: KeyId,

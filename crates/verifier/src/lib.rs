@@ -46,7 +46,7 @@ pub use follow::{Applied, Ping};
 pub use frame_refused::FrameRefused;
 pub use locum_token::Claims;
 pub use moment::Moment;
-pub use options::Options;
+pub use options::{Options, thumbprint};
 pub use presented::Presented;
 pub use verifier::Verifier;
 

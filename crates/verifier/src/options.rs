@@ -20,6 +20,11 @@ pub struct Options {
     pub watermarks_max: usize,
 }
 
+/// A thumbprint as `locum key list` shows it (unpadded base64url), or as 64 hexadecimal digits.
+pub fn thumbprint(text: &str) -> Option<KeyId> {
+    locum_token::parse_kid(text).ok().or_else(|| text.parse().ok())
+}
+
 impl Options {
     /// Options with the usual bounds, for any home of the issuer.
     pub fn new(issuer: impl Into<String>, root: KeyId, audience: impl Into<String>) -> Self {
@@ -30,6 +35,22 @@ impl Options {
             home: None,
             memo_tokens: VERIFIER_MEMO_TOKENS,
             watermarks_max: VERIFIER_WATERMARKS_MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thumbprint_is_written_in_one_of_two_ways() {
+        let kid = KeyId([0xa7; 32]);
+        for good in [locum_token::kid_text(&kid), kid.to_string()] {
+            assert_eq!(thumbprint(&good), Some(kid));
+        }
+        for bad in ["", "abc", "é", &format!("{kid}="), &kid.to_string()[1..], &format!(" {kid}")] {
+            assert_eq!(thumbprint(bad), None, "{bad}");
         }
     }
 }

@@ -37,7 +37,7 @@ fn a_snapshot_counts_only_when_whole() {
     assert_eq!((verifier.figures(at(0)).watermarks, verifier.figures(at(0)).position), (0, None));
     assert_eq!(parts[5].to(&verifier, at(0)), Ok(Applied::Snapshot));
     assert_eq!(verifier.figures(at(0)).watermarks, 51);
-    assert_eq!(broker.beat(&verifier, at(0)), Ok(Applied::Lease));
+    assert_eq!(broker.beat(&verifier, at(0)), Ok(Applied::Lease(LEASE)));
     assert!(matches!(ask(&verifier, 0), Answer::Inactive(_)));
     // A part missing, doubled, from another snapshot, or out of order.
     let mut later = broker.clone();
@@ -110,7 +110,7 @@ fn a_reset_gives_no_lease_until_the_snapshot_is_whole() {
     assert_eq!(ask(&verifier, 1), Answer::Unknown(Unknown::Behind));
     assert_eq!(broker.beat(&verifier, at(1)), Err(FrameRefused::NoSnapshot));
     assert_eq!(broker.snapshot(9, at(1))[0].to(&verifier, at(1)), Ok(Applied::Snapshot));
-    assert_eq!(broker.beat(&verifier, at(1)), Ok(Applied::Lease));
+    assert_eq!(broker.beat(&verifier, at(1)), Ok(Applied::Lease(LEASE)));
     assert!(is_active(&verifier, 1));
 }
 
@@ -176,7 +176,7 @@ fn more_than_may_be_kept_is_unknown_until_time_has_made_room() {
         |range: std::ops::Range<u64>| range.map(|n| Target::Task(TaskId::new(9, n))).collect::<Vec<_>>();
     broker.revoke(&tasks(0..100), at(1)).to(&verifier, at(1)).expect("they fit");
     broker.revoke(&tasks(0..100), at(1)).to(&verifier, at(1)).expect("the same again");
-    assert!(matches!(broker.beat(&verifier, at(1)), Ok(Applied::Lease)) && is_active(&verifier, 1));
+    assert!(matches!(broker.beat(&verifier, at(1)), Ok(Applied::Lease(LEASE))) && is_active(&verifier, 1));
     for _ in 0..20 {
         let flood = broker.revoke(&tasks(100..200), at(2));
         assert_eq!(flood.to(&verifier, at(2)), Err(FrameRefused::Full));

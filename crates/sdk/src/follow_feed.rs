@@ -1,0 +1,262 @@
+//! The loop that follows the revocation feed: one stream at a time, over the brokers in turn.
+//!
+//! It pings every quarter of the lease, and at once after something was applied, so that the broker
+//! knows how far this verifier is. A stream that is silent for longer than the lease, or that showed a
+//! frame which only another stream can mend, is left for the next. What is believed, and for how long,
+//! is decided in `locum-verifier`; nothing here can extend a lease.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use locum_api::broker::v1 as wire;
+use locum_api::broker::v1::feed_service_client::FeedServiceClient;
+use locum_api::feed;
+use locum_model::feed::{Entry, Frame};
+use locum_model::{EntropyFailed, Reason};
+use locum_verifier::{Applied, Codec, SignedFrame, Unknown};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use crate::client::Client;
+use crate::clock::moment;
+use crate::entropy::jitter;
+use crate::error::Error;
+use crate::untrusted::bounded;
+use crate::verifier::Followed;
+
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+/// The lease that is assumed until a heartbeat names it.
+const LEASE_ASSUMED: Duration = Duration::from_secs(2);
+/// A stream is left when it is silent for this long, or for the lease where that is longer.
+const SILENCE_MIN: Duration = Duration::from_secs(2);
+/// A stream has to be there within this.
+const OPENING_MAX: Duration = Duration::from_secs(5);
+/// Pings that may be on their way; one more would tell the broker nothing that the next will not.
+const PINGS_MAX: usize = 8;
+
+/// The contract's wire.
+struct Wire;
+
+/// Who this verifier is, to the brokers.
+type Instance = [u8; 16];
+
+/// Why a stream ended.
+enum Ended {
+    /// The broker, the network or the frames are not as they should be.
+    Trouble(String),
+    /// The position that was shown is not one of the broker's history: it is shown no more.
+    PositionRefused(String),
+}
+
+/// Follows the feed for as long as the task lives.
+pub(crate) async fn run(followed: Arc<Followed>, brokers: Vec<Client>) {
+    let mut instance = [0; 16];
+    while brokers[0].entropy().fill(&mut instance).is_err() {
+        tell(&followed, "no randomness for the verifier's id");
+        sleep(PAUSE_MAX).await;
+    }
+    let (mut pause, mut resume) = (PAUSE_FIRST, true);
+    for broker in brokers.iter().cycle() {
+        let leases_before = *followed.leases.borrow();
+        let mut stream = Stream::new(&followed, broker, instance, resume);
+        let ended = match stream.follow().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        };
+        resume = match ended {
+            Ended::Trouble(trouble) => {
+                tell(&followed, &trouble);
+                true
+            }
+            Ended::PositionRefused(trouble) => {
+                tracing::error!(%trouble, "the broker's history is not the one that this verifier followed");
+                tell(&followed, &trouble);
+                false
+            }
+        };
+        if *followed.leases.borrow() > leases_before {
+            pause = PAUSE_FIRST;
+        }
+        sleep(jitter(broker.entropy(), pause)).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn tell(followed: &Followed, trouble: &str) {
+    let mut known = followed.trouble.lock();
+    if known.as_deref() != Some(trouble) {
+        tracing::warn!(connector = %followed.options.connector, %trouble, "the revocation feed is interrupted");
+        *known = Some(trouble.to_owned());
+    }
+}
+
+/// One stream.
+struct Stream<'a> {
+    followed: &'a Followed,
+    broker: &'a Client,
+    instance: Instance,
+    resume: bool,
+    lease: Duration,
+    /// Pings that were sent since the last heartbeat.
+    on_their_way: usize,
+    /// Something was applied that no ping has acknowledged.
+    owes_acknowledgement: bool,
+}
+
+impl<'a> Stream<'a> {
+    fn new(followed: &'a Followed, broker: &'a Client, instance: Instance, resume: bool) -> Self {
+        let (lease, on_their_way, owes_acknowledgement) = (LEASE_ASSUMED, 0, false);
+        Self { followed, broker, instance, resume, lease, on_their_way, owes_acknowledgement }
+    }
+
+    async fn follow(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let (pings, queue) = mpsc::channel(2 * PINGS_MAX);
+        self.followed.core.begin_stream();
+        let mut first = self.ping()?;
+        first.connector.clone_from(&self.followed.options.connector);
+        first.version.clone_from(&self.followed.options.version);
+        first.instance = self.instance.to_vec();
+        if !self.resume {
+            first.acknowledgement = None;
+        }
+        let _ = pings.try_send(first);
+        let mut frames = self.open(queue).await?;
+        let (mut due, mut heard) = (moment().elapsed + self.until_next_ping(), moment().elapsed);
+        loop {
+            let now = moment().elapsed;
+            let silence_max = self.lease.max(SILENCE_MIN);
+            if now.saturating_sub(heard) > silence_max {
+                return Err(Ended::Trouble("the broker is silent".to_owned()));
+            }
+            if now >= due || (self.owes_acknowledgement && self.on_their_way < PINGS_MAX) {
+                // A full queue means that earlier pings still wait; the next one says more.
+                let _ = pings.try_send(self.ping()?);
+                self.owes_acknowledgement = false;
+                due = now + self.until_next_ping();
+            }
+            match timeout(due.saturating_sub(now), frames.message()).await {
+                Err(_due) => {}
+                Ok(Ok(Some(frame))) => {
+                    // What is passed over is no sign of life: a broker that only repeats itself is left.
+                    if self.take(&frame)? {
+                        heard = moment().elapsed;
+                    }
+                }
+                Ok(Ok(None)) => return Err(Ended::Trouble("the broker ended the stream".to_owned())),
+                Ok(Err(status)) => return Err(Error::of(&status).into()),
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        queue: mpsc::Receiver<wire::WatchRevocationsRequest>,
+    ) -> Result<Streaming<wire::WatchRevocationsResponse>, Ended> {
+        let request = self.broker.signed(ReceiverStream::new(queue)).await?;
+        let mut service = FeedServiceClient::new(self.broker.channel());
+        match timeout(OPENING_MAX, service.watch_revocations(request)).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(Error::of(&status).into()),
+            Err(_) => Err(Error::TimedOut(OPENING_MAX).into()),
+        }
+    }
+
+    fn ping(&mut self) -> Result<wire::WatchRevocationsRequest, Ended> {
+        let mut nonce = [0; 16];
+        self.broker.entropy().fill(&mut nonce)?;
+        let ping = self.followed.core.ping(nonce, moment());
+        self.on_their_way += 1;
+        Ok(wire::WatchRevocationsRequest {
+            nonce: ping.nonce.to_vec(),
+            acknowledgement: ping.acknowledgement.map(feed::acknowledgement_to_wire),
+            ..wire::WatchRevocationsRequest::default()
+        })
+    }
+
+    /// A quarter of the lease, give or take a tenth, so that many verifiers do not ping at once.
+    fn until_next_ping(&self) -> Duration {
+        let quarter = self.lease / 4;
+        // `jitter` gives between half and all of a span.
+        quarter * 9 / 10 + jitter(self.broker.entropy(), quarter * 2 / 5) - quarter / 5
+    }
+
+    /// Takes a frame; false when it was passed over.
+    fn take(&mut self, frame: &wire::WatchRevocationsResponse) -> Result<bool, Ended> {
+        let signed = SignedFrame { payload: &frame.payload, kid: &frame.kid, signature: &frame.signature };
+        match self.followed.core.apply(&Wire, signed, moment()) {
+            Ok(Applied::Lease(lease)) => {
+                self.lease = lease;
+                self.on_their_way = 0;
+                self.report_lease();
+            }
+            Ok(Applied::Life) => self.on_their_way = 0,
+            Ok(Applied::Delta | Applied::Snapshot) => self.owes_acknowledgement = true,
+            Ok(Applied::KeySet | Applied::SnapshotPart | Applied::Reset) => {}
+            Err(refused) if refused.ends_stream() => {
+                let why = bounded(&refused.to_string());
+                return Err(Ended::Trouble(format!("a frame of the feed was refused: {why}")));
+            }
+            Err(refused) => {
+                tracing::debug!(%refused, "a frame of the feed was passed over");
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn report_lease(&self) {
+        let trouble = match self.followed.core.lack(moment()) {
+            Some(clock @ Unknown::Clock { .. }) => Some(clock.to_string()),
+            _ => None,
+        };
+        match trouble {
+            Some(trouble) => tell(self.followed, &trouble),
+            None => *self.followed.trouble.lock() = None,
+        }
+        self.followed.leases.send_modify(|leases| *leases += 1);
+    }
+}
+
+// === impl Ended ===
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        match error.reason() {
+            Some(Reason::FeedPositionInvalid) => Self::PositionRefused(error.to_string()),
+            _ => Self::Trouble(error.to_string()),
+        }
+    }
+}
+
+impl From<EntropyFailed> for Ended {
+    fn from(error: EntropyFailed) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+// === impl Wire ===
+
+impl Codec for Wire {
+    type Error = Described;
+
+    fn decode(&self, payload: &[u8]) -> Result<Frame, Described> {
+        feed::decode(payload).map_err(|error| Described(error.to_string()))
+    }
+
+    fn encode_entry(&self, entry: &Entry) -> Vec<u8> {
+        feed::encode_entry(entry)
+    }
+}
+
+/// What is wrong with a payload, fit for a log.
+struct Described(String);
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&bounded(&self.0))
+    }
+}
