@@ -59,6 +59,29 @@ async fn ready_alive_reloading_and_stopping_are_told() {
 }
 
 #[tokio::test]
+async fn a_probe_says_whether_traffic_is_taken() {
+    let mut daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let probe = |http: String| {
+        let mut command = std::process::Command::new(LOCUMD);
+        command.arg("probe").arg("--config").arg(daemon.site.config()).env_clear();
+        command.args(["--set", &format!("server.http={http}")]);
+        tokio::task::spawn_blocking(move || command.output().expect("started"))
+    };
+    let (http, metrics) = (daemon.addresses().http, daemon.addresses().metrics);
+    let ready = probe(http.to_string()).await.expect("asked");
+    assert!(ready.status.success(), "{}", String::from_utf8_lossy(&ready.stderr));
+    let everywhere = probe(format!("0.0.0.0:{}", http.port())).await.expect("asked");
+    assert!(everywhere.status.success(), "{}", String::from_utf8_lossy(&everywhere.stderr));
+    let no_tls = probe(metrics.to_string()).await.expect("asked");
+    assert!(!no_tls.status.success(), "metrics are no TLS");
+    daemon.terminate().await;
+    let mut command = std::process::Command::new(LOCUMD);
+    command.arg("probe").arg("--config").arg(daemon.site.config()).env_clear();
+    let output = command.args(["--set", &format!("server.http={http}")]).output().expect("started");
+    assert!(!output.status.success());
+}
+
+#[tokio::test]
 async fn a_start_that_fails_says_why_and_is_never_ready() {
     let site = Site::new();
     let (ear, socket) = Ear::new(&site);

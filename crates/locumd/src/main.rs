@@ -54,6 +54,18 @@ enum Command {
         #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
         set: Vec<(String, String)>,
     },
+    /// Asks the server that runs by these settings, on this machine, whether it takes traffic.
+    ///
+    /// For health checks inside a container. Needs `server.http`.
+    #[command(after_help = EXIT_CODES)]
+    Probe {
+        /// The settings file.
+        #[arg(long, default_value = "/etc/locum/locumd.toml")]
+        config: PathBuf,
+        /// Sets one key over every other layer, `server.http=127.0.0.1:8444` for example.
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+        set: Vec<(String, String)>,
+    },
     /// Tells the story of a token with a real server, a plugin, an API and an operator.
     ///
     /// Needs no files: loopback, free ports and a temporary directory that is removed at the end.
@@ -89,6 +101,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { config, set } => serve(&config, set).map(well),
         Command::CheckConfig { config, set } => check_config(&config, set).map(well),
+        Command::Probe { config, set } => probe(&config, set).map(well),
         Command::Demo(args) => demo::run(args),
         Command::AcceptClock { config } => {
             daemon::accept_clock(&config, &Flags::new()).map(well).map_err(|error| error.to_string())
@@ -104,6 +117,12 @@ fn serve(config: &Path, set: Vec<(String, String)>) -> Result<(), String> {
 
 fn check_config(config: &Path, set: Vec<(String, String)>) -> Result<(), String> {
     check_config::run(config, &set.into_iter().collect::<Flags>())
+}
+
+fn probe(config: &Path, set: Vec<(String, String)>) -> Result<(), String> {
+    let flags = set.into_iter().collect::<Flags>();
+    let settings = locum_server::config::load(config, &flags).map_err(|problems| problems.to_string())?;
+    locum_server::probe::probe(settings.server.http).map_err(|error| error.to_string())
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a command line tool")]

@@ -23,6 +23,7 @@ pub mod logging;
 pub mod metrics;
 pub mod policy_files;
 pub mod private_file;
+pub mod probe;
 pub mod registry_file;
 pub mod reload;
 pub mod serve;
