@@ -3,6 +3,9 @@
 /// The binary under test, built from the sources of `locumd` together with these tests.
 const LOCUMD: &str = env!("CARGO_BIN_EXE_locumd-under-test");
 
+/// The command line under test, likewise.
+const LOCUM: &str = env!("CARGO_BIN_EXE_locum-under-test");
+
 mod start_task;
 
 mod hold_task;
@@ -45,5 +48,7 @@ mod config;
 mod metrics;
 
 mod restart;
+
+mod cli;
 
 mod supervision;

@@ -16,6 +16,7 @@ pub mod party;
 pub mod plain_http;
 pub mod refused;
 pub mod site;
+pub mod terminal;
 pub mod wait;
 pub mod work;
 
@@ -24,4 +25,5 @@ pub use authority::{Authority, Identity};
 pub use daemon::Daemon;
 pub use party::Party;
 pub use site::Site;
+pub use terminal::Terminal;
 pub use wait::eventually;

@@ -38,6 +38,11 @@ pub(crate) fn of(name: &str, value: Value) -> Value {
     json!({ "schema_version": SCHEMA_VERSION, name: value })
 }
 
+/// A listing, and whether there is more than was asked for.
+pub(crate) fn listing(name: &str, items: Vec<Value>, more: bool) -> Value {
+    json!({ "schema_version": SCHEMA_VERSION, name: items, "more": more })
+}
+
 pub(crate) fn task(task: &TaskView) -> Value {
     json!({
         "task": task.task.to_string(),

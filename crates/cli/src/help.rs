@@ -36,7 +36,8 @@ Data goes to standard output; notes, warnings, prompts, progress and errors go t
 
   -o table     for people: relative times, cut to the terminal's width
   -o wide      the same with every column and nothing cut
-  -o json      one JSON document on one line, with `schema_version`; errors are JSON too
+  -o json      one JSON document on one line, with `schema_version`; an error is one too, alone on
+               standard error; `more` says that a listing goes on behind `--limit`
   -o jsonl     one JSON document for each item
   -o name      what other commands take, one on a line
   --field PATH one value alone, by its path in the JSON document (of each item in a listing)

@@ -7,7 +7,7 @@ use crate::args::KeyCommand;
 use crate::clock::{now, relative};
 use crate::document;
 use crate::failure::Failure;
-use crate::output::{Output, Sheet, plain, wide};
+use crate::output::{Output, Sheet, long, plain, wide};
 use crate::session::Session;
 
 /// Runs one of the verbs.
@@ -33,15 +33,15 @@ fn rows(keys: &[Key], output: &Output) -> String {
     let now = now();
     let row = |key: &Key| {
         vec![
-            key.kid.clone(),
             key.purpose.clone(),
             key.algorithm.clone(),
             key.state.clone(),
             relative(key.publish_time, now),
+            key.kid.clone(),
             relative(key.state_time, now),
         ]
     };
     let columns =
-        [plain("KID"), plain("PURPOSE"), plain("ALG"), plain("STATE"), plain("PUBLISHED"), wide("SINCE")];
+        [plain("PURPOSE"), plain("ALG"), plain("STATE"), plain("PUBLISHED"), long("KID"), wide("SINCE")];
     output.sheet(&Sheet::new(&columns, keys.iter().map(row)))
 }

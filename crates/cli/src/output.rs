@@ -135,8 +135,21 @@ impl Output {
     }
 
     /// Tells people something that is not data. That nobody listens is no failure.
+    ///
+    /// Where a machine listens (`-o json` or `jsonl`, and no terminal) only an error is told, so that
+    /// standard error holds its document and nothing else.
     pub(crate) fn note(&self, text: &str) {
+        if !self.is_json() || io::stderr().is_terminal() {
+            self.tell(text);
+        }
+    }
+
+    fn tell(&self, text: &str) {
         let _told = writeln!(io::stderr(), "{text}");
+    }
+
+    fn is_json(&self) -> bool {
+        matches!(self.format, Format::Json | Format::Jsonl)
     }
 
     /// Warns people.
@@ -159,8 +172,8 @@ impl Output {
 
     /// Tells an error: its document, or its message.
     pub(crate) fn error(&self, document: &Value) {
-        if matches!(self.format, Format::Json | Format::Jsonl) {
-            return self.note(&lines::harmless(document));
+        if self.is_json() {
+            return self.tell(&lines::harmless(document));
         }
         let message = document["error"]["message"].as_str().unwrap_or_default();
         let mark = if self.colours(&io::stderr()) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };

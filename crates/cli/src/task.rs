@@ -6,7 +6,7 @@ use locum_model::TaskId;
 use locum_model::event::Outcome;
 use locum_sdk::admin::TaskQuery;
 use locum_sdk::{Ending, TaskHandle, TaskView};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{EndArgs, HeldArgs, ListArgs, OutcomeArg, ShowArgs, StartArgs, TaskCommand};
 use crate::clock::{largest, now, relative};
@@ -161,9 +161,10 @@ async fn list(args: ListArgs, session: &Session, output: &Output) -> Result<(), 
         output.progress(&format!("{} tasks", tasks.len()));
     }
     output.progressed();
-    let values = Value::Array(tasks.iter().map(document::task).collect());
-    output.data(document::of("tasks", values), || rows(&tasks, output))?;
-    if !query.page.is_empty() {
+    let more = !query.page.is_empty();
+    let values = tasks.iter().map(document::task).collect();
+    output.data(document::listing("tasks", values, more), || rows(&tasks, output))?;
+    if more {
         output.note(&format!("there are more than {limit}: raise `--limit`"));
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! `locum token list`: live tokens, as they are known; never a token itself.
 
 use locum_sdk::admin::{LiveToken, TokenQuery};
-use serde_json::Value;
 
 use crate::args::TokenListArgs;
 use crate::clock::{now, relative};
@@ -30,9 +29,10 @@ pub(crate) async fn run(args: TokenListArgs, session: &Session, output: &Output)
         output.progress(&format!("{} tokens", tokens.len()));
     }
     output.progressed();
-    let values = Value::Array(tokens.iter().map(document::live_token).collect());
-    output.data(document::of("tokens", values), || rows(&tokens, output))?;
-    if !query.page.is_empty() {
+    let more = !query.page.is_empty();
+    let values = tokens.iter().map(document::live_token).collect();
+    output.data(document::listing("tokens", values, more), || rows(&tokens, output))?;
+    if more {
         output.note(&format!("there are more than {limit}: raise `--limit`"));
     }
     match partial {

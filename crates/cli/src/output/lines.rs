@@ -7,10 +7,12 @@ use crate::document::{NOUNS, SCHEMA_VERSION};
 use crate::failure::Failure;
 
 const VERSION: &str = "schema_version";
+/// Members that say something of the document itself.
+const ABOUT: [&str; 2] = [VERSION, "more"];
 
-/// The one member of a document beside its version, where there is one only.
+/// The one member of a document beside those about itself, where there is one only.
 fn only(document: &Value) -> Option<(&String, &Value)> {
-    let mut members = document.as_object()?.iter().filter(|(name, _)| *name != VERSION);
+    let mut members = document.as_object()?.iter().filter(|(name, _)| !ABOUT.contains(&name.as_str()));
     members.next().filter(|_| members.next().is_none())
 }
 
@@ -89,6 +91,7 @@ mod tests {
         assert_eq!(documents(one.clone()), [one]);
         assert!(names(json!({ VERSION: 1, "status": { "ready": true } })).is_err());
         assert!(names(json!({ VERSION: 1, "a": 1, "b": 2 })).is_err());
+        assert!(is_empty_listing(&json!({ VERSION: 1, "more": true, "locks": [] })));
         assert!(is_empty_listing(&json!({ VERSION: 1, "locks": [] })));
     }
 
