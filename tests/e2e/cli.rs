@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{LOCUM, LOCUMD};
 
+mod exec;
 mod exit_codes;
 mod pipe;
 mod terminal;
@@ -60,6 +61,11 @@ impl Desk {
     fn document(&self, who: &str, args: &[&str]) -> Value {
         let printed = self.says(who, &[args, &["-o", "json"]].concat());
         serde_json::from_str(&printed).expect("one JSON document")
+    }
+
+    /// A file of the site with this content: its path.
+    fn site_file(&self, name: &str, content: &str) -> String {
+        self.daemon.site.put(name, content).to_string_lossy().into_owned()
     }
 
     /// A task of the refunder's, started by `locum`, with so many tokens: its id and the tokens.

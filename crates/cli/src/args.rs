@@ -9,6 +9,7 @@ use crate::input::span;
 
 mod audit;
 mod context;
+mod exec;
 mod key;
 
 mod lock;
@@ -20,6 +21,7 @@ mod top;
 
 pub(crate) use audit::{AuditCommand, TailArgs};
 pub(crate) use context::{ContextAddArgs, ContextCommand};
+pub(crate) use exec::ExecArgs;
 pub(crate) use key::KeyCommand;
 pub(crate) use lock::{LockArgs, LockCommand, UnlockArgs};
 pub(crate) use policy::{CheckArgs, PolicyCommand};
@@ -30,7 +32,8 @@ pub(crate) use top::{CompletionsArgs, HelpArgs, ShellArg, TopArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 internal, 2 usage, 3 not found, 4 denied, 5 not authenticated,
-6 unavailable or timeout, 7 partly done, 8 not confirmed, 130 interrupted, 141 broken pipe.
+6 unavailable or timeout, 7 partly done, 8 not confirmed, 126 program cannot run (exec),
+127 program not found (exec), 130 interrupted, 141 broken pipe.
 
 Data goes to standard output, everything else to standard error.
 More: `locum help selectors|output|exit-codes|environment`.
@@ -100,6 +103,28 @@ pub(crate) enum Format {
     Jsonl,
     /// What other commands take, one on a line.
     Name,
+    /// `token request` alone: the token, into the file that `--to` names.
+    File,
+    /// `token request` alone: an HTTP header, for `curl -H @-`.
+    Header,
+    /// `token request` alone: variables, for `--env-file` and the like.
+    EnvFile,
+    /// `token request` alone: a JSON document with `Token` and `Expiration`.
+    CredentialProcess,
+    /// `token request` alone: an ExecCredential as kubectl takes it.
+    ExecCredential,
+}
+
+impl Format {
+    /// Whether it is a form in which other programs take a token, and nothing else.
+    pub(crate) fn is_for_tokens(self) -> bool {
+        match self {
+            Self::Table | Self::Wide | Self::Json | Self::Jsonl | Self::Name => false,
+            Self::File | Self::Header | Self::EnvFile | Self::CredentialProcess | Self::ExecCredential => {
+                true
+            }
+        }
+    }
 }
 
 /// Every noun, and the verbs that need none.
@@ -111,6 +136,15 @@ pub(crate) enum Command {
     /// Asks for tokens and about tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Runs a program in a task of its own, with its tokens in files; the task ends with the program.
+    #[command(
+        after_help = "The program finds its token in the file that LOCUM_TOKEN_FILE names (with several connectors: \
+                      in LOCUM_TOKEN_DIR, one file each), its task in LOCUM_TASK. The file is replaced before the \
+                      token expires: read it for each call. Signals are passed on; the exit code is the program's.\n\n\
+                      Example:\n  locum exec --purpose refund-order --connector orders --scope refund=order/1881 \\\n      \
+                      -- ./refund.sh 1881"
+    )]
+    Exec(Box<ExecArgs>),
     /// Revokes everything that a selector covers: shows it, asks, and does it.
     #[command(
         after_help = "Examples:\n  locum revoke workload=refunder --reason 'stolen laptop' --dry-run\n  \

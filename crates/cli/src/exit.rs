@@ -14,7 +14,7 @@ pub(crate) struct Exit {
 }
 
 /// Every exit code, in order.
-pub(crate) const ALL: [Exit; 11] = [
+pub(crate) const ALL: [Exit; 13] = [
     exit(0, "DONE", "Done. For questions: the answer is yes."),
     exit(1, "INTERNAL", "Something of Locum itself failed, or a file or stream of this machine."),
     exit(
@@ -40,6 +40,8 @@ pub(crate) const ALL: [Exit; 11] = [
         "Some of it was done, or not all of it is shown; standard error says what is missing.",
     ),
     exit(8, "NOT_CONFIRMED", "The person at the terminal did not confirm. Nothing was changed."),
+    exit(126, "NOT_EXECUTABLE", "`locum exec`: the program cannot be run. Its task was ended."),
+    exit(127, "NO_PROGRAM", "`locum exec`: there is no such program. Its task was ended."),
     exit(130, "INTERRUPTED", "Interrupted from the keyboard (128 + SIGINT)."),
     exit(141, "BROKEN_PIPE", "Whoever read standard output went away (128 + SIGPIPE). Nothing is said."),
 ];

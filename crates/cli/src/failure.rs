@@ -31,6 +31,17 @@ pub(crate) enum Failure {
     /// A file or a stream of this machine.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The program that was to run could not be started.
+    #[error("{message}")]
+    NotRun {
+        /// Which, and why.
+        message: String,
+        /// The exit code that shells have for it.
+        code: u8,
+    },
+    /// The program that was run ended with this code, and has said itself what there was to say.
+    #[error("the program ended with {0}")]
+    Program(u8),
     /// The person said stop.
     #[error("interrupted")]
     Interrupted,
@@ -46,6 +57,7 @@ impl Failure {
             Self::NotConfirmed => 8,
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 141,
             Self::Io(_) => 1,
+            Self::NotRun { code, .. } | Self::Program(code) => *code,
             Self::Interrupted => 130,
             Self::Client(error) => match error.kind() {
                 ErrorKind::Internal => 1,
@@ -61,7 +73,7 @@ impl Failure {
     /// Tells it and gives the exit code. A closed standard output is the reader's choice: silence.
     pub(crate) fn tell(&self, output: &Output) -> u8 {
         let code = self.code();
-        if code != 141 {
+        if code != 141 && !matches!(self, Self::Program(_)) {
             output.error(&self.document());
         }
         code

@@ -40,6 +40,11 @@ Data goes to standard output; notes, warnings, prompts, progress and errors go t
                standard error; `more` says that a listing goes on behind `--limit`
   -o jsonl     one JSON document for each item
   -o name      what other commands take, one on a line
+  -o file      `token request` alone: the token, into the file that `--to` names (mode 0600)
+  -o header    `token request` alone: `Authorization: Bearer …`, for `curl -H @-`
+  -o env-file  `token request` alone: LOCUM_TOKEN and LOCUM_TOKEN_EXPIRE_TIME
+  -o credential-process   `token request` alone: JSON with `Version`, `Token` and `Expiration`
+  -o exec-credential      `token request` alone: an ExecCredential, as kubectl takes it
   --field PATH one value alone, by its path in the JSON document (of each item in a listing)
 
 In JSON times are RFC 3339 in UTC, spans are milliseconds. Listings never hold a token or a secret.

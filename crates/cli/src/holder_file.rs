@@ -20,17 +20,21 @@ use crate::output::escaped;
 
 /// Where a task's secret is when nothing else is said.
 pub(crate) fn default_path(task: TaskId) -> Result<PathBuf, Failure> {
-    folder(|name| std::env::var_os(name).map(PathBuf::from))
-        .map(|folder| folder.join(format!("{task}.holder")))
+    folder_of("tasks").map(|folder| folder.join(format!("{task}.holder")))
+}
+
+/// The folder for what is kept of one kind, below a place that is this user's alone.
+pub(crate) fn folder_of(kind: &str) -> Result<PathBuf, Failure> {
+    folder(|name| std::env::var_os(name).map(PathBuf::from)).map(|folder| folder.join(kind))
 }
 
 fn folder(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, Failure> {
     let absolute = |name: &str| variable(name).filter(|path| path.is_absolute());
     if let Some(runtime) = absolute("XDG_RUNTIME_DIR") {
-        return Ok(runtime.join("locum/tasks"));
+        return Ok(runtime.join("locum"));
     }
     match absolute("HOME") {
-        Some(home) => Ok(home.join(".local/state/locum/tasks")),
+        Some(home) => Ok(home.join(".local/state/locum")),
         None => Err(Failure::Usage(
             "neither `XDG_RUNTIME_DIR` nor `HOME` is set: name `--holder-file`".to_owned(),
         )),
@@ -109,8 +113,8 @@ mod tests {
         let with = |name: &'static str, value: &'static str| {
             folder(move |asked| (asked == name).then(|| PathBuf::from(value))).ok()
         };
-        assert_eq!(with("XDG_RUNTIME_DIR", "/run/u"), Some("/run/u/locum/tasks".into()));
-        assert_eq!(with("HOME", "/home/u"), Some("/home/u/.local/state/locum/tasks".into()));
+        assert_eq!(with("XDG_RUNTIME_DIR", "/run/u"), Some("/run/u/locum".into()));
+        assert_eq!(with("HOME", "/home/u"), Some("/home/u/.local/state/locum".into()));
         assert_eq!(with("HOME", "relative"), None);
     }
 }

@@ -11,6 +11,7 @@ mod clock;
 mod context;
 mod context_file;
 mod document;
+mod exec;
 mod exit;
 mod failure;
 mod help;
@@ -20,6 +21,7 @@ mod key;
 mod lock;
 mod output;
 mod policy;
+mod private_file;
 #[cfg(test)]
 mod reference;
 mod revoke;
@@ -28,6 +30,7 @@ mod session;
 mod status;
 mod task;
 mod token;
+mod token_form;
 mod token_list;
 mod top;
 mod whoami;
@@ -36,7 +39,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, TaskCommand};
+use crate::args::{Cli, Command, TaskCommand, TokenCommand};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
@@ -63,9 +66,17 @@ fn start(cli: Cli, output: &Output) -> Result<(), Failure> {
 ///
 /// Holding is apart: interrupted, it lets go of the task instead of dropping its guard.
 async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+    let takes_a_token = matches!(cli.command, Command::Token(TokenCommand::Request(_)));
+    if cli.global.output.is_for_tokens() && !takes_a_token {
+        return Err(Failure::Usage("this output format is for `locum token request` alone".to_owned()));
+    }
     let session = Session::new(cli.global);
     if let Command::Task(TaskCommand::Hold(args)) = cli.command {
         return task::hold(&args, &session, output).await;
+    }
+    // A program that runs hears of signals first, and its task ends after it.
+    if let Command::Exec(args) = cli.command {
+        return exec::run(*args, &session, output).await;
     }
     tokio::select! {
         done = obey(cli.command, &session, output) => done,
@@ -80,6 +91,8 @@ async fn obey(command: Command, session: &Session, output: &Output) -> Result<()
     match command {
         Command::Task(command) => task::run(command, session, output).await,
         Command::Token(command) => token::run(command, session, output).await,
+        // Taken before: see `run`.
+        Command::Exec(args) => exec::run(*args, session, output).await,
         Command::Revoke(args) => revoke::run(args, session, output).await,
         Command::Lock(args) => lock::run(*args, session, output).await,
         Command::Unlock(args) => lock::unlock(args, session, output).await,

@@ -62,7 +62,14 @@ impl Output {
                 lines::documents(document).iter().try_for_each(|one| self.line(&lines::harmless(one)))
             }
             Format::Name => lines::names(document)?.iter().try_for_each(|name| self.line(&escaped(name))),
-            Format::Table | Format::Wide => {
+            // Only `token request` is let through with the others, and it makes its text itself.
+            Format::Table
+            | Format::Wide
+            | Format::File
+            | Format::Header
+            | Format::EnvFile
+            | Format::CredentialProcess
+            | Format::ExecCredential => {
                 if lines::is_empty_listing(&document) {
                     self.note("there is nothing to show");
                 }
@@ -103,6 +110,11 @@ impl Output {
             }
             _ => line,
         }
+    }
+
+    /// The format that is wished for.
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
     /// Whether everything is wished for.

@@ -5,12 +5,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use locum_sdk::Checker;
 use serde_json::{Map, Value, json};
 
-use crate::args::{DecodeArgs, IntrospectArgs, RequestArgs, TokenCommand};
+use crate::args::{DecodeArgs, Format, IntrospectArgs, RequestArgs, TokenCommand};
 use crate::clock::{now, relative};
 use crate::failure::Failure;
 use crate::output::{Output, escaped, table};
+use crate::private_file::replace;
 use crate::session::Session;
-use crate::{document, input, task, token_list};
+use crate::{document, input, task, token_form, token_list};
 
 const WARNING: &str =
     "NOT VERIFIED: this is what the token says; nobody checked its signature, its time or its revocation";
@@ -38,8 +39,22 @@ async fn request(args: RequestArgs, session: &Session, output: &Output) -> Resul
     if args.bind_to_certificate {
         builder = builder.bind_to_certificate();
     }
+    let format = output.format();
+    if format == Format::File && args.to.is_none() {
+        return Err(Failure::Usage("`-o file` needs `--to FILE`".to_owned()));
+    }
+    if args.to.is_some() && matches!(format, Format::Json | Format::Jsonl | Format::Name) {
+        return Err(Failure::Usage("`--to` takes a form in which programs read a token".to_owned()));
+    }
     let token = builder.source()?.get().await?;
     output.note(&format!("{} for `{}`, {}", token.jti(), args.connector, expiry(token.expire_time())));
+    let form = token_form::text(format, &token);
+    if let (Some(file), Some(text)) = (&args.to, &form) {
+        return replace(file, text).map_err(|error| input::unreadable(file, &error));
+    }
+    if let (true, Some(text)) = (format.is_for_tokens(), &form) {
+        return output.text(text);
+    }
     let value = json!({
         "token": token.expose(),
         "jti": token.jti().to_string(),

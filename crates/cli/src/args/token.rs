@@ -14,7 +14,8 @@ use crate::selector::SelectorArgs;
 pub(crate) enum TokenCommand {
     /// Asks for a token and prints it, alone, on standard output.
     #[command(
-        after_help = "Example:\n  locum token request task-1-42 orders --scope orders:refund=order/1881 > token"
+        after_help = "Example:\n  locum token request task-1-42 orders --scope orders:refund=order/1881 -o file --to token\n  \
+                      locum token request task-1-42 orders --scope orders:read -o header | curl -H @- https://orders.internal/"
     )]
     Request(RequestArgs),
     /// Asks the broker whether a token is active; reads it from standard input.
@@ -47,6 +48,9 @@ pub(crate) struct RequestArgs {
     /// How often it may be used; unlimited when 0.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     pub(crate) uses_max: u32,
+    /// Writes to this file, mode 0600, instead of standard output; replaces it whole.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
     /// Binds the token to the client certificate.
     #[arg(long)]
     pub(crate) bind_to_certificate: bool,
