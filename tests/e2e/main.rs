@@ -31,6 +31,10 @@ mod keys;
 
 mod feed;
 
+mod verify_offline;
+
+mod verify_offline_outage;
+
 mod reload;
 
 mod record;

@@ -170,6 +170,26 @@ impl Daemon {
         assert!(status.success(), "it ended badly: {status}\n{}", self.log());
     }
 
+    /// Stops the process where it stands; its connections stay.
+    ///
+    /// # Panics
+    ///
+    /// When it is down.
+    pub fn freeze(&self) {
+        let running = self.running.as_ref().expect("it is up");
+        kill_process(pid(&running.child), Signal::STOP).expect("signalled");
+    }
+
+    /// Lets a frozen process go on.
+    ///
+    /// # Panics
+    ///
+    /// When it is down.
+    pub fn thaw(&self) {
+        let running = self.running.as_ref().expect("it is up");
+        kill_process(pid(&running.child), Signal::CONT).expect("signalled");
+    }
+
     /// Tells the process to read its files again. Wait for what the log says.
     ///
     /// # Panics

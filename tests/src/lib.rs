@@ -11,10 +11,13 @@
 
 pub mod assertion;
 pub mod authority;
+pub mod backend;
 pub mod daemon;
+pub mod hostile;
 pub mod party;
 pub mod plain_http;
 pub mod refused;
+pub mod relay;
 pub mod site;
 pub mod terminal;
 pub mod wait;
@@ -24,6 +27,7 @@ pub use assertion::Asserter;
 pub use authority::{Authority, Identity};
 pub use daemon::Daemon;
 pub use party::Party;
+pub use relay::{Line, Relay};
 pub use site::Site;
 pub use terminal::Terminal;
 pub use wait::eventually;
