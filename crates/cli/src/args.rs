@@ -45,8 +45,15 @@ Example:
 
 /// Credentials that live exactly as long as the task, and reach no further than it.
 #[derive(Debug, Parser)]
-#[command(name = "locum", version, after_help = EXIT_CODES, max_term_width = 100, arg_required_else_help = true,
-    disable_help_subcommand = true)]
+#[command(
+    name = "locum",
+    bin_name = "locum",
+    version,
+    after_help = EXIT_CODES,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

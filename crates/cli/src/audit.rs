@@ -55,7 +55,7 @@ async fn show(id: &str, session: &Session, output: &Output) -> Result<(), Failur
 /// One entry on one line, in columns; whatever stands in it cannot break the line. A terminal cuts it.
 fn line(entry: &RecordEntry, output: &Output) -> String {
     let mut line =
-        format!("{}  {:<18}  {:<12}  ", seconds(entry), escaped(&entry.event), escaped(&entry.task));
+        format!("{}  {:<17}  {:<10}  ", when(entry, output), escaped(&entry.event), escaped(&entry.task));
     line.push_str(&escaped(&entry.summary));
     for (name, fact) in [("reason", &entry.reason), ("by", &entry.by), ("jti", &entry.jti)] {
         if !fact.is_empty() {
@@ -65,8 +65,9 @@ fn line(entry: &RecordEntry, output: &Output) -> String {
     output.cut(line)
 }
 
-/// When, to the second: a record is read by the clock.
-fn seconds(entry: &RecordEntry) -> String {
+/// When, to the second: a record is read by the clock. A terminal has no room for the year.
+fn when(entry: &RecordEntry, output: &Output) -> String {
     let time = entry.time.to_string();
-    format!("{}Z", time.get(..19).unwrap_or(&time))
+    let from = if output.width().is_some() { 5 } else { 0 };
+    format!("{}Z", time.get(from..19).unwrap_or(&time))
 }

@@ -25,13 +25,14 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A number of seconds in its largest unit.
+/// A number of seconds in its largest unit, to the nearest: an hour less a moment is an hour.
 pub(crate) fn largest(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} m", seconds / 60),
-        3_600..86_400 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
+    let of = |unit: u64| seconds.saturating_add(unit / 2) / unit;
+    match (of(60), of(3_600)) {
+        _ if seconds < 60 => format!("{seconds} s"),
+        (minutes, _) if minutes < 60 => format!("{minutes} m"),
+        (_, hours) if hours < 24 => format!("{hours} h"),
+        _ => format!("{} d", of(86_400)),
     }
 }
 
@@ -45,7 +46,11 @@ mod tests {
         for (seconds, told) in [
             (1_000_000, "now"),
             (999_970, "30 s ago"),
-            (999_000, "16 m ago"),
+            (999_000, "17 m ago"),
+            (1_000_059, "in 59 s"),
+            (1_000_060, "in 1 m"),
+            (1_003_599, "in 1 h"),
+            (1_086_399, "in 1 d"),
             (1_007_200, "in 2 h"),
             (100_000, "10 d ago"),
         ] {

@@ -3,6 +3,7 @@
 //! Always holds: nothing reaches a terminal unescaped, whoever wrote it; a JSON document stands on
 //! one line and has a `schema_version`; colours are for terminals alone.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
@@ -26,6 +27,7 @@ pub(crate) struct Output {
     format: Format,
     field: Option<String>,
     colour: Colour,
+    has_progress: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,12 +45,13 @@ impl Output {
             format: global.output,
             field: global.field.clone(),
             colour: if refused { Colour::Never } else { Colour::OnTerminals },
+            has_progress: Cell::default(),
         }
     }
 
     /// For failures before the command line is understood.
     pub(crate) fn json() -> Self {
-        Self { format: Format::Json, field: None, colour: Colour::Never }
+        Self { format: Format::Json, field: None, colour: Colour::Never, has_progress: Cell::default() }
     }
 
     /// Prints the document, a part of it, or what `people` makes for people.
@@ -173,13 +176,16 @@ impl Output {
     /// Says how far a long command is, on one line that the next one replaces; only to a terminal.
     pub(crate) fn progress(&self, text: &str) {
         if io::stderr().is_terminal() {
+            self.has_progress.set(true);
             let _told = write!(io::stderr(), "\r\u{1b}[2K{text}");
         }
     }
 
-    /// Wipes what [`Output::progress`] said.
+    /// Wipes what [`Output::progress`] said, if it said anything.
     pub(crate) fn progressed(&self) {
-        self.progress("");
+        if self.has_progress.take() {
+            let _wiped = write!(io::stderr(), "\r\u{1b}[2K");
+        }
     }
 
     /// Tells an error: its document, or its message.

@@ -52,7 +52,7 @@ pub(crate) fn next_steps(stage: &Stage) -> String {
     add(&identity(common.certificate.as_ref()));
     add("  locum status");
     add("  locum audit tail -n 20");
-    add("  locum revoke --workload refunder --reason 'trying it out' --dry-run");
+    add("  locum revoke workload=refunder --reason 'trying it out' --dry-run");
     add("\nAs the plugin, there or in a third one with the same PATH:\n");
     add(&format!("  export LOCUM_ADDR={} LOCUM_CA_FILE={}", common.addr, common.ca_file.display()));
     add(&identity(stage.options(Character::Refunder).certificate.as_ref()));

@@ -55,7 +55,10 @@ async fn listings_fit_80_columns_and_colours_can_be_refused() {
     let mut bare = desk.command(OPERATOR, &["lock", "list"]);
     bare.env("NO_COLOR", "1");
     assert!(!on_80_columns(bare).await.contains('\u{1b}'));
-    assert!(!on_80_columns(desk.command(OPERATOR, &["lock", "list", "--no-color"])).await.contains('\u{1b}'));
+    for listing in ["lock", "task", "token"] {
+        let shown = on_80_columns(desk.command(OPERATOR, &[listing, "list", "--no-color"])).await;
+        assert!(!shown.contains('\u{1b}'), "{listing}: {shown:?}");
+    }
 }
 
 #[tokio::test]

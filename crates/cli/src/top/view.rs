@@ -70,7 +70,7 @@ fn head(look: &Look, trouble: Option<&str>) -> Vec<String> {
 fn figures(look: &Look, rates: Option<Rates>) -> Vec<String> {
     let status = &look.status;
     let per_second = |of: fn(Rates) -> f64| rates.map_or_else(|| "-".to_owned(), |rates| rate(of(rates)));
-    let keys = look.keys.iter().filter(|key| key.state == "active");
+    let keys = look.keys.iter().filter(|key| key.purpose == "token");
     let mut lines = vec![
         format!(
             "rows {}   tasks {}   followers {}   reaper lag {} ms   registry {}   policy {}",
