@@ -57,6 +57,11 @@ async fn each_documented_code_is_what_happens() {
     let full =
         desk.command(OPERATOR, &["status"]).stdout(full).stderr(Stdio::null()).status().expect("it runs");
     seen.insert(full.code().expect("a code"));
+    for program in ["/nowhere/program", "/dev/null"] {
+        let flags = ["exec", "--purpose", "refund-order", "--connector", "orders", "--scope", "orders:read"];
+        let output = desk.run(REFUNDER, &[&flags[..], &["--", program]].concat());
+        seen.insert(output.status.code().expect("a code"));
+    }
     seen.insert(declined(&desk).await);
     seen.insert(interrupted(&desk));
     seen.insert(unread(&desk));
