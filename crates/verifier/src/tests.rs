@@ -1,5 +1,6 @@
 mod answers;
 mod frames;
+mod oracle;
 mod snapshots;
 mod stage;
 mod threads;
