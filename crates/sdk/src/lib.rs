@@ -81,3 +81,9 @@ pub use verifier::{Answer as CheckAnswer, Figures, Inactive, Unknown, Verifier};
 pub use verifier_options::VerifierOptions;
 pub use who_am_i::Identity;
 pub use wire::{TaskState, TaskView};
+
+/// The Rust of the documents compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/operating/write-a-plugin.md")]
+#[doc = include_str!("../../../docs/operating/protect-an-api.md")]
+struct Documents;
