@@ -24,6 +24,19 @@ use crate::tasks;
 use crate::verifier_options::VerifierOptions;
 
 /// An offline verifier. Cheap to clone; the last clone that goes ends the stream.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use locum_sdk::{CheckLayer, Checker, Client, Verifier};
+///
+/// # async fn example() -> Result<CheckLayer, locum_sdk::Error> {
+/// let verifier = Verifier::from_env("orders", "https://orders.acme.test")?;
+/// verifier.ready(Duration::from_secs(10)).await?;
+/// let checker = Checker::offline(verifier).or_ask(Client::from_env()?);
+/// CheckLayer::operation(checker, "orders:refund")
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Verifier(Arc<Running>);
 
