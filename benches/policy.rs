@@ -97,6 +97,7 @@ impl Stage {
             justification: Justification::Given,
             proof: Proof::Proved,
             subject: Subject::Workload,
+            now: locum_benches::ISSUED,
             world: WorldPin {
                 position: Position { home: 1, epoch: 1, sequence: 1 },
                 policy: PolicyRevision(1),
@@ -147,6 +148,8 @@ fn facts(workload: &Workload, patterns: impl Iterator<Item = String>) -> Context
         ("justification", Value::new_bool(true)),
         ("proof", Value::new_bool(true)),
         ("delegated", Value::new_bool(false)),
+        ("weekday", Value::new_long(1)),
+        ("minute_of_day", Value::new_long(720)),
     ];
     Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value))).expect("a context")
 }

@@ -11,6 +11,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The arms.
     ("identity", &["model", "jose"]),
     ("policy", &["model"]),
+    ("proposal", &["model"]),
     ("token", &["model", "jose"]),
     ("table", &["model"]),
     ("journal", &["model"]),
@@ -25,7 +26,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("server", SERVER),
     ("demo", &["server", "sdk"]),
     ("locumd", &["server", "demo"]),
-    ("cli", &["model", "sdk"]),
+    ("cli", &["model", "sdk", "policy", "proposal"]),
     ("console", &["model", "sdk"]),
     // Programs of our users: what they can reach, nothing below it.
     ("examples", &["model", "sdk"]),
@@ -34,6 +35,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
 /// The server wires everything together, but is not its own client.
 const SERVER: &[&str] = &[
     "model",
+    "proposal",
     "jose",
     "identity",
     "policy",
@@ -86,9 +88,9 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("tonic-prost-build", &["api"]),
     ("tonic-reflection", &["server"]),
     ("tonic-types", &["api"]),
-    ("toml", &["server", "cli"]),
+    ("toml", &["server", "cli", "proposal"]),
     ("config", &["server"]),
-    ("serde", &["jose", "server"]),
+    ("serde", &["jose", "server", "proposal"]),
     ("serde_json", &["jose", "server", "cli", "demo"]),
     // The system: files that are locked and synced, and clocks that count through suspend.
     ("rustix", &["journal", "sdk", "server", "cli"]),

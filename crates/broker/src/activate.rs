@@ -11,8 +11,8 @@ use locum_table::Applied;
 
 use crate::broker::Broker;
 use crate::fold::Verdict;
-use crate::number_registry::{Numbered, number};
 use crate::refusal::Refusal;
+use locum_model::number_registry::{Numbered, number};
 
 /// What was put in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -102,7 +102,7 @@ impl Broker {
         let facts = self.task_facts(&ask)?;
         same_standing(workload, &facts)?;
         let connector = one_connector(pinned, workload, &ask.scope)?;
-        let permit = decide(pinned, workload, caller, &ask, &facts)?;
+        let permit = decide(pinned, workload, caller, &ask, (&facts, now))?;
         let record = self.record(pinned, caller, &ask, connector, facts, permit, now)?;
         locum_token::check_record(&self.options.issuer, &record)
             .map_err(|cause| Refusal::new(cause.reason(), "the claims do not fit into a token"))?;
@@ -280,7 +280,7 @@ fn decide(
     workload: &Workload,
     caller: &Caller,
     ask: &IssueToken,
-    facts: &TaskFacts,
+    (facts, now): (&TaskFacts, Timestamp),
 ) -> Result<Permit, Refusal> {
     let registry = &pinned.world.registry;
     let tenant = registry.tenant(workload.tenant).ok_or(Reason::Internal)?;
@@ -299,6 +299,7 @@ fn decide(
         justification: facts.justified,
         proof: if caller.confirmation().is_some() { Proof::Proved } else { Proof::Unproved },
         subject: if own { Subject::Workload } else { Subject::Other },
+        now,
         world: pinned.pin,
     };
     locum_policy::decide(pinned.policy()?, &pinned.world.entities, &request)

@@ -100,6 +100,8 @@ fn describe_task(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.summary = format!("`{}` with at most `{}`{part}", e.intent.purpose, e.intent.scope);
             entry.facts.insert("purpose", e.intent.purpose.to_string());
             entry.facts.insert("scope", e.intent.scope.to_string());
+            entry.facts.insert("asked", e.intent.scope.written());
+            entry.facts.insert("workload", workload_name(registry, e.workload));
             entry.facts.insert("subject", e.subject.escape_debug().to_string());
             entry.facts.insert("workload_identity", e.workload_identity.to_string());
             entry.facts.insert("deadline", e.deadline.to_string());
@@ -151,6 +153,11 @@ fn describe_token(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.policies.clone_from(&e.policies);
             entry.summary = format!("for `{}` until {}", e.scope, e.expires_at);
             entry.facts.insert("scope", e.scope.to_string());
+            entry.facts.insert("asked", e.scope.written());
+            entry.facts.insert("workload", workload_name(registry, actor));
+            if e.subject != e.client_id.as_str() {
+                entry.facts.insert("delegated", "yes".into());
+            }
             entry.facts.insert("audience", e.audience.clone());
             entry.facts.insert("expires", e.expires_at.to_string());
             entry.facts.insert("kid", locum_token::kid_text(&e.kid));

@@ -72,7 +72,7 @@ impl Broker {
         self.reaper_keeps_up(now)?;
         let parent = self.parent(workload, &ask)?;
         self.task_quota(workload, parent.as_ref())?;
-        let permit = decide(pinned, workload, &ask, &parent)?;
+        let permit = decide(pinned, workload, &ask, &parent, now)?;
         let started = self.task_started(pinned, caller, workload, ask, parent, permit, now)?;
         let lockable = {
             let state = self.fold.state.read();
@@ -224,6 +224,7 @@ fn decide(
     workload: &Workload,
     ask: &StartTask,
     parent: &Option<Parent>,
+    now: Timestamp,
 ) -> Result<Permit, Refusal> {
     let registry = &pinned.world.registry;
     let tenant = registry.tenant(workload.tenant).ok_or(Reason::Internal)?;
@@ -245,6 +246,7 @@ fn decide(
         },
         proof: Proof::Unproved,
         subject: Subject::Workload,
+        now,
         world: pinned.pin,
     };
     locum_policy::decide(pinned.policy()?, &pinned.world.entities, &request)

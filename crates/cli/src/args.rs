@@ -24,7 +24,9 @@ pub(crate) use context::{ContextAddArgs, ContextCommand};
 pub(crate) use exec::ExecArgs;
 pub(crate) use key::KeyCommand;
 pub(crate) use lock::{LockArgs, LockCommand, UnlockArgs};
-pub(crate) use policy::{CheckArgs, PolicyCommand};
+pub(crate) use policy::{
+    CheckArgs, DiffArgs, ExplainArgs, PolicyCommand, RecordArgs, SimulateArgs, TestArgs,
+};
 pub(crate) use revoke::RevokeArgs;
 pub(crate) use task::{EndArgs, HeldArgs, ListArgs, OutcomeArg, ShowArgs, StartArgs, TaskCommand};
 pub(crate) use token::{DecodeArgs, IntrospectArgs, RequestArgs, TokenCommand, TokenListArgs};

@@ -106,6 +106,8 @@ pub const POLICY_NESTING_MAX: usize = 16;
 pub const POLICY_STATEMENT_BYTES_MAX: usize = 16 * 1024;
 /// Operators, member accesses and conditions in one policy: what nests without brackets.
 pub const POLICY_OPERATORS_MAX: usize = 256;
+/// Cases of one file, and files with cases of one directory.
+pub const POLICY_CASES_MAX: usize = 10_000;
 /// Problems told about one refused policy set.
 pub const POLICY_PROBLEMS_MAX: usize = 100;
 /// Longest message about a policy, in characters.

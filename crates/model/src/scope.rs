@@ -252,6 +252,41 @@ impl Scope {
 }
 
 /// `orders:read orders:refund`: the operations alone, as in the `scope` claim.
+impl Scope {
+    /// The whole scope as a text that reads back: `orders:read orders:refund=order/7,order/8`.
+    pub fn written(&self) -> String {
+        let line = |(operation, resources): (&Operation, &Resources)| {
+            let patterns: Vec<&str> = resources.patterns().map(ResourcePattern::as_str).collect();
+            let patterns =
+                if patterns.is_empty() { String::new() } else { format!("={}", patterns.join(",")) };
+            format!("{operation}{patterns}")
+        };
+        self.grants().map(line).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Reads [`Scope::written`].
+impl FromStr for Scope {
+    type Err = NotAScope;
+
+    fn from_str(text: &str) -> Result<Self, NotAScope> {
+        let grant = |line: &str| {
+            let (operation, patterns) = line.split_once('=').map_or((line, None), |(o, p)| (o, Some(p)));
+            let resources = match patterns {
+                None => Resources::All,
+                Some(patterns) => {
+                    let patterns: Result<Vec<ResourcePattern>, _> =
+                        patterns.split(',').map(str::parse).collect();
+                    Resources::of(patterns?)?
+                }
+            };
+            Ok(Grant { operation: operation.parse()?, resources })
+        };
+        Self::of(text.split_whitespace().map(grant).collect::<Result<Vec<_>, NotAScope>>()?)
+    }
+}
+
+/// The operations alone.
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, operation) in self.0.keys().enumerate() {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike};
 
 /// A point in time: milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +72,16 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis))
     }
 
+    /// The day of the week in UTC: 1 is Monday, 7 is Sunday. Monday at the end of time.
+    pub fn weekday(self) -> u32 {
+        DateTime::from_timestamp_millis(self.0).map_or(1, |moment| moment.weekday().number_from_monday())
+    }
+
+    /// Whole minutes since midnight in UTC, 0 to 1439.
+    pub fn minute_of_day(self) -> u32 {
+        DateTime::from_timestamp_millis(self.0).map_or(0, |moment| moment.hour() * 60 + moment.minute())
+    }
+
     /// The time from `earlier` to here; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0);
@@ -107,6 +117,31 @@ impl FromStr for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for millis in [0, 1_767_614_400_123, -1] {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(at.to_string().parse(), Ok(at));
+        }
+        assert_eq!("2026-03-04T09:30:00+02:00".parse(), "2026-03-04T07:30:00Z".parse::<Timestamp>());
+        for bad in ["", "2026-03-04", "2026-03-04T09:30:00", "2026-13-04T09:30:00Z", "now"] {
+            assert_eq!(bad.parse::<Timestamp>(), Err(NotATime), "{bad}");
+        }
+    }
+
+    #[test]
+    fn days_and_minutes_are_those_of_utc() {
+        for (text, weekday, minute) in [
+            ("1970-01-01T00:00:00Z", 4, 0),
+            ("2026-01-05T12:00:00Z", 1, 720),
+            ("2026-01-11T23:59:59.999Z", 7, 1_439),
+            ("1969-12-31T23:59:00Z", 3, 1_439),
+        ] {
+            let at: Timestamp = text.parse().expect("good");
+            assert_eq!((at.weekday(), at.minute_of_day()), (weekday, minute), "{text}");
+        }
+    }
 
     #[test]
     fn seconds_round_down_on_both_sides_of_the_epoch() {

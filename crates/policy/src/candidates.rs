@@ -21,7 +21,12 @@ use cedar_policy::{
 
 use crate::entities::Pin;
 use crate::request::Ask;
+use crate::statement::nesting;
 use crate::vocabulary::Vocabulary;
+
+/// The deepest policy that is stripped of its places. In an unoptimised build a level takes about 20 KiB of
+/// stack, and threads may have 2 MiB.
+const BARE_NESTING_MAX: usize = 32;
 
 /// The policies of a set in buckets, by action, principal and resource.
 #[derive(Default)]
@@ -92,9 +97,9 @@ struct AsItIs(u64);
 
 impl Candidates {
     /// Puts `policy` into its buckets; its number is how many there were before.
-    pub(crate) fn add(&mut self, policy: &Policy, vocabulary: &Vocabulary) {
+    pub(crate) fn add(&mut self, policy: &Policy, text: &str, vocabulary: &Vocabulary) {
         let number = PolicyNo(u32::try_from(self.judged.len()).expect("`POLICIES_MAX` is far below"));
-        let conditions = bare(policy).as_ref().non_scope_constraints().cloned().map(Expression::from);
+        let conditions = bare(policy, text).as_ref().non_scope_constraints().cloned().map(Expression::from);
         self.judged.push(Judged { effect: policy.effect(), conditions });
         // A scope that no request matches needs no bucket.
         let (Some(principal), Some(resource)) =
@@ -170,8 +175,13 @@ pub(crate) fn verdict(expression: &Expression, question: &Question<'_>) -> Verdi
 }
 
 /// The same policy without its places in the text, which Cedar would count references to at every
-/// step of an evaluation.
-fn bare(policy: &Policy) -> Policy {
+/// step of an evaluation, shared by all threads that decide.
+///
+/// A policy that nests deeply stays as it is: taking it apart recurses, and needs a stack for each level.
+fn bare(policy: &Policy, text: &str) -> Policy {
+    if nesting(text) > BARE_NESTING_MAX {
+        return policy.clone();
+    }
     let made = policy.to_json().ok().and_then(|json| Policy::from_json(Some(policy.id().clone()), json).ok());
     made.unwrap_or_else(|| policy.clone())
 }

@@ -32,6 +32,15 @@ impl<'a> Case<'a> {
 
     /// What all policies together say to one operation.
     pub(crate) fn answer(&self, set: &PolicySet, asked: &Asked<'_>) -> Result<Answer, Unaskable> {
+        self.ask(asked, |question| set.candidates.answer(question))
+    }
+
+    /// What `told` makes of one operation, as a question to policies.
+    pub(crate) fn ask<T>(
+        &self,
+        asked: &Asked<'_>,
+        told: impl FnOnce(&Question<'_>) -> T,
+    ) -> Result<T, Unaskable> {
         let operation = self.known.operation(asked.connector.number, &asked.operation.action)?;
         let request = self.put(operation, asked)?;
         let question = Question {
@@ -41,7 +50,7 @@ impl<'a> Case<'a> {
             resources: &operation.pins,
             ask: self.request.ask,
         };
-        Ok(set.candidates.answer(&question))
+        Ok(told(&question))
     }
 
     /// The request as Cedar takes it.
@@ -77,6 +86,8 @@ fn facts(request: &Request<'_>, asked: &Asked<'_>) -> Result<Context, Unaskable>
         ("justification", RestrictedExpression::new_bool(request.justification == Justification::Given)),
         ("proof", RestrictedExpression::new_bool(request.proof == Proof::Proved)),
         ("delegated", RestrictedExpression::new_bool(request.subject == Subject::Other)),
+        ("weekday", RestrictedExpression::new_long(i64::from(request.now.weekday()))),
+        ("minute_of_day", RestrictedExpression::new_long(i64::from(request.now.minute_of_day()))),
     ];
     Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value))).map_err(|_unevaluated| Unaskable)
 }

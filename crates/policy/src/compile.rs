@@ -17,7 +17,7 @@ use locum_model::limits::{POLICIES_MAX, POLICY_BYTES_MAX, POLICY_PROBLEMS_MAX};
 
 use crate::annotation::{self, Terms};
 use crate::problem::PolicyProblem;
-use crate::set::PolicySet;
+use crate::set::{PolicySet, Source};
 use crate::statement::{Statement, statements};
 use crate::vocabulary;
 
@@ -41,8 +41,7 @@ pub fn compile(texts: &[PolicyText]) -> Result<PolicySet, Vec<PolicyProblem>> {
         draft.validate();
     }
     if draft.problems.is_empty() {
-        let policies = draft.policies.into_values().map(|drafted| (drafted.policy, drafted.terms));
-        return Ok(PolicySet::of(policies.collect()));
+        return Ok(PolicySet::of(draft.policies.into_values().map(Drafted::finish).collect()));
     }
     // Cedar says the same once per action, in no particular order: one problem a place is enough.
     draft.problems.sort();
@@ -66,6 +65,17 @@ struct Drafted<'a> {
     text: &'a PolicyText,
     file: usize,
     start: usize,
+    end: usize,
+    line: usize,
+}
+
+// === impl Drafted ===
+
+impl Drafted<'_> {
+    fn finish(self) -> (Policy, Terms, Source) {
+        let text = self.text.text[self.start..self.end].to_owned();
+        (self.policy, self.terms, Source { file: self.text.name.clone(), line: self.line, text })
+    }
 }
 
 // === impl Draft ===
@@ -89,12 +99,22 @@ impl<'a> Draft<'a> {
     fn read(&mut self, text: &'a PolicyText) {
         self.files += 1;
         match statements(&text.text) {
-            Ok(found) => found.iter().for_each(|statement| self.read_statement(text, statement)),
+            Ok(found) => self.read_statements(text, &found),
             Err(fault) => self.problem(text, fault.offset, &fault.message),
         }
     }
 
-    fn read_statement(&mut self, text: &'a PolicyText, statement: &Statement<'_>) {
+    fn read_statements(&mut self, text: &'a PolicyText, found: &[Statement<'_>]) {
+        let (mut line, mut at) = (1, 0);
+        for statement in found {
+            // Counted on from the statement before: from the file's beginning it would be quadratic.
+            line += text.text[at..statement.start].matches('\n').count();
+            at = statement.start;
+            self.read_statement(text, statement, line);
+        }
+    }
+
+    fn read_statement(&mut self, text: &'a PolicyText, statement: &Statement<'_>, line: usize) {
         self.statements += 1;
         if self.statements == POLICIES_MAX + 1 {
             self.problem(text, statement.start, &format!("more than {POLICIES_MAX} policies"));
@@ -104,12 +124,19 @@ impl<'a> Draft<'a> {
             return;
         }
         match read_policy(statement) {
-            Ok((policy, terms)) => self.take(text, statement.start, policy, terms),
+            Ok((policy, terms)) => self.take(text, (statement, line), policy, terms),
             Err((offset, message)) => self.problem(text, statement.start + offset, &message),
         }
     }
 
-    fn take(&mut self, text: &'a PolicyText, start: usize, policy: Policy, terms: Terms) {
+    fn take(
+        &mut self,
+        text: &'a PolicyText,
+        (statement, line): (&Statement<'_>, usize),
+        policy: Policy,
+        terms: Terms,
+    ) {
+        let start = statement.start;
         let id = terms.id.to_string();
         if let Some(first) = self.policies.get(&id) {
             let first = PolicyProblem::at(first.text, first.start, "");
@@ -117,7 +144,8 @@ impl<'a> Draft<'a> {
             return self.problem(text, start, &message);
         }
         let policy = policy.new_id(PolicyId::new(&id));
-        self.policies.insert(id, Drafted { policy, terms, text, file: self.files, start });
+        let end = start + statement.text.len();
+        self.policies.insert(id, Drafted { policy, terms, text, file: self.files, start, end, line });
     }
 
     fn validate(&mut self) {

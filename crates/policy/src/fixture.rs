@@ -15,7 +15,7 @@ use locum_model::registry::{
 };
 use locum_model::{
     ConnectorNo, Grant, ModelNo, Name, OwnerNo, PolicyRevision, Position, Registry, RegistryRevision,
-    Resources, Scope, TenantNo, WorkloadNo,
+    Resources, Scope, TenantNo, Timestamp, WorkloadNo,
 };
 
 use crate::{Ask, Denial, Justification, Permit, PolicySet, Proof, RegistryEntities, Request, Subject};
@@ -37,6 +37,7 @@ pub(crate) struct Wish {
     pub(crate) justification: Justification,
     pub(crate) proof: Proof,
     pub(crate) subject: Subject,
+    pub(crate) now: Timestamp,
 }
 
 impl Wish {
@@ -55,6 +56,7 @@ impl Wish {
             justification: Justification::Missing,
             proof: Proof::Unproved,
             subject: Subject::Workload,
+            now: Timestamp::from_seconds(1_767_614_400),
         }
     }
 
@@ -71,6 +73,7 @@ impl Wish {
             justification: self.justification,
             proof: self.proof,
             subject: self.subject,
+            now: self.now,
             world: world(),
         }
     }

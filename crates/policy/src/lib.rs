@@ -4,6 +4,8 @@
 //! [`RegistryEntities`] is a registry prepared for decisions; [`decide`] judges one request. Policies are written in Cedar against [`SCHEMA`];
 //! what a permit demands is written as annotations from a closed vocabulary:
 //!
+//! [`explain`] tells why a decision came out as it did, [`diff`] what changed between two sets.
+//!
 //! | annotation | on | value | meaning |
 //! |---|---|---|---|
 //! | `@id` | all, required | a name, unique in the set | how the policy is called in records |
@@ -29,7 +31,10 @@ mod compile;
 mod decide;
 mod demand;
 mod denial;
+mod diff;
 mod entities;
+mod explain;
+mod parts;
 mod problem;
 mod request;
 mod set;
@@ -39,7 +44,9 @@ mod vocabulary;
 pub use compile::compile;
 pub use decide::decide;
 pub use denial::Denial;
+pub use diff::{Change, ChangeKind, diff};
 pub use entities::RegistryEntities;
+pub use explain::{ConditionStory, Explanation, OperationStory, PolicyStory, explain};
 pub use problem::PolicyProblem;
 pub use request::{Ask, Justification, Proof, Request, Subject};
 pub use set::PolicySet;

@@ -2,7 +2,7 @@
 
 use locum_model::evidence::WorldPin;
 use locum_model::registry::Workload;
-use locum_model::{Name, Scope};
+use locum_model::{Name, Scope, Timestamp};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +67,8 @@ pub struct Request<'a> {
     pub proof: Proof,
     /// On whose behalf.
     pub subject: Subject,
+    /// When it is asked.
+    pub now: Timestamp,
     /// The world that the decision is made in.
     pub world: WorldPin,
 }

@@ -14,27 +14,51 @@ use crate::vocabulary::Vocabulary;
 /// An empty set permits nothing.
 pub struct PolicySet {
     pub(crate) candidates: Candidates,
-    /// In the order of the ids.
+    /// In the order of the ids, as are the sources.
     terms: Vec<Terms>,
+    sources: Vec<Source>,
+}
+
+/// Where a policy stands, and its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The file's name.
+    pub(crate) file: String,
+    /// The line of its first token, from 1.
+    pub(crate) line: usize,
+    /// From its first token to its `;`.
+    pub(crate) text: String,
 }
 
 impl PolicySet {
     /// Indexes policies whose ids are those of their terms, each once.
-    pub(crate) fn of(mut policies: Vec<(Policy, Terms)>) -> Self {
+    pub(crate) fn of(mut policies: Vec<(Policy, Terms, Source)>) -> Self {
         let vocabulary = Vocabulary::new();
-        policies.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
-        let mut terms = Vec::with_capacity(policies.len());
+        policies.sort_by(|(_, a, _), (_, b, _)| a.id.cmp(&b.id));
+        let (mut terms, mut sources) =
+            (Vec::with_capacity(policies.len()), Vec::with_capacity(policies.len()));
         let mut candidates = Candidates::default();
-        for (policy, its) in policies {
-            candidates.add(&policy, &vocabulary);
+        for (policy, its, source) in policies {
+            candidates.add(&policy, &source.text, &vocabulary);
             terms.push(its);
+            sources.push(source);
         }
-        Self { candidates, terms }
+        Self { candidates, terms, sources }
     }
 
     /// What the annotations of a policy of this set say.
     pub(crate) fn terms(&self, number: PolicyNo) -> &Terms {
         &self.terms[number.0 as usize]
+    }
+
+    /// Where a policy of this set stands.
+    pub(crate) fn source(&self, number: PolicyNo) -> &Source {
+        &self.sources[number.0 as usize]
+    }
+
+    /// Every id and where its policy stands.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.ids().zip(&self.sources)
     }
 
     /// The ids of policies of this set, in their order.

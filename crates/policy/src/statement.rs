@@ -33,7 +33,8 @@ pub(crate) struct Fault {
 }
 
 /// What the scan tells apart.
-enum Piece {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
     Blank,
     Word,
     Open,
@@ -86,6 +87,19 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Statement<'_>>, Fault> {
     }
 }
 
+/// A bound of how deeply the expressions of a policy nest, with and without brackets.
+pub(crate) fn nesting(text: &str) -> usize {
+    let (mut at, mut brackets, mut joiners) = (0, 0, 0);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let Ok((piece, length)) = piece(rest) else { return usize::MAX };
+        let word = piece == Piece::Word && matches!(&rest[..length], "if" | "has" | "like" | "in" | "is");
+        joiners += usize::from(word || piece == Piece::Joiner);
+        brackets += usize::from(piece == Piece::Open);
+        at += length;
+    }
+    brackets + joiners
+}
+
 fn fault(offset: usize, message: impl Into<String>) -> Fault {
     Fault { offset, message: message.into() }
 }
@@ -100,7 +114,7 @@ fn refuse_invisible(text: &str) -> Result<(), Fault> {
 }
 
 /// The first piece of `rest` and its length in bytes.
-fn piece(rest: &str) -> Result<(Piece, usize), &'static str> {
+pub(crate) fn piece(rest: &str) -> Result<(Piece, usize), &'static str> {
     let bytes = rest.as_bytes();
     let run = |fits: fn(u8) -> bool| bytes.iter().position(|b| !fits(*b)).unwrap_or(bytes.len());
     Ok(match bytes[0] {

@@ -3,5 +3,7 @@
 mod compiling;
 mod deciding;
 mod demands;
+mod diffing;
+mod explaining;
 mod generated;
 mod samples;

@@ -18,18 +18,15 @@ use std::time::Duration;
 use locum_model::{Name, SpiffeId, TrustDomain};
 
 mod check;
-mod duration;
 mod keys;
 mod layers;
-mod problem;
 mod read;
 mod sections;
 mod supervised;
 
 pub use check::{Checked, check, own_certificate, policies, registry, trust_options};
-pub use duration::{NotADuration, parse_duration};
-pub use problem::{Place, Problem, Problems};
-pub(crate) use problem::{line_of, shown};
+pub use locum_proposal::{NotADuration, Place, Problem, Problems, parse_duration};
+pub(crate) use locum_proposal::{line_of, shown, written};
 pub use supervised::{NotifySocket, Supervised, supervised};
 
 /// The demo's trust domain: its CA lives in memory, so nothing served for real may believe it.

@@ -3,7 +3,7 @@
 //! Everything that touches the world stands here, each part by itself and usable without the
 //! others; nothing in this crate decides what a caller may do.
 //!
-//! Reading order: what the operator wrote ([`config`], [`registry_file`], [`policy_files`]), what
+//! Reading order: what the operator wrote ([`config`]), what
 //! the machine gives ([`clock`], [`entropy`], [`key_files`]), who gets in ([`tls`], [`accept`],
 //! [`grpc`], [`http`]), what is told ([`metrics`], [`logging`],
 //! [`supervisor`]), and what runs ([`tasks`]).
@@ -21,10 +21,8 @@ pub mod journal_check;
 pub mod key_files;
 pub mod logging;
 pub mod metrics;
-pub mod policy_files;
 pub mod private_file;
 pub mod probe;
-pub mod registry_file;
 pub mod reload;
 pub mod serve;
 pub mod service;

@@ -1,5 +1,6 @@
 //! What `compile` refuses, and where it says the fault is.
 
+use locum_model::Reason;
 use locum_model::event::PolicyText;
 use locum_model::limits::{
     POLICIES_MAX, POLICY_BYTES_MAX, POLICY_MESSAGE_CHARS_MAX, POLICY_NESTING_MAX, POLICY_OPERATORS_MAX,
@@ -7,8 +8,8 @@ use locum_model::limits::{
 };
 use proptest::prelude::*;
 
-use crate::compile;
-use crate::fixture::{compiled, problems, text};
+use crate::fixture::{Wish, compiled, decide, problems, registry, text};
+use crate::{Denial, compile};
 
 /// A policy that permits reading `orders`, under `condition`.
 fn with_condition(condition: &str) -> String {
@@ -253,6 +254,25 @@ proptest! {
                 prop_assert!(problem.message.chars().count() <= POLICY_MESSAGE_CHARS_MAX + 1);
                 prop_assert!(!problem.to_string().chars().any(char::is_control));
             }
+        }
+    }
+}
+
+/// Test threads have the smallest stack that a thread of the server may have.
+#[test]
+fn policies_on_both_sides_of_the_depth_that_is_taken_apart_compile_and_decide() {
+    let registry = registry();
+    for count in [1, 20, 28, 29, 30, 31, 32, 33, 64, 200] {
+        let chain = vec!["context.proof"; count / 2 + 1].join(" || ");
+        let deep = count.min(POLICY_NESTING_MAX - 1);
+        let nested = format!("{}true{}", "(context.depth == 9 || ".repeat(deep), ")".repeat(deep));
+        for condition in [format!("{chain} || true"), nested] {
+            let set =
+                compiled(&format!("@id(\"p\") permit(principal, action, resource) when {{ {condition} }};"));
+            let wish = Wish::of(&registry, 1, &[("orders:read", &[])]);
+            // Far down a chain the evaluator gives up, and that denies.
+            let gave_up = |denial: Denial| count > 64 && denial.reason() == Reason::PolicyError;
+            assert!(decide(&set, &registry, &wish.request()).map_or_else(gave_up, |_| true), "{condition}");
         }
     }
 }

@@ -7,13 +7,15 @@ use locum_model::{Name, Obligations, OwnerNo, Reason, Registry, TenantNo};
 
 use crate::annotation::Terms;
 use crate::fixture::{Lines, Wish, compiled, decide, entries, name, registry, scope_of, workload};
+use crate::set::Source;
 use crate::{Ask, Denial, PolicySet, Subject};
 
 /// A set that skips validation, to reach failures that a validated policy cannot have.
 fn unvalidated(policies: &[(&str, &str)]) -> PolicySet {
     let made = policies.iter().map(|(id, text)| {
         let policy = Policy::parse(Some(PolicyId::new(id)), text).expect("it parses");
-        (policy, Terms { id: name(id), obligations: Obligations::default() })
+        let source = Source { file: "t".into(), line: 1, text: (*text).to_string() };
+        (policy, Terms { id: name(id), obligations: Obligations::default() }, source)
     });
     PolicySet::of(made.collect())
 }

@@ -11,15 +11,19 @@ use cedar_policy::{
 };
 use locum_model::registry::{Connector, Workload};
 use locum_model::scope::Operation;
-use locum_model::{Obligations, Reason, Registry, Resources};
+use locum_model::{Grant, Obligations, Reason, Registry, Resources, Scope};
 use proptest::prelude::*;
 
 use crate::annotation::Terms;
+use crate::candidates::Verdict;
 use crate::case::{Asked, Case};
 use crate::decide::{registered, tenant_of};
+use crate::explain::judged;
 use crate::fixture::{Wish, known, name, registry, scope_of};
+use crate::parts::Parts;
+use crate::set::Source;
 use crate::vocabulary::{self, schema};
-use crate::{Ask, Justification, PolicySet, Proof, RegistryEntities, Request, Subject, decide};
+use crate::{Ask, Justification, PolicySet, Proof, RegistryEntities, Request, Subject, decide, explain};
 
 // === the naive way ===
 
@@ -122,7 +126,7 @@ fn put(registry: &Registry, wish: &Wish, operation: &Operation, resources: &Reso
     let exact = patterns.iter().all(|pattern| !pattern.contains('*'));
     let context = format!(
         "{{\"purpose\":\"{}\",\"resources\":[{}],\"resources_all\":{all},\"resources_exact\":{exact},\"depth\":{},\"justification\":{},\
-         \"proof\":{},\"delegated\":{}}}",
+         \"proof\":{},\"delegated\":{},\"weekday\":1,\"minute_of_day\":720}}",
         wish.purpose,
         patterns.join(","),
         wish.depth,
@@ -192,10 +196,16 @@ fn ours(set: &PolicySet, request: &Request<'_>) -> Vec<Told> {
     request.scope.grants().map(asked).map(told).collect()
 }
 
+fn only(scope: &Scope, operation: &Operation) -> Scope {
+    let (_, resources) = scope.grants().find(|(its, _)| *its == operation).expect("of the scope");
+    Scope::of([Grant { operation: operation.clone(), resources: resources.clone() }]).expect("one")
+}
+
 fn set_of(policies: &[(String, String)]) -> PolicySet {
     let made = policies.iter().map(|(id, text)| {
         let policy = Policy::parse(Some(PolicyId::new(id)), text).expect("it parses");
-        (policy, Terms { id: name(id), obligations: Obligations::default() })
+        let source = Source { file: "t".into(), line: 1, text: (*text).to_string() };
+        (policy, Terms { id: name(id), obligations: Obligations::default() }, source)
     });
     PolicySet::of(made.collect())
 }
@@ -257,6 +267,12 @@ fn policy() -> impl Strategy<Value = String> {
         "unless { context.proof }",
         "when { context.depth + 9223372036854775807 > 0 }",
         "when { context.depth > 1 }",
+        "when { context.depth > 1 && context.proof && resource.tier == Locum::Tier::\"high\" }",
+        "when { context.depth > 1 || context.proof && resource.tier == Locum::Tier::\"high\" }",
+        "when { context.proof } unless { context.depth > 2 || principal.owner == resource.connector.owner }",
+        "unless { context.delegated && context.justification } when { if context.proof then context.delegated && true else false }",
+        "unless { context.depth + 9223372036854775807 > 0 || context.proof }",
+        "when { context.delegated } when { context.proof && (context.depth > 0 || context.justification) }",
         "when { principal.model.owner.name == \"platform\" }",
         "when { principal has model && principal.model.owner.tenant.name == \"acme\" }",
         "when { context.nothing }",
@@ -338,6 +354,41 @@ proptest! {
                 prop_assert!(denial.operation().is_some());
             }
             (decision, bad) => prop_assert!(false, "{decision:?} but {bad:?}"),
+        }
+    }
+
+    /// The parts of a policy, one after the other, come to what Cedar says of the whole; and a permit that
+    /// is told as near permits once the conditions that are told as missing are taken out of it.
+    #[test]
+    fn parts_are_the_whole_and_what_is_near_is_near(policies in policies(), wish in wish()) {
+        let (set, request) = (set_of(&policies), wish.request());
+        let tenant = tenant_of(KNOWN.registry(), &request).expect("registered");
+        let case = Case::of(&KNOWN, &request).expect("coherent");
+        for line in request.scope.grants() {
+            let asked = registered(KNOWN.registry(), tenant, line).expect("registered");
+            let mut pairs = Vec::new();
+            case.ask(&asked, |question| for number in set.candidates.matching(question) {
+                let conditions = Parts::of(&set.source(number).text).conditions;
+                let verdicts = conditions.iter().map(|c| judged(&c.expression(), question));
+                let parts = verdicts.into_iter().find(|v| *v != Verdict::Satisfied).unwrap_or(Verdict::Satisfied);
+                pairs.push((set.source(number).text.clone(), parts, set.candidates.judge(number, question)));
+            }).expect("askable");
+            for (text, parts, whole) in pairs {
+                prop_assert_eq!(parts, whole, "{}", text);
+            }
+        }
+        for story in explain(&set, &KNOWN, &request).operations {
+            for near in story.near {
+                let (_, text) = policies.iter().find(|(id, _)| *id == near.policy).expect("of the set");
+                let parts = Parts::of(text);
+                let missing = |text: &String| near.conditions.iter().any(|c| c.text == *text);
+                let held: Vec<_> = parts.conditions.iter().map(|c| c.expression()).filter(|c| !missing(c)).collect();
+                let rest = if held.is_empty() { String::new() } else { format!("when {{ {} }}", held.join(" && ")) };
+                let loosened = format!("permit({}) {rest};", parts.scope);
+                let alone = set_of(&[("p".to_owned(), loosened)]);
+                let one = Wish { scope: only(&wish.scope, &story.operation), ..wish.clone() };
+                prop_assert!(decide(&alone, &KNOWN, &one.request()).is_ok(), "{}", text);
+            }
         }
     }
 

@@ -8,14 +8,12 @@ use std::path::Path;
 
 use locum_identity::{DomainOptions, IssuerOptions, IssuerRole, Trust, TrustOptions};
 use locum_model::event::PolicyText;
-use locum_model::limits::{REGISTRY_BYTES_MAX, REGISTRY_ENTRIES_MAX};
 use locum_model::registry::Proposal;
 use locum_model::{Clock, ClockUnsettled, Name};
 
-use super::problem::{Problem, Problems};
-use super::{Flags, OidcRole, Settings, Tenants};
+use super::{Flags, OidcRole, Problem, Problems, Settings, Tenants};
+use crate::private_file;
 use crate::tls::OwnCertificate;
-use crate::{policy_files, private_file, registry_file};
 
 /// Everything that the settings say and point at, read and found well.
 #[derive(Debug)]
@@ -81,31 +79,13 @@ pub fn own_certificate(settings: &Settings) -> Result<OwnCertificate, Problems> 
 ///
 /// [`Problems`]: all of them, each with file, line and key.
 pub fn registry(settings: &Settings) -> Result<Proposal, Problems> {
-    let path = settings.registry.as_path();
-    let refused = |path: &Path, message: String| Problems::from(Problem::in_file(path, None, "", message));
-    let files = if path.is_dir() {
-        policy_files::files_of(path, "toml", REGISTRY_ENTRIES_MAX)
-            .map_err(|e| refused(path, e.to_string()))?
-    } else {
-        vec![path.to_owned()]
-    };
-    if files.is_empty() {
-        return Err(refused(path, "no `*.toml` file is here".to_owned()));
-    }
-    let (mut found, mut proposals, mut left) = (Problems::default(), Vec::new(), REGISTRY_BYTES_MAX);
-    for file in files {
-        let text = private_file::read_public(&file, left).map_err(|error| refused(&file, error.to_string()));
-        let text = text.and_then(|bytes| String::from_utf8(bytes).map_err(|e| refused(&file, e.to_string())));
-        left -= text.as_ref().map_or(0, String::len);
-        proposals.extend(keep(&mut found, text.and_then(|text| registry_file::parse(&file, &text))));
-    }
-    if found.is_empty() { Ok(registry_file::join(proposals)) } else { Err(found) }
+    locum_proposal::read_registry(&settings.registry)
 }
 
 /// Whether the registry would come into force where nothing is yet.
 fn registry_holds(settings: &Settings, registry: &Proposal) -> Result<(), Problems> {
     let one = |line: String| Problem::in_file(&settings.registry, None, "", line);
-    locum_broker::check_registry(registry).map_err(|lines| Problems::of(lines.into_iter().map(one).collect()))
+    locum_model::check_registry(registry).map_err(|lines| Problems::of(lines.into_iter().map(one).collect()))
 }
 
 /// Whether the policies would come into force.
@@ -126,7 +106,7 @@ fn policies_compile(settings: &Settings, policies: &[PolicyText]) -> Result<(), 
 ///
 /// [`Problems`]: all of them.
 pub fn policies(settings: &Settings) -> Result<Vec<PolicyText>, Problems> {
-    policy_files::read(&settings.policy_dir)
+    locum_proposal::read_policies(&settings.policy_dir)
 }
 
 /// Bundles and key sets, read but not judged: for [`Trust::of`].

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Flags;
 use super::keys::{self, From, KEYS};
-use super::problem::{Place, Problem, Problems, line_of};
+use super::{Place, Problem, Problems, line_of};
 use crate::private_file;
 
 /// All layers in one.

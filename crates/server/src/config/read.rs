@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use config::{Value, ValueKind};
 
-use super::duration::{parse_duration, written};
 use super::keys;
 use super::layers::Layers;
-use super::problem::{Problem, Problems, shown};
+use super::{Problem, Problems, shown};
+use super::{parse_duration, written};
 
 /// Reads keys and remembers what was wrong.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use locum_model::limits::AUDIENCE_BYTES_MAX;
 use locum_model::{Name, SpiffeId, TrustDomain};
 
-use super::problem::shown;
 use super::read::Reader;
+use super::shown;
 use super::{
     DEMO_TRUST_DOMAIN, Issuer, Journal, Log, LogFormat, LogLevel, OidcIssuer, OidcRole, Operator,
     OperatorIdentity, Role, Server, Settings, Tenants, TrustDomainFiles,

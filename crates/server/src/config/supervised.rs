@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Problems;
-use super::problem::{Place, Problem, shown};
+use super::{Place, Problem, shown};
 
 /// The variables.
 const SOCKET: &str = "NOTIFY_SOCKET";

@@ -2,22 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use locum_model::limits::{
+use crate::limits::{
     ACTIONS_PER_CONNECTOR_MAX, AUDIENCE_BYTES_MAX, REGISTRATION_NUMBERS_MAX, REGISTRY_ENTRIES_MAX,
     TOKEN_TTL_MAX, TOKEN_TTL_MIN, WORKLOAD_ID_BYTES_MAX,
 };
-use locum_model::number::{ConnectorNo, ModelNo, OwnerNo, RegistryRevision, TenantNo, WorkloadNo};
-use locum_model::registry::{
+use crate::number::{ConnectorNo, ModelNo, OwnerNo, RegistryRevision, TenantNo, WorkloadNo};
+use crate::registry::{
     Connector, Entries, LastNumbers, Model, Owner, Proposal, ProposedConnector, ProposedWorkload, Tenant,
     Workload,
 };
-use locum_model::{Name, Target};
+use crate::{Name, Target};
 
 /// A registry that may come into force, and how it differs from the one that is.
 #[derive(Debug)]
-pub(crate) struct Numbered {
+pub struct Numbered {
+    /// What may come into force.
     pub entries: Entries,
+    /// What is gone, or is another registration under its old name.
     pub removed: Vec<Target>,
+    /// What changed, a line each.
     pub changes: Vec<String>,
 }
 
@@ -26,7 +29,7 @@ pub(crate) struct Numbered {
 /// # Errors
 ///
 /// Every problem, a line each.
-pub(crate) fn number(current: &Entries, proposal: &Proposal) -> Result<Numbered, Vec<String>> {
+pub fn number(current: &Entries, proposal: &Proposal) -> Result<Numbered, Vec<String>> {
     let mut work = Work::new(current);
     work.bounds(proposal);
     work.tenants(proposal);
@@ -344,7 +347,7 @@ fn compare<K: Ord + Copy, V: PartialEq>(
 mod tests {
     use std::time::Duration;
 
-    use locum_model::registry::{Action, Algorithm, Check, Effect, ProposedModel, Tier, WorkloadKind};
+    use crate::registry::{Action, Algorithm, Check, Effect, ProposedModel, Tier, WorkloadKind};
 
     use super::*;
 

@@ -39,7 +39,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
 }
 
 /// The shortest way to write a duration.
-pub(crate) fn written(span: Duration) -> String {
+pub fn written(span: Duration) -> String {
     let millis = span.as_millis();
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
     match units.iter().find(|(_, size)| millis >= *size && millis.is_multiple_of(*size)) {

@@ -7,9 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use locum_model::limits::{ACTIONS_PER_CONNECTOR_MAX, AUDIENCE_BYTES_MAX, TOKEN_TTL_MAX, TOKEN_TTL_MIN};
+use locum_model::limits::{
+    ACTIONS_PER_CONNECTOR_MAX, AUDIENCE_BYTES_MAX, REGISTRY_BYTES_MAX, REGISTRY_ENTRIES_MAX, TOKEN_TTL_MAX,
+    TOKEN_TTL_MIN,
+};
 use locum_model::registry::{
     Action, Algorithm, Check, Effect, Proposal, ProposedConnector, ProposedModel, ProposedWorkload, Tier,
     WorkloadKind,
@@ -18,7 +21,9 @@ use locum_model::{Name, ResourcePattern};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::config::{Problem, Problems, parse_duration};
+use crate::bounded_file::{files_of, read_bounded};
+use crate::duration::parse_duration;
+use crate::problem::{Problem, Problems, line_of, shown};
 
 type Text = Option<Spanned<String>>;
 
@@ -85,6 +90,37 @@ struct ActionRow {
     resources: Vec<Spanned<String>>,
 }
 
+/// Reads one file, or all `*.toml` of a directory in order of name. Cases that policies have to pass
+/// (`*.test.toml`) are no registry.
+///
+/// # Errors
+///
+/// [`Problems`]: all of them, each with file, line and key.
+pub fn read(path: &Path) -> Result<Proposal, Problems> {
+    let refused = |path: &Path, message: String| Problems::from(Problem::in_file(path, None, "", message));
+    let files = if path.is_dir() {
+        files_of(path, ".toml", REGISTRY_ENTRIES_MAX).map_err(|e| refused(path, e.to_string()))?
+    } else {
+        vec![path.to_owned()]
+    };
+    let is_registry = |file: &PathBuf| !file.to_string_lossy().ends_with(".test.toml");
+    let files: Vec<_> = files.into_iter().filter(is_registry).collect();
+    if files.is_empty() {
+        return Err(refused(path, "no `*.toml` file is here".to_owned()));
+    }
+    let (mut found, mut proposals, mut left) = (Problems::default(), Vec::new(), REGISTRY_BYTES_MAX);
+    for file in files {
+        let text = read_bounded(&file, left).map_err(|error| refused(&file, error.to_string()));
+        let text = text.and_then(|bytes| String::from_utf8(bytes).map_err(|e| refused(&file, e.to_string())));
+        left -= text.as_ref().map_or(0, String::len);
+        match text.and_then(|text| parse(&file, &text)) {
+            Ok(proposal) => proposals.push(proposal),
+            Err(problems) => found = found.and(problems),
+        }
+    }
+    if found.is_empty() { Ok(join(proposals)) } else { Err(found) }
+}
+
 /// Reads one file's text; `path` is only for telling where problems are.
 ///
 /// # Errors
@@ -92,7 +128,7 @@ struct ActionRow {
 /// [`Problems`]: all of them.
 pub fn parse(path: &Path, text: &str) -> Result<Proposal, Problems> {
     let document: Document = toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| crate::config::line_of(text, span.start));
+        let line = error.span().map(|span| line_of(text, span.start));
         Problems::from(Problem::in_file(path, line, "", error.message()))
     })?;
     let mut reader = Reader { path, text, problems: Vec::new() };
@@ -257,7 +293,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn refuse<T>(&mut self, at: &At, key: &str, offset: usize, message: impl Display) -> Option<T> {
-        let line = crate::config::line_of(self.text, offset);
+        let line = line_of(self.text, offset);
         let key = format!("{}.{key}", at.prefix);
         self.problems.push(Problem::in_file(self.path, Some(line), &key, message.to_string()));
         None
@@ -292,7 +328,7 @@ impl Reader<'_> {
             let found = words.iter().find(|(word, _)| *word == text);
             found.map(|(_, meaning)| *meaning).ok_or_else(|| {
                 let known: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-                format!("`{}` is none of {}", crate::config::shown(text), known.join(", "))
+                format!("`{}` is none of {}", shown(text), known.join(", "))
             })
         })
     }

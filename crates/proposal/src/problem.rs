@@ -103,7 +103,7 @@ impl fmt::Display for Problems {
 }
 
 /// An operator's text as it may be shown: escaped and bounded.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut head: String = text.chars().take(SHOWN_MAX).collect();
     if head.len() < text.len() {
         head.push('…');
@@ -112,6 +112,6 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// The line of a byte offset, counted from 1.
-pub(crate) fn line_of(text: &str, offset: usize) -> usize {
+pub fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
 }

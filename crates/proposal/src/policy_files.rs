@@ -1,18 +1,16 @@
 //! Policy files: the `*.cedar` files of a directory as texts, in order of name, within bounds.
 //!
-//! Only reads; whether the texts are policies is judged by `policy`. Links are followed, because
-//! that is how orchestrators mount files; names that begin with a dot are passed over for the same
-//! reason. A directory without any policy is refused: it would deny everything, which is more
+//! Only reads; whether the texts are policies is judged by `policy`. A directory without any policy is refused: it would deny everything, which is more
 //! likely a wrong path than a wish.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::io;
+use std::path::Path;
 
 use locum_model::event::PolicyText;
 use locum_model::limits::{POLICIES_MAX, POLICY_BYTES_MAX};
 
-use crate::config::{Problem, Problems};
-use crate::private_file;
+use crate::bounded_file::{files_of, read_bounded};
+use crate::problem::{Problem, Problems};
 
 /// Reads all policies in `dir`.
 ///
@@ -21,7 +19,7 @@ use crate::private_file;
 /// [`Problems`]: unreadable files, text that is no UTF-8, none or too many, too many bytes.
 pub fn read(dir: &Path) -> Result<Vec<PolicyText>, Problems> {
     let refused = |path: &Path, message: String| Problems::from(Problem::in_file(path, None, "", message));
-    let files = files_of(dir, "cedar", POLICIES_MAX).map_err(|error| refused(dir, error.to_string()))?;
+    let files = files_of(dir, ".cedar", POLICIES_MAX).map_err(|error| refused(dir, error.to_string()))?;
     if files.is_empty() {
         return Err(refused(dir, "no `*.cedar` file is here".to_owned()));
     }
@@ -39,7 +37,7 @@ pub fn read(dir: &Path) -> Result<Vec<PolicyText>, Problems> {
 }
 
 fn read_one(path: &Path, bytes_max: usize) -> Result<PolicyText, String> {
-    let bytes = private_file::read_public(path, bytes_max).map_err(|error| match error.kind() {
+    let bytes = read_bounded(path, bytes_max).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => {
             format!("all policies together are larger than {POLICY_BYTES_MAX} bytes")
         }
@@ -50,28 +48,9 @@ fn read_one(path: &Path, bytes_max: usize) -> Result<PolicyText, String> {
     Ok(PolicyText { name: name.to_owned(), text })
 }
 
-/// The files of `dir` with this extension, in order of name; at most `count_max`.
-pub(crate) fn files_of(dir: &Path, extension: &str, count_max: usize) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden
-            && path.extension().is_some_and(|found| found == extension)
-            && fs::metadata(&path)?.is_file()
-        {
-            files.push(path);
-        }
-        if files.len() > count_max {
-            return Err(io::Error::other(format!("more than {count_max} `*.{extension}` files")));
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
