@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::files::FileLayer;
 use crate::journal::Head;
+use crate::lookup::Marks;
 
 /// The durable journal.
 pub(crate) struct Durable {
@@ -16,6 +17,8 @@ pub(crate) struct Durable {
     extent: RwLock<Extent>,
     /// Held while a snapshot is written: they share a temporary name.
     pub(crate) snapshot: Mutex<()>,
+    /// Places that were walked to before.
+    pub(crate) marks: Marks,
 }
 
 /// How far it goes.
@@ -30,7 +33,7 @@ pub(crate) struct Extent {
 
 impl Durable {
     pub(crate) fn new(files: Arc<dyn FileLayer>, extent: Extent) -> Self {
-        Self { files, extent: RwLock::new(extent), snapshot: Mutex::new(()) }
+        Self { files, extent: RwLock::new(extent), snapshot: Mutex::new(()), marks: Marks::default() }
     }
 
     pub(crate) fn head(&self) -> Head {

@@ -46,6 +46,10 @@ impl Reader {
         Self { durable }
     }
 
+    pub(crate) fn durable(&self) -> &Arc<Durable> {
+        &self.durable
+    }
+
     /// How far the durable journal goes.
     pub fn head(&self) -> Head {
         self.durable.head()

@@ -123,6 +123,30 @@ pub const SELECTOR_EXPANSION_MAX: usize = 1_000;
 
 /// Largest encoded event, in bytes.
 pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Events that the archive indexes in one transaction.
+pub const ARCHIVE_BATCH_EVENTS_MAX: usize = 1_024;
+/// Entries, and rows of texts, that one step of the archive's retention removes.
+pub const ARCHIVE_STEP_ENTRIES_MAX: usize = 2_000;
+/// A shorter retention of the archive takes nothing away before it was announced for so long.
+pub const ARCHIVE_NOTICE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest retention of the archive: longer than anything lives whose beginning it holds.
+pub const ARCHIVE_RETENTION_MIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The longest retention of the archive.
+pub const ARCHIVE_RETENTION_MAX: Duration = Duration::from_secs(3_660 * 24 * 60 * 60);
+/// The archive may be this many events behind before operators are warned.
+pub const ARCHIVE_BEHIND_MAX: u64 = 10_000;
+/// Entries of one page of a search end with about this many bytes, however many were asked for.
+pub const AUDIT_PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Searches and exports of the archive at once; more are told to come back.
+pub const ARCHIVE_READERS_MAX: usize = 4;
+/// Criteria of one search that may be given more than once, each.
+pub const ARCHIVE_CRITERIA_MAX: usize = 16;
+/// Longest words to search for in reasons, in bytes.
+pub const ARCHIVE_TEXT_BYTES_MAX: usize = 256;
+/// Texts that wait for the archive, in memory; the oldest are dropped first.
+pub const ARCHIVE_TEXTS_WAITING_MAX: usize = 8 * 1024;
+/// Places of the journal that lookups remember.
+pub const JOURNAL_MARKS_MAX: usize = 64 * 1024;
 /// Events in one batch.
 pub const BATCH_EVENTS_MAX: usize = 1_024;
 /// Requests that may wait for the writer, per lane.

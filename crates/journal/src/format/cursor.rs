@@ -12,6 +12,7 @@ use super::{Hash, is_zero, names};
 use crate::damage::{Damage, Flaw};
 use crate::files::{FileLayer, OpenFile};
 use crate::journal::Head;
+use crate::lookup::Mark;
 
 /// A place in a segment. What lies before it is checked.
 pub(crate) struct Cursor {
@@ -131,9 +132,36 @@ impl Cursor {
         }
     }
 
+    /// This cursor, freshly opened, at a place that one before it reached.
+    pub(crate) fn placed(self, mark: &Mark) -> Self {
+        Self { at: mark.at, hash: mark.hash, next_sequence: mark.next_sequence, ..self }
+    }
+
+    fn mark(&self) -> Mark {
+        let segment = self.header.first_sequence;
+        Mark { segment, at: self.at, next_sequence: self.next_sequence, hash: self.hash }
+    }
+
+    /// The sequence of the next event that [`Cursor::event`] would give.
+    pub(crate) fn untaken(&self) -> u64 {
+        let left = self.last_frame.map_or(0, |frame| frame.records.saturating_sub(self.taken_records));
+        self.next_sequence - u64::from(left)
+    }
+
     /// Passes all frames that end before `sequence`, trusting their checksums alone.
     pub(crate) fn skip_to(&mut self, sequence: u64, limit: u64) -> Result<(), Damage> {
+        self.skip_marking(sequence, limit, &mut |_mark| {})
+    }
+
+    /// As [`Cursor::skip_to`]; tells `note` every place between two frames.
+    pub(crate) fn skip_marking(
+        &mut self,
+        sequence: u64,
+        limit: u64,
+        note: &mut dyn FnMut(Mark),
+    ) -> Result<(), Damage> {
         loop {
+            note(self.mark());
             match self.frame_header(limit) {
                 Ok(Some(header)) if header.next_sequence() <= sequence && header.kind == Kind::Events => {
                     self.pass(header);

@@ -258,3 +258,41 @@ proptest! {
         prop_assert_eq!(replayed, told);
     }
 }
+
+#[test]
+fn single_events_are_found_in_any_order() {
+    // 4 MiB segments, so that there are marks inside of them as well as at their beginnings.
+    let options = crate::Options { segment_bytes: 4 << 20, ..options() };
+    let files = MemoryFiles::new();
+    let mut journal = crate::open(Arc::new(files), options, &mut |_| {}).expect("opens");
+    let last = 12_000;
+    for number in 1..=last {
+        journal.writer.append(Lane::Ordinary, vec![event(number)]).expect("appends");
+    }
+    journal.writer.append(Lane::Ordinary, events(last + 1, last + 7)).expect("appends");
+    let mut lookup = journal.reader.lookup();
+    let order = (1..=last + 7).map(|step| 1 + step * 5_003 % (last + 7));
+    for sequence in order.take(800).chain([1, 1, last + 5, last + 2, last + 7, last + 6]) {
+        let found = lookup.event(sequence).expect("reads").expect("is there");
+        assert_eq!((found.position().sequence, found.event()), (sequence, &event(sequence)));
+    }
+    assert_eq!(lookup.event(0).expect("reads"), None);
+    assert_eq!(lookup.event(last + 8).expect("reads"), None);
+    journal.writer.append(Lane::Ordinary, vec![event(last + 8)]).expect("appends");
+    assert!(lookup.event(last + 8).expect("reads").is_some(), "it goes on when the journal does");
+}
+
+#[test]
+fn a_damaged_event_is_not_found_but_told() {
+    let files = MemoryFiles::new();
+    let journal = filled(&files, 60);
+    let name = names(&files, "segment-").remove(1);
+    let mut bytes = files.contents(&name).expect("a segment");
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    files.replace(&name, bytes);
+    let mut lookup = journal.reader.lookup();
+    let told = (1..=60).filter(|sequence| lookup.event(*sequence).is_err()).count();
+    assert!(told > 0, "damage is told");
+    assert!((1..=60).any(|sequence| lookup.event(sequence).is_ok()), "and the rest is still found");
+}
