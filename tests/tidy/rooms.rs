@@ -62,7 +62,7 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     // Signatures.
     ("jsonwebtoken", &["jose"]),
     // Which part of ring is for whom stands in `RING_PARTS`.
-    ("ring", &["jose", "table", "journal", "sdk", "server"]),
+    ("ring", &["jose", "table", "journal", "archive", "sdk", "server"]),
     // Peers. Identity verifies chains by itself; server and sdk terminate TLS.
     ("rustls", &["identity", "server", "sdk"]),
     ("rustls-pki-types", &["identity", "server", "sdk"]),
@@ -124,7 +124,9 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
 pub(crate) const RING_PARTS: &[(&str, &[&str])] = &[
     ("signature", &["jose"]),
     // The server tags its key set with one.
-    ("digest", &["jose", "table", "journal", "sdk", "server"]),
+    ("digest", &["jose", "table", "journal", "archive", "sdk", "server"]),
+    // Seals what people wrote.
+    ("aead", &["archive"]),
     ("rand", &["jose", "sdk", "server"]),
     ("error", &["jose", "sdk", "server"]),
     // rustls's module of the same name.
