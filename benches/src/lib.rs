@@ -3,7 +3,18 @@
 //! A figure is only worth something beside its alternative, measured in the same run on the same
 //! machine: every bench prints ratios, and no test asserts a time.
 
+pub mod chart;
+pub mod drive;
+pub mod histogram;
+pub mod http1;
+pub mod instructions;
+pub mod parts;
+pub mod past;
+pub mod peer;
+pub mod process;
 pub mod row;
+pub mod served;
+pub mod wire;
 
 pub use row::{Goal, Report, Row};
 
@@ -221,4 +232,12 @@ impl OnDisk {
         broker.activate_registry(&proposal(), By::Broker).await.expect("a registry");
         Self { broker, dir }
     }
+}
+
+/// How long it takes until a future is done.
+#[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+pub async fn timed_async<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let begun = Instant::now();
+    let made = work.await;
+    (made, begun.elapsed())
 }

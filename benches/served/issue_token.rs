@@ -1,0 +1,79 @@
+//! Row 6: a token that is decided on, written down durably and signed.
+
+use std::sync::Arc;
+
+use locum_api::broker::v1 as wire;
+use locum_benches::drive::flat_out;
+use locum_benches::parts;
+use locum_benches::served::ISSUE;
+use locum_benches::wire::{Unary, framed};
+use locum_benches::{Goal, Report, Row, median};
+use prost::Message as _;
+use prost::bytes::Bytes;
+
+use crate::peers::{Peers, beside};
+use crate::stage::{IN_FLIGHT, LINES, Stage, costed};
+
+/// A plugin of its own, so that quotas are its own.
+const PLUGIN: usize = 2;
+const TASKS: usize = 64;
+
+pub(crate) async fn show(report: &mut Report, stage: &Stage, peers: &Peers) {
+    if !report.wants(6) {
+        return;
+    }
+    report.progress("issuing, 64 in flight on 8 connections");
+    let served = &stage.served;
+    let tasks = served.tasks(PLUGIN, TASKS).await;
+    let asks: Arc<[Bytes]> = tasks.iter().map(|task| framed(&task.ask())).collect();
+    let lines = served.plugin(PLUGIN).lines(LINES).await;
+    let empty = stage.nothing.door.lines(LINES).await;
+    let span = stage.size.span;
+    let slots = |lines, count| Unary::slots(lines, count, ISSUE, &asks, is_token);
+    let ours = costed(&served.process, slots(&lines, IN_FLIGHT), span).await;
+    let bare = costed(&stage.nothing.process, slots(&empty, IN_FLIGHT), span).await;
+    let (sign, decide) = (parts::signature() / 1e3, parts::decision() / 1e3);
+    let sum = sign + decide + bare.cpu_micros;
+    let what = format!("an empty call, a signature ({sign:.1}) and a decision ({decide:.1})");
+    report.show(
+        Row::new(6, "IssueToken, durable: CPU of the server", ours.cpu_micros, "µs")
+            .beside(what, sum)
+            .goal(Goal::RatioAtMost(1.3)),
+    );
+    let at_least = Goal::RatioAtLeast;
+    beside(
+        report,
+        6,
+        ("IssueToken, durable, 64 in flight", ours.driven.rate()),
+        &[
+            ("Redis SET, synced", peers.redis_durable.map(|rates| rates.issue), at_least(0.7)),
+            ("PostgreSQL INSERT", peers.postgres.map(|rates| rates.issue), at_least(3.0)),
+            ("oidc-provider, JWT", peers.oidc_provider.map(|rates| rates.issue), at_least(12.0)),
+            ("OpenBao, service token", peers.openbao.map(|rates| rates.issue), at_least(60.0)),
+        ],
+    );
+    report.progress("issuing, one in flight");
+    let one = flat_out(slots(&lines, 1), span, || {}).await;
+    let echo = flat_out(slots(&empty, 1), span, || {}).await;
+    let sync = median(parts::bare_syncs(served.site.dir(), 500)).as_secs_f64() * 1e6;
+    report.show(
+        Row::new(6, "IssueToken, one in flight, p50", one.latency.micros(0.5), "µs")
+            .beside("one fdatasync", sync)
+            .goal(Goal::RatioAtMost(3.0)),
+    );
+    report.show(
+        Row::new(
+            6,
+            "IssueToken, one in flight, p50 without the wire",
+            one.latency.micros(0.5) - echo.latency.micros(0.5),
+            "µs",
+        )
+        .beside("one fdatasync", sync),
+    );
+}
+
+fn is_token(answer: &[u8]) -> bool {
+    // Field 1 is the token; every token begins alike.
+    debug_assert!(wire::IssueTokenResponse::decode(answer).is_ok_and(|answer| !answer.token.is_empty()));
+    answer.first() == Some(&10) && answer.get(3..5) == Some(b"ey")
+}

@@ -1,0 +1,82 @@
+//! The whole server over its real wire, beside the same calls that do nothing and beside its peers, in one
+//! run: rows 4 to 9, 14 and 15.
+//!
+//! Servers have the first core, whatever drives them the second. Ours speaks mTLS; peers speak plainly,
+//! which is in their favour. `--grow FOLDER` draws curves instead.
+
+mod grow;
+mod hold_task;
+mod introspect_token;
+mod issue_token;
+mod meanwhile;
+mod peers;
+mod revoke;
+mod stage;
+mod start_up;
+mod watch_revocations;
+
+use std::time::Duration;
+
+use locum_benches::Report;
+use peers::Peers;
+use stage::Stage;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Each load runs for this long.
+    pub span: Duration,
+    /// Tokens that are asked about.
+    pub tokens: usize,
+    /// Live tokens in the larger tables.
+    pub crowd: u64,
+    /// Streams that are held.
+    pub holds: usize,
+    /// Children of OpenBao's token.
+    pub children: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let mut report = Report::asked();
+    let size = if report.quick { Size::QUICK } else { Size::FULL };
+    if let Some(folder) = grow::asked_for() {
+        grow::draw(&report, size, &folder).await;
+        return;
+    }
+    if (4..=7).any(|number| report.wants(number)) {
+        let peers = Peers::measure(&report, size).await;
+        let stage = Stage::set(&report, size).await;
+        introspect_token::unary(&mut report, &stage, &peers).await;
+        introspect_token::streams(&mut report, &stage, &peers).await;
+        issue_token::show(&mut report, &stage, &peers).await;
+        revoke::separate(&mut report, &stage, &peers).await;
+        drop(stage);
+        revoke::everything(&mut report, size, &peers).await;
+    }
+    if report.wants(8) {
+        watch_revocations::show(&mut report, size).await;
+    }
+    if report.wants(9) {
+        meanwhile::show(&mut report, size).await;
+    }
+    if report.wants(14) {
+        start_up::show(&mut report).await;
+    }
+    if report.wants(15) {
+        hold_task::show(&mut report, size).await;
+    }
+    report.finish();
+}
+
+impl Size {
+    const FULL: Self = Self {
+        span: Duration::from_secs(4),
+        tokens: 20_000,
+        crowd: 1_000_000,
+        holds: 100_000,
+        children: 4_800,
+    };
+    const QUICK: Self =
+        Self { span: Duration::from_secs(1), tokens: 2_000, crowd: 20_000, holds: 2_000, children: 100 };
+}

@@ -1,0 +1,88 @@
+//! Every peer that is installed, one after the other on the core that ours will have.
+
+use std::time::Duration;
+
+use locum_benches::peer::Rates;
+use locum_benches::peer::oidc_provider::OidcProvider;
+use locum_benches::peer::openbao::OpenBao;
+use locum_benches::peer::postgres::Postgres;
+use locum_benches::peer::redis::{Log, Redis};
+use locum_benches::{Goal, Report, Row};
+
+use crate::Size;
+
+/// What an encoded answer of `IntrospectToken` takes: Redis keeps as much beside each token.
+const ANSWER_BYTES: usize = 250;
+
+/// What they came to; those that are not installed are missing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Peers {
+    /// Without a log.
+    pub redis: Option<InMemory>,
+    /// With a log that is synced before each answer.
+    pub redis_durable: Option<Rates>,
+    pub postgres: Option<Rates>,
+    pub openbao: Option<Rates>,
+    /// How long OpenBao took over a token with children, and how many.
+    pub openbao_tree: Option<(Duration, usize)>,
+    pub oidc_provider: Option<Rates>,
+}
+
+/// Tokens that Redis looks up a second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InMemory {
+    pub check: f64,
+    pub check_by_16: f64,
+    pub check_by_128: f64,
+}
+
+impl Peers {
+    pub(crate) async fn measure(report: &Report, size: Size) -> Self {
+        let span = size.span / 2;
+        let mut peers = Self::default();
+        report.progress("Redis");
+        if let Some(redis) = Redis::start(Log::Off, ANSWER_BYTES) {
+            redis.fill();
+            peers.redis = Some(InMemory {
+                check: redis.checks(1, span),
+                check_by_16: redis.checks(16, span),
+                check_by_128: redis.checks(128, span),
+            });
+        }
+        if report.wants(6) || report.wants(7) {
+            report.progress("Redis with a log");
+            peers.redis_durable = Redis::start(Log::Always, ANSWER_BYTES).map(|redis| Rates {
+                check: 0.0,
+                issue: redis.issues(span),
+                revoke: redis.revokes(),
+            });
+        }
+        report.progress("PostgreSQL");
+        peers.postgres = Postgres::start().map(|postgres| postgres.rates(span));
+        report.progress("oidc-provider");
+        if let Some(server) = OidcProvider::start().await {
+            peers.oidc_provider = Some(server.rates(span).await);
+        }
+        report.progress("OpenBao");
+        if let Some(server) = OpenBao::start().await {
+            peers.openbao = Some(server.rates(span).await);
+            if report.wants(7) {
+                report.progress(format_args!("OpenBao revokes a token with {} children", size.children));
+                peers.openbao_tree = Some((server.revoke_tree(size.children).await, size.children));
+            }
+        }
+        peers
+    }
+}
+
+/// A row for each peer that was measured: `figure` a second beside theirs.
+pub(crate) fn beside(report: &mut Report, number: u8, (what, figure): (&str, f64), peers: &[Beside]) {
+    for (name, rate, goal) in peers {
+        if let Some(rate) = rate.filter(|rate| *rate > 0.0) {
+            report.show(Row::new(number, what, figure, "1/s").beside(*name, rate).goal(*goal));
+        }
+    }
+}
+
+/// A peer's name, its rate, and what ours is to be beside it.
+pub(crate) type Beside = (&'static str, Option<f64>, Goal);

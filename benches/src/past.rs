@@ -1,0 +1,93 @@
+//! A past: an installation whose journal already holds any number of live tokens.
+//!
+//! Issuing ten million tokens over the wire would take half an hour. So a server issues a few, and what
+//! it wrote down serves as the pattern: the same events with other ids are appended to its journal, and
+//! the next start replays them like any others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use locum_journal::{DiskFiles, Journal, Lane};
+use locum_model::event::TaskStarted;
+use locum_model::limits::BATCH_EVENTS_MAX;
+use locum_model::{Event, IssueRecord, TaskId, Timestamp, TokenId};
+use locum_tests::Site;
+
+use crate::process::Cores;
+use crate::served::{Served, installation};
+use crate::{Even, jti};
+
+/// Tokens of each task.
+const TOKENS_PER_TASK: u64 = 10;
+/// The plugin whose tokens the past is full of.
+pub const CROWDED: usize = 1;
+
+/// What is to have happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// Live tokens of plugin [`CROWDED`], ten to a task.
+    pub tokens: u64,
+    /// How long they live from now on.
+    pub ttl: Duration,
+}
+
+impl Past {
+    /// An installation with this past, and when its tokens expire.
+    ///
+    /// # Panics
+    ///
+    /// When the disk does not take it.
+    pub async fn make(self) -> (Site, Timestamp) {
+        let served = Served::start_on(installation(), Cores::All);
+        served.tokens(CROWDED, 1).await;
+        let Served { process, site, .. } = served;
+        process.terminate();
+        let expires_at = self.append(&site);
+        (site, expires_at)
+    }
+
+    fn append(self, site: &Site) -> Timestamp {
+        let files = DiskFiles::open(site.path("data/journal")).expect("a journal");
+        let options = locum_journal::Options { home: 1, ..locum_journal::Options::default() };
+        let (mut task, mut token) = (None, None);
+        let mut remember = |committed: locum_model::Committed<Event>| match committed.event().clone() {
+            Event::TaskStarted(started) => task = Some(started),
+            Event::TokenIssued(record) => token = Some(record),
+            _ => {}
+        };
+        let opened = locum_journal::open(Arc::new(files), options, &mut remember);
+        let Journal { mut writer, .. } = opened.expect("it opens");
+        let (task, token) = (task.expect("one was started"), token.expect("one was issued"));
+        let expires_at = token.at.plus(self.ttl).floor_to_second();
+        let mut events = Vec::with_capacity(BATCH_EVENTS_MAX);
+        let mut even = Even(1);
+        for number in 0..self.tokens {
+            // Far beyond what the server itself will count to meanwhile.
+            let id = TaskId::new(1, 1_000_000 + number / TOKENS_PER_TASK);
+            if number % TOKENS_PER_TASK == 0 {
+                events.push(Event::TaskStarted(Box::new(another_task(&task, id, even.draw()))));
+            }
+            events.push(Event::TokenIssued(Box::new(another_token(&token, (id, jti(number)), expires_at))));
+            if events.len() + 2 > BATCH_EVENTS_MAX {
+                writer.append(Lane::Ordinary, std::mem::take(&mut events)).expect("appended");
+            }
+        }
+        writer.append(Lane::Ordinary, events).expect("appended");
+        writer.seal().expect("sealed");
+        expires_at
+    }
+}
+
+fn another_task(pattern: &TaskStarted, task: TaskId, secret: u64) -> TaskStarted {
+    let mut holder = pattern.holder;
+    holder[..8].copy_from_slice(&secret.to_be_bytes());
+    TaskStarted { task, holder, request: None, ..pattern.clone() }
+}
+
+fn another_token(
+    pattern: &IssueRecord,
+    (task, jti): (TaskId, TokenId),
+    expires_at: Timestamp,
+) -> IssueRecord {
+    IssueRecord { jti, tasks: vec![task], expires_at, request: None, ..pattern.clone() }
+}
