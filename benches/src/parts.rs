@@ -105,6 +105,7 @@ pub fn deciding() -> impl FnMut() {
             justification: Justification::Missing,
             proof: Proof::Proved,
             subject: Subject::Workload,
+            now: ISSUED,
             world,
         };
         black_box(locum_policy::decide(&policies, &known, black_box(&request))).expect("permitted");
