@@ -39,6 +39,8 @@ mod reload;
 
 mod record;
 
+mod archive;
+
 mod identity;
 
 mod hostile_tokens;

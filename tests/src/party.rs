@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use locum_api::admin::v1::archive_service_client::ArchiveServiceClient;
 use locum_api::admin::v1::control_service_client::ControlServiceClient;
 use locum_api::admin::v1::inspection_service_client::InspectionServiceClient;
 use locum_api::admin::v1::revocation_service_client::RevocationServiceClient;
@@ -108,6 +109,11 @@ impl Party {
     /// What is live and what happened.
     pub fn inspection(&self) -> InspectionServiceClient<Wire> {
         InspectionServiceClient::new(self.wire())
+    }
+
+    /// Finding things in the record.
+    pub fn archive(&self) -> ArchiveServiceClient<Wire> {
+        ArchiveServiceClient::new(self.wire())
     }
 
     /// Keys, policies and the registry.

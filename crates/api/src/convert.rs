@@ -7,6 +7,7 @@
 //! Bounds that depend on policy, connector or state are not judged here: they have reasons of their
 //! own and belong to the use cases.
 
+pub mod audit;
 pub mod confirmation;
 pub mod id;
 pub mod intent;

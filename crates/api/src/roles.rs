@@ -60,6 +60,11 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/locum.admin.v1.InspectionService/EndTask", REVOKERS),
     ("/locum.admin.v1.InspectionService/GetTaskHistory", OPERATORS),
     ("/locum.admin.v1.InspectionService/TailRecord", OPERATORS),
+    ("/locum.admin.v1.ArchiveService/SearchAudit", OPERATORS),
+    ("/locum.admin.v1.ArchiveService/ExportAudit", OPERATORS),
+    ("/locum.admin.v1.ArchiveService/GetArchiveStatus", OPERATORS),
+    ("/locum.admin.v1.ArchiveService/ReindexArchive", ADMINS),
+    ("/locum.admin.v1.ArchiveService/PlanRetention", OPERATORS),
     ("/locum.admin.v1.ControlService/ListKeys", OPERATORS),
     ("/locum.admin.v1.ControlService/RotateKey", ADMINS),
     ("/locum.admin.v1.ControlService/CheckPolicy", POLICY_CHECKERS),
@@ -141,7 +146,7 @@ mod tests {
     fn every_method_of_the_contract_has_a_row_and_there_is_no_other() {
         let declared = methods_of(crate::FILE_DESCRIPTOR_SET);
         assert_eq!(rows_of("/locum."), declared);
-        assert_eq!(declared.len(), 29);
+        assert_eq!(declared.len(), 34);
     }
 
     #[test]

@@ -122,6 +122,7 @@ pub const fn public(reason: Reason) -> Public {
         Reason::ClockUnsettled           => later(Unavailable,       503, 2_000,  "the server's clock is not to be trusted just now"),
         Reason::StorageFull              => later(ResourceExhausted, 503, 30_000, "the server's disk is full: only revocations and ends are taken"),
         Reason::JournalUnavailable       => later(Unavailable,       503, 5_000,  "the journal cannot be written"),
+        Reason::ArchiveUnavailable       => later(Unavailable,       503, 5_000,  "the archive is off, is being opened or cannot be read"),
         Reason::Draining                 => later(Unavailable,       503, 1_000,  "the server is about to stop"),
         Reason::Internal                 => no(Code::Internal,     500, "server_error",         "something failed inside locum"),
     }

@@ -12,6 +12,7 @@ use locum_table::Table;
 use locum_token::KeyStore;
 use parking_lot::Mutex;
 
+use crate::archive::Shelf;
 use crate::commit::{Answer, Commits, Committer};
 use crate::denials::{Denial, Denials};
 use crate::fold::Fold;
@@ -68,6 +69,7 @@ pub struct Broker {
     pub(crate) denials: Denials,
     pub(crate) key_moves: Mutex<Vec<KeyMove>>,
     pub(crate) lapses: Mutex<Vec<(TaskId, Answer)>>,
+    pub(crate) shelf: Shelf,
     next_task: AtomicU64,
     next_lock: AtomicU64,
     started_at: Timestamp,
@@ -113,6 +115,7 @@ impl Broker {
             denials: Denials::default(),
             key_moves: Mutex::default(),
             lapses: Mutex::default(),
+            shelf: Shelf::default(),
             next_task: AtomicU64::new(tasks + 1),
             next_lock: AtomicU64::new(locks + 1),
             started_at: now,

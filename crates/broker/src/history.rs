@@ -1,10 +1,14 @@
 //! `GetTaskHistory` and `TailRecord`: what happened, from the journal itself.
+//!
+//! The archive, where there is one, says where a task's story stands; what it has not indexed yet is
+//! read through. Without it the journal is read from the task's beginning. The story is the same.
 
 use locum_model::limits::HISTORY_ENTRIES_MAX;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use locum_journal::ReadError;
 use locum_model::limits::TASK_DEPTH_MAX;
-use locum_model::{Event, Reason, Target, TaskId, TokenId};
+use locum_model::{Committed, Event, Reason, Target, TaskId, TokenId};
 use tokio::sync::watch;
 
 use crate::broker::Broker;
@@ -142,8 +146,8 @@ impl Family {
 }
 
 impl Broker {
-    /// The whole story of a task and everything below it. Reads the journal from the task's
-    /// beginning, so it blocks on the disk: call it where blocking is allowed.
+    /// The whole story of a task and everything below it. Blocks on the disk: call it where blocking
+    /// is allowed.
     ///
     /// # Errors
     ///
@@ -155,7 +159,7 @@ impl Broker {
         let mut family = Family::of(task);
         let mut history = History { task: view, entries: Vec::new(), partial: false };
         let mut reached = None;
-        for committed in self.journal.events(from) {
+        for committed in self.events_of(task, from) {
             let committed = committed.map_err(|cause| {
                 tracing::error!(%cause, "the journal could not be read");
                 Refusal::from(Reason::Internal)
@@ -183,6 +187,43 @@ impl Broker {
             Some(true) => Ok(history),
             Some(false) | None => Err(not_found(task)),
         }
+    }
+
+    /// Every event that can be a part of the task's story, and others, in order.
+    fn events_of(
+        &self,
+        task: TaskId,
+        from: u64,
+    ) -> Box<dyn Iterator<Item = Result<Committed<Event>, ReadError>>> {
+        match self.indexed_events_of(task) {
+            Some((events, reached)) => {
+                Box::new(events.into_values().map(Ok).chain(self.journal.events(reached + 1)))
+            }
+            None => Box::new(self.journal.events(from)),
+        }
+    }
+
+    /// The same from the archive, and how far it goes; none where that does not hold all of it.
+    fn indexed_events_of(&self, task: TaskId) -> Option<(BTreeMap<u64, Committed<Event>>, u64)> {
+        let archive = self.shelf.get()?;
+        let most = HISTORY_ENTRIES_MAX + 1;
+        let (tree, reached) = archive.tree(task, most).ok()?;
+        let mut lookup = self.journal.lookup();
+        let mut events = BTreeMap::new();
+        let mut family = Family::of(task);
+        for sequence in &tree {
+            let committed = lookup.event(*sequence).ok()??;
+            family.concerns(committed.event());
+            events.insert(*sequence, committed);
+        }
+        // What was forgotten, or is not indexed yet, has no beginning here.
+        let begins = |event: &Event| matches!(event, Event::TaskStarted(started) if started.task == task);
+        let (first, _) = events.first_key_value().filter(|(_, found)| begins(found.event()))?;
+        let rests_on: Vec<_> = family.rests_on.into_iter().collect();
+        for sequence in archive.takers(&rests_on, *first, most).ok()? {
+            events.insert(sequence, lookup.event(sequence).ok()??);
+        }
+        Some((events, reached?.position.sequence))
     }
 
     /// The record from just before its end: the last `last` events, and where to go on.

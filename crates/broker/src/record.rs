@@ -69,6 +69,26 @@ pub(crate) fn entry(
     entry
 }
 
+impl RecordEntry {
+    /// The same, of `tenant` where the event itself does not say whose it is.
+    pub(crate) fn or_of(mut self, tenant: Option<TenantNo>, registry: &Registry) -> Self {
+        if self.tenant.is_none()
+            && let Some(tenant) = tenant
+        {
+            self.tenant = Some(tenant);
+            self.tenant_name = tenant_name(registry, tenant);
+        }
+        self
+    }
+
+    /// About how many bytes it takes in an answer.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.by, &self.tenant_name, &self.summary].into_iter().chain(&self.policies);
+        let facts: usize = self.facts.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        200 + texts.map(String::len).sum::<usize>() + facts
+    }
+}
+
 fn describe(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
     match event {
         Event::TaskStarted(_) | Event::TaskEnded(_) | Event::TaskLapsed(_) => {
@@ -115,7 +135,7 @@ fn describe_task(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
                 entry.facts.insert("model", model.name.to_string());
             }
             if e.justification.is_some() {
-                entry.facts.insert("justification", "committed to, not kept".into());
+                entry.facts.insert("justification", "committed to".into());
             }
         }
         Event::TaskEnded(e) => {
@@ -174,6 +194,7 @@ fn describe_token(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.by = by(&e.by, registry);
             let on = e.resource.as_ref().map(|resource| format!(" on `{resource}`")).unwrap_or_default();
             entry.summary = format!("for `{}`{on}", e.operation);
+            entry.facts.insert("operation", e.operation.to_string());
         }
         Event::ChecksSummed(e) => {
             entry.task = Some(e.task);
@@ -210,6 +231,7 @@ fn describe_refusal(entry: &mut RecordEntry, event: &Event, registry: &Registry)
                 _ => {}
             }
             entry.summary = format!("{}: {}", selector_text(&e.selector), e.reason.escape_debug());
+            entry.facts.insert("selector", selector_text(&e.selector));
             entry.facts.insert("targets", e.targets.len().to_string());
             if let Some(until) = e.until {
                 entry.facts.insert("until", until.to_string());
@@ -220,6 +242,7 @@ fn describe_refusal(entry: &mut RecordEntry, event: &Event, registry: &Registry)
             entry.tenant = e.tenant;
             entry.summary =
                 format!("{} until {}: {}", selector_text(&e.selector), e.until, e.reason.escape_debug());
+            entry.facts.insert("selector", selector_text(&e.selector));
             entry.facts.insert("lock", e.lock.to_string());
         }
         Event::Unlocked(e) => {
@@ -236,14 +259,17 @@ fn describe_control(entry: &mut RecordEntry, event: &Event, registry: &Registry)
         Event::KeyPublished(e) => {
             entry.by = by(&e.by, registry);
             entry.summary = format!("{:?} key {}", e.purpose, locum_token::kid_text(&e.kid));
+            entry.facts.insert("kid", locum_token::kid_text(&e.kid));
         }
         Event::KeyActivated(e) => {
             entry.by = by(&e.by, registry);
             entry.summary = format!("{} signs from now on", locum_token::kid_text(&e.kid));
+            entry.facts.insert("kid", locum_token::kid_text(&e.kid));
         }
         Event::KeyRetired(e) => {
             entry.by = by(&e.by, registry);
             entry.summary = format!("{} verifies no more", locum_token::kid_text(&e.kid));
+            entry.facts.insert("kid", locum_token::kid_text(&e.kid));
         }
         Event::RegistryActivated(e) => {
             entry.by = by(&e.by, registry);
@@ -252,11 +278,13 @@ fn describe_control(entry: &mut RecordEntry, event: &Event, registry: &Registry)
                 count => format!("; {count} removed entries revoked"),
             };
             entry.summary = format!("registry revision {} in force{removed}", e.entries.revision);
+            entry.facts.insert("revision", e.entries.revision.to_string());
         }
         Event::PolicyActivated(e) => {
             entry.by = by(&e.by, registry);
             entry.policy_revision = e.revision.0;
             entry.summary = format!("policy revision {} in force", e.revision);
+            entry.facts.insert("revision", e.revision.to_string());
         }
         _ => {}
     }

@@ -215,7 +215,12 @@ impl Broker {
     fn commitment(&self, text: &str) -> Result<Commitment, Refusal> {
         let salt: [u8; 16] = self.random()?;
         let digest = holder_digest(&[&salt[..], text.as_bytes()].concat());
-        Ok(Commitment { salt, digest })
+        if !self.shelf.is_expected() {
+            return Ok(Commitment { salt, digest });
+        }
+        let commitment = Commitment::kept_apart(digest);
+        self.shelf.waiting.put(&commitment, salt, text);
+        Ok(commitment)
     }
 }
 

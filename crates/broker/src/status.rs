@@ -59,6 +59,7 @@ impl Broker {
                 std::time::Duration::ZERO
             }
         };
+        warnings.extend(self.archive_warnings());
         if pin.world.policy.is_none() {
             warnings.push("no policy set is in force: every request is denied".into());
         }

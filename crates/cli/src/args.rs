@@ -19,7 +19,9 @@ mod task;
 mod token;
 mod top;
 
-pub(crate) use audit::{AuditCommand, TailArgs};
+pub(crate) use audit::{
+    AuditCommand, CriteriaArgs, ExportArgs, ExportFormat, RetentionArgs, SearchArgs, TailArgs,
+};
 pub(crate) use context::{ContextAddArgs, ContextCommand};
 pub(crate) use exec::ExecArgs;
 pub(crate) use key::KeyCommand;

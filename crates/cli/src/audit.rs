@@ -1,4 +1,4 @@
-//! `locum audit tail|show`.
+//! `locum audit`: the verbs that read the record, and those about the archive.
 
 use locum_sdk::admin::RecordEntry;
 use serde_json::{Value, json};
@@ -9,11 +9,20 @@ use crate::output::{Output, escaped};
 use crate::session::Session;
 use crate::{document, input, task};
 
+mod archive;
+mod ocsf;
+mod search;
+
 /// Runs one of the verbs.
 pub(crate) async fn run(command: AuditCommand, session: &Session, output: &Output) -> Result<(), Failure> {
     match command {
         AuditCommand::Tail(args) => tail(&args, session, output).await,
         AuditCommand::Show(args) => show(&args.task, session, output).await,
+        AuditCommand::Search(args) => search::search(&args, session, output).await,
+        AuditCommand::Export(args) => search::export(&args, session, output).await,
+        AuditCommand::Reindex => archive::reindex(session, output).await,
+        AuditCommand::Retention(args) => archive::retention(&args, session, output).await,
+        AuditCommand::Status => archive::status(session, output).await,
     }
 }
 

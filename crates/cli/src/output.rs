@@ -17,6 +17,7 @@ mod field;
 mod lines;
 mod sheet;
 
+pub(crate) use lines::harmless;
 pub(crate) use sheet::{Sheet, facts, long, plain, table, wide};
 
 /// The width of a terminal that does not tell.

@@ -14,8 +14,8 @@ use std::time::Duration;
 use locum_sdk::CertificateFiles;
 use locum_sdk::model::Timestamp;
 use locum_server::config::{
-    DEMO_TRUST_DOMAIN, Issuer, Journal, Log, LogFormat, LogLevel, Operator, OperatorIdentity, Role, Server,
-    Settings, Tenants, TrustDomainFiles,
+    Archive, DEMO_TRUST_DOMAIN, Issuer, Journal, Log, LogFormat, LogLevel, Operator, OperatorIdentity, Role,
+    Server, Settings, Tenants, TrustDomainFiles,
 };
 use locum_server::private_file;
 use tempfile::TempDir;
@@ -141,6 +141,7 @@ impl Place {
             registry: self.file("registry.toml"),
             policy_dir: self.file("policies"),
             operators: vec![operator],
+            archive: Archive { enabled: true, retention: None },
             journal: Journal { segment_bytes: 32 * MIB, reserve_bytes: MIB },
             metrics: Some(LOOPBACK),
             log: LOG,

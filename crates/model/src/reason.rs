@@ -132,6 +132,8 @@ pub enum Reason {
     StorageFull,
     /// The journal cannot be written; the server stops.
     JournalUnavailable,
+    /// The archive is off, is being opened or cannot be read.
+    ArchiveUnavailable,
     /// The server is about to stop.
     Draining,
     /// A failure of Locum itself.
@@ -199,6 +201,7 @@ impl Reason {
         Self::ClockUnsettled,
         Self::StorageFull,
         Self::JournalUnavailable,
+        Self::ArchiveUnavailable,
         Self::Draining,
         Self::Internal,
     ];
@@ -264,6 +267,7 @@ impl Reason {
             Self::ClockUnsettled => "CLOCK_UNSETTLED",
             Self::StorageFull => "STORAGE_FULL",
             Self::JournalUnavailable => "JOURNAL_UNAVAILABLE",
+            Self::ArchiveUnavailable => "ARCHIVE_UNAVAILABLE",
             Self::Draining => "DRAINING",
             Self::Internal => "INTERNAL",
         }

@@ -151,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn a_time_survives_its_text() {
+        for millis in [0, 1_795_305_279_123, -1] {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(at.to_string().parse(), Ok(at));
+        }
+        assert_eq!("2026-11-22T01:54:39+02:00".parse(), Ok(Timestamp::from_seconds(1_795_305_279)));
+        for bad in ["", "2026-11-22", "2026-11-22T01:54:39", "yesterday", "2026-13-22T01:54:39Z"] {
+            assert_eq!(bad.parse::<Timestamp>(), Err(NotATime), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_time_is_written_as_rfc_3339() {
         assert_eq!(Timestamp::from_seconds(1_795_305_279).to_string(), "2026-11-21T23:54:39.000Z");
         assert_eq!("2026-11-21T23:54:39.000Z".parse(), Ok(Timestamp::from_seconds(1_795_305_279)));

@@ -3,10 +3,15 @@
 //! Thin: one method per call, plain types in and out. What the broker says is bounded and escaped
 //! here, so that it can be shown; ids and times are parsed.
 
+mod archive;
 mod control;
 mod inspection;
 mod revocation;
 
+pub use archive::{
+    ArchiveStatus, AuditDecision, AuditOrder, AuditPage, AuditQuery, Export, Justifications, Reindexing,
+    RetentionPlan,
+};
 pub use control::{Key, PolicyFile, PolicyProblem, PolicyVerdict, Reloaded, Rotation};
 pub(crate) use inspection::page_size;
 pub use inspection::{

@@ -10,7 +10,12 @@ pub fn escaped(text: &str) -> String {
 
 /// As [`escaped`], of the first [`TEXT_CHARS_MAX`] characters.
 pub(crate) fn bounded(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).flat_map(shown).collect()
+    bounded_to(TEXT_CHARS_MAX, text)
+}
+
+/// As [`escaped`], of the first `most` characters.
+pub(crate) fn bounded_to(most: usize, text: &str) -> String {
+    text.chars().take(most).flat_map(shown).collect()
 }
 
 /// The character, or its escape where it is a control, an invisible or a direction character.

@@ -46,6 +46,7 @@ impl Beside {
             let status = broker.status();
             metrics.set_live(status.tokens, status.tasks);
             metrics.set_reaper_lag(status.reaper_lag);
+            metrics.set_archive(&broker.archive_health());
             metrics.set_health(status.warnings.len(), status.followers);
             turns.fetch_add(1, Ordering::Relaxed);
             let pause = if more { Duration::ZERO } else { REAPER_PERIOD };

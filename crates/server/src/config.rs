@@ -53,6 +53,8 @@ pub struct Settings {
     pub operators: Vec<Operator>,
     /// The journal.
     pub journal: Journal,
+    /// The archive.
+    pub archive: Archive,
     /// Where metrics are served, plain HTTP on loopback; none serves none.
     pub metrics: Option<SocketAddr>,
     /// Logs.
@@ -174,6 +176,15 @@ pub struct Journal {
     pub segment_bytes: u64,
     /// Bytes kept free for revocations when the disk is full.
     pub reserve_bytes: u64,
+}
+
+/// The archive: the searchable index over the journal, in `archive` below the data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// For how long entries and justifications are kept; for ever where none is set.
+    pub retention: Option<Duration>,
 }
 
 /// How logs are written.

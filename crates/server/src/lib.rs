@@ -9,6 +9,7 @@
 //! [`supervisor`]), and what runs ([`tasks`]).
 
 pub mod accept;
+mod archive;
 mod beside;
 pub mod clock;
 pub mod config;

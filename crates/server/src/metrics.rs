@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 
 use crate::accept::Attempt;
 
+mod archive;
 mod classic;
 mod process;
 
@@ -49,6 +50,7 @@ pub struct Metrics {
     certificate_expiry: Gauge,
     commit_seconds: Histogram,
     batch_events: Histogram,
+    archive: archive::Archive,
     process: process::Process,
 }
 
@@ -149,6 +151,7 @@ impl Metrics {
         let build: Family<Build, Gauge> =
             added(r, "locum_build_info", "The version that runs", Family::default());
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
+        let archive = archive::Archive::new(r);
         let process = process::Process::new(r, started);
         Self {
             registry,
@@ -166,6 +169,7 @@ impl Metrics {
             certificate_expiry,
             commit_seconds,
             batch_events,
+            archive,
             process,
         }
     }
@@ -234,6 +238,11 @@ impl Metrics {
     /// Until when the server's own certificate holds.
     pub fn set_certificate_expiry(&self, until: Timestamp) {
         self.certificate_expiry.set(until.as_seconds());
+    }
+
+    /// How the archive does.
+    pub fn set_archive(&self, health: &locum_broker::ArchiveHealth) {
+        self.archive.set(health);
     }
 
     /// A batch became durable.

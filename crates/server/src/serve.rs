@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::accept::{Accept, AcceptOptions, Observer, WithoutAlpn};
+use crate::archive::Keeper;
 use crate::beside::Beside;
 use crate::clock::SystemClock;
 use crate::config::{self, OperatorIdentity, Problems, Settings};
@@ -137,13 +138,14 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         trust: Arc::clone(&current),
         operators: settings.operators.iter().map(operator_entry).collect(),
         clock: Arc::clone(&shared_clock),
-        entropy,
+        entropy: Arc::clone(&entropy),
         metrics: Arc::clone(&metrics),
         first_keys: FirstKeys::default(),
     };
     let wiring = Wiring {
         broker: Arc::clone(&broker),
-        clock: shared_clock,
+        archive_retention: settings.archive.retention,
+        clock: Arc::clone(&shared_clock),
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
         reload: Arc::clone(&reload),
@@ -162,6 +164,9 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     let beside =
         Beside { broker: Arc::clone(&broker), clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), own };
     let reaper_turns = beside.start(&mut tasks);
+    if let Some(keeper) = Keeper::of(&settings, &broker, (shared_clock, entropy)) {
+        tasks.start("archive", keeper.run(tasks.stopping()));
+    }
     readiness.ready();
     let metrics = metrics_at;
     Ok(Running { grpc, http, metrics, broker, clock, readiness, tasks, writer, reload, reaper_turns })

@@ -3,6 +3,7 @@
 //! [`gate`] stands before all of them: it knows who calls and whether the method is theirs. A
 //! handler takes what the gate found, converts the message, asks the broker, and shows the answer.
 
+pub(crate) mod archive;
 mod asked;
 mod check;
 mod control;

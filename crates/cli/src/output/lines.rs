@@ -62,7 +62,7 @@ pub(super) fn plain(value: &Value) -> Option<String> {
 
 /// The document on one line. What could steer a terminal is escaped as JSON has it, so that nothing
 /// is lost for whoever parses it; such characters can stand within strings alone.
-pub(super) fn harmless(document: &Value) -> String {
+pub(crate) fn harmless(document: &Value) -> String {
     let text = document.to_string();
     let mut safe = String::with_capacity(text.len());
     let mut units = [0; 2];

@@ -15,8 +15,11 @@ use crate::admin::Admin;
 use crate::admin::revocation::{NamedCount, counts};
 use crate::client::Repeat;
 use crate::error::Error;
-use crate::untrusted::bounded;
+use crate::untrusted::{bounded, bounded_to};
 use crate::wire::{TaskState, TaskView, required_time, task, time};
+
+/// Longest fact kept of an entry, in characters: a scope or a justification is evidence, and whole.
+const FACT_CHARS_MAX: usize = 32 * 1024;
 
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -366,7 +369,7 @@ fn live_token(token: wire::LiveToken) -> Result<LiveToken, Error> {
     })
 }
 
-fn entry(entry: Option<wire::RecordEntry>) -> Result<RecordEntry, Error> {
+pub(crate) fn entry(entry: Option<wire::RecordEntry>) -> Result<RecordEntry, Error> {
     let entry = entry.ok_or(Error::Unexpected("an entry is missing"))?;
     Ok(RecordEntry {
         position: bounded(&entry.position),
@@ -380,6 +383,10 @@ fn entry(entry: Option<wire::RecordEntry>) -> Result<RecordEntry, Error> {
         policy_revision: entry.policy_revision,
         policies: entry.policies.iter().map(|p| bounded(p)).collect(),
         reason: bounded(&entry.reason),
-        facts: entry.facts.iter().map(|(name, fact)| (bounded(name), bounded(fact))).collect(),
+        facts: entry
+            .facts
+            .iter()
+            .map(|(name, fact)| (bounded(name), bounded_to(FACT_CHARS_MAX, fact)))
+            .collect(),
     })
 }

@@ -64,6 +64,8 @@ pub(crate) const KEYS: &[Key] = &[
     file("operator[].tenants", None),
     open("journal.segment_bytes", Some("67108864")),
     open("journal.reserve_bytes", Some("16777216")),
+    file("archive.enabled", Some("true")),
+    file("archive.retention", None),
     open("telemetry.metrics", None),
     open("log.format", Some("json")),
     open("log.level", Some("info")),

@@ -158,6 +158,12 @@ impl<'a> Reader<'a> {
         match self.value(path).map(|value| value.kind) {
             Some(ValueKind::Boolean(truth)) => Some(truth),
             None => Some(keys::find(path).is_some_and(|key| key.default == Some("true"))),
+            // Defaults are texts.
+            Some(ValueKind::String(text))
+                if keys::find(path).is_some_and(|key| key.default == Some(text.as_str())) =>
+            {
+                Some(text == "true")
+            }
             Some(_) => self.refuse(path, "must be `true` or `false`"),
         }
     }

@@ -5,13 +5,13 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use locum_model::limits::AUDIENCE_BYTES_MAX;
+use locum_model::limits::{ARCHIVE_RETENTION_MAX, ARCHIVE_RETENTION_MIN, AUDIENCE_BYTES_MAX};
 use locum_model::{Name, SpiffeId, TrustDomain};
 
 use super::read::Reader;
 use super::shown;
 use super::{
-    DEMO_TRUST_DOMAIN, Issuer, Journal, Log, LogFormat, LogLevel, OidcIssuer, OidcRole, Operator,
+    Archive, DEMO_TRUST_DOMAIN, Issuer, Journal, Log, LogFormat, LogLevel, OidcIssuer, OidcRole, Operator,
     OperatorIdentity, Role, Server, Settings, Tenants, TrustDomainFiles,
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn settings(r: &mut Reader<'_>) -> Option<Settings> {
     if let (Some(operators), Some(domains), Some(issuers)) = (&operators, &trust_domains, &oidc_issuers) {
         check_operators(r, operators, domains, issuers);
     }
-    let (journal, metrics, log) = (journal(r), metrics(r), log(r));
+    let (journal, archive, metrics, log) = (journal(r), archive(r), metrics(r), log(r));
     Some(Settings {
         data_dir: data_dir?,
         server: server?,
@@ -42,6 +42,7 @@ pub(crate) fn settings(r: &mut Reader<'_>) -> Option<Settings> {
         policy_dir: policy_dir?,
         operators: operators?,
         journal: journal?,
+        archive: archive?,
         metrics: metrics?,
         log: log?,
     })
@@ -236,6 +237,15 @@ fn journal(r: &mut Reader<'_>) -> Option<Journal> {
     let segment_bytes = r.number("journal.segment_bytes", 32 * MIB..=1024 * MIB);
     let reserve_bytes = r.number("journal.reserve_bytes", MIB..=1024 * MIB);
     Some(Journal { segment_bytes: segment_bytes?, reserve_bytes: reserve_bytes? })
+}
+
+fn archive(r: &mut Reader<'_>) -> Option<Archive> {
+    let enabled = r.truth("archive.enabled");
+    let retention = match r.is_written("archive.retention") {
+        true => r.duration("archive.retention", ARCHIVE_RETENTION_MIN..=ARCHIVE_RETENTION_MAX).map(Some),
+        false => Some(None),
+    };
+    Some(Archive { enabled: enabled?, retention: retention? })
 }
 
 fn metrics(r: &mut Reader<'_>) -> Option<Option<SocketAddr>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use locum_api::FILE_DESCRIPTOR_SET;
+use locum_api::admin::v1::archive_service_server::ArchiveServiceServer;
 use locum_api::admin::v1::control_service_server::ControlServiceServer;
 use locum_api::admin::v1::inspection_service_server::InspectionServiceServer;
 use locum_api::admin::v1::revocation_service_server::RevocationServiceServer;
@@ -20,6 +21,7 @@ use tonic::transport::server::Router;
 use tonic_health::pb::health_server::HealthServer;
 use tower::layer::util::{Identity, Stack};
 
+use super::archive::Archives;
 use super::check::Checks;
 use super::control::Control;
 use super::feed::Feed;
@@ -41,6 +43,8 @@ use crate::tasks::Stopping;
 pub struct Wiring {
     /// The broker.
     pub broker: Arc<Broker>,
+    /// For how long the archive keeps entries.
+    pub archive_retention: Option<std::time::Duration>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where things are counted.
@@ -59,7 +63,7 @@ pub struct Wiring {
 ///
 /// When the contract's descriptor set cannot be served by reflection.
 pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Identity>>, String> {
-    let Wiring { broker, clock, metrics, readiness, reload, stopping } = wiring;
+    let Wiring { broker, archive_retention, clock, metrics, readiness, reload, stopping } = wiring;
     let health = ServerHealth { stopping: stopping.clone() };
     let tasks = Tasks {
         broker: Arc::clone(&broker),
@@ -72,6 +76,7 @@ pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Iden
     let feed = Feed { broker: Arc::clone(&broker), clock, places, stopping: stopping.clone() };
     let identities = Identities { broker: Arc::clone(&broker) };
     let revocation = Revocation { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
+    let archives = Archives::new(Arc::clone(&broker), archive_retention, stopping.clone());
     let inspection = Inspection { broker: Arc::clone(&broker), metrics, readiness, stopping };
     let control = Control { broker, reload };
     let most = GRPC_MESSAGE_BYTES_MAX;
@@ -93,6 +98,7 @@ pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Iden
         .add_service(IdentityServiceServer::new(identities).max_decoding_message_size(most))
         .add_service(RevocationServiceServer::new(revocation).max_decoding_message_size(most))
         .add_service(InspectionServiceServer::new(inspection).max_decoding_message_size(most))
+        .add_service(ArchiveServiceServer::new(archives).max_decoding_message_size(most))
         .add_service(ControlServiceServer::new(control).max_decoding_message_size(policies))
         .add_service(HealthServer::new(health))
         .add_service(v1)

@@ -1,0 +1,92 @@
+//! `locum audit search|export`.
+
+use locum_sdk::admin::{AuditDecision, AuditOrder, AuditQuery, Justifications};
+
+use super::{line, ocsf};
+use crate::args::{CriteriaArgs, ExportArgs, ExportFormat, SearchArgs};
+use crate::clock::now;
+use crate::failure::Failure;
+use crate::output::{Output, harmless};
+use crate::session::Session;
+use crate::{document, input};
+
+/// Entries of one page.
+const PAGE: u32 = 250;
+
+/// Prints what is found, page by page as it comes.
+pub(super) async fn search(args: &SearchArgs, session: &Session, output: &Output) -> Result<(), Failure> {
+    let admin = session.client()?.admin();
+    let query = query(&args.criteria)?;
+    let order = if args.oldest_first { AuditOrder::OldestFirst } else { AuditOrder::NewestFirst };
+    let (mut left, mut next, mut behind) = (args.limit, String::new(), 0);
+    loop {
+        let shown = (order, justifications(&args.criteria));
+        let found = admin.search_audit(&query, shown, (left.min(PAGE), &next)).await?;
+        for entry in &found.page.items {
+            output.data(document::of("entry", document::entry(entry)), || line(entry, output))?;
+        }
+        left -= u32::try_from(found.page.items.len()).unwrap_or(left).min(left);
+        (next, behind) = (found.page.next, found.behind.max(behind));
+        if next.is_empty() || left == 0 {
+            break;
+        }
+    }
+    if behind > 0 {
+        output.note(&format!("the archive is {behind} events behind: what is newest may be missing"));
+    }
+    if !next.is_empty() {
+        output.note(&format!("there is more; `-n` is {}", args.limit));
+    }
+    Ok(())
+}
+
+/// Prints everything, a line for each entry.
+pub(super) async fn export(args: &ExportArgs, session: &Session, output: &Output) -> Result<(), Failure> {
+    let admin = session.client()?.admin();
+    let after = args.after.as_deref().unwrap_or_default();
+    let shown = justifications(&args.criteria);
+    let mut export = admin.export_audit(&query(&args.criteria)?, shown, after).await?;
+    let mut count: u64 = 0;
+    while let Some(entry) = export.next().await? {
+        let document = match args.format {
+            ExportFormat::Jsonl => document::of("entry", document::entry(&entry)),
+            ExportFormat::Ocsf => ocsf::event(&entry),
+        };
+        output.text(&harmless(&document))?;
+        count += 1;
+    }
+    let end = export.end().filter(|end| !end.is_empty()).unwrap_or("the beginning");
+    output.note(&format!("{count} entries, up to position {end}"));
+    Ok(())
+}
+
+fn query(args: &CriteriaArgs) -> Result<AuditQuery, Failure> {
+    let now = now();
+    let moment = |text: &Option<String>| text.as_deref().map(|text| input::moment(text, now)).transpose();
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    Ok(AuditQuery {
+        task: text(&args.task),
+        jti: text(&args.token),
+        workload: text(&args.workload),
+        connector: text(&args.connector),
+        owner: text(&args.owner),
+        model: text(&args.model),
+        operator: text(&args.operator),
+        request_id: text(&args.request_id),
+        tenant: text(&args.tenant),
+        decision: match (args.permitted, args.denied) {
+            (true, _) => Some(AuditDecision::Permit),
+            (_, true) => Some(AuditDecision::Denial),
+            _ => None,
+        },
+        reason: text(&args.reason),
+        events: args.events.clone(),
+        since: moment(&args.since)?,
+        until: moment(&args.until)?,
+        text: text(&args.text),
+    })
+}
+
+fn justifications(args: &CriteriaArgs) -> Justifications {
+    if args.with_justifications { Justifications::Shown } else { Justifications::Hidden }
+}
