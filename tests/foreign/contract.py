@@ -19,7 +19,7 @@ _stubs = tempfile.TemporaryDirectory(prefix="locum-stubs-")
 def _generate(into: str) -> None:
     from grpc_tools import protoc
 
-    files = [str(file.relative_to(PROTO)) for part in SERVED for file in sorted((PROTO / part).glob("*.proto"))]
+    files = [str(file.relative_to(PROTO)) for _, file in _files()]
     if not files:
         raise SystemExit(f"no contract below {PROTO}")
     well_known = str(resources.files("grpc_tools") / "_proto")
@@ -31,6 +31,17 @@ def _generate(into: str) -> None:
 def module(name: str) -> ModuleType:
     """A generated module, for instance `broker.v1.task_service_pb2`."""
     return importlib.import_module(f"locum.{name}")
+
+
+def methods() -> set[str]:
+    """Everything that proto/ says is served, as `SERVICE/METHOD`."""
+    files = [module(f"{part.removeprefix('locum/').replace('/', '.')}.{file.stem}_pb2") for part, file in _files()]
+    services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
+    return {f"{service.full_name}/{method.name}" for service in services for method in service.methods}
+
+
+def _files() -> list[tuple[str, Path]]:
+    return [(part, file) for part in SERVED for file in sorted((PROTO / part).glob("*.proto"))]
 
 
 _generate(_stubs.name)

@@ -1,7 +1,7 @@
-"""Puts the story on: installs into a fresh folder, starts locumd, tells the story, stops it.
+"""Puts the stories on: installs into a fresh folder, starts locumd, tells each of them, stops it.
 
-Exit code 0 when the story holds and locumd ends in order. With promtool it also reads the metrics
-that the story has left.
+Exit code 0 when all hold and locumd ends in order. With promtool it also reads the metrics that the
+stories have left.
 """
 
 import argparse
@@ -20,6 +20,22 @@ from installation import ISSUER, PARTIES, install
 START_SECONDS = 20
 STOP_SECONDS = 20
 ADDRESSES = ("grpc", "http", "metrics")
+# The shipped connectors sign with ES256.
+EDDSA_CONNECTOR = """
+[[connector]]
+tenant = "acme"
+name = "catalogue"
+audience = "https://catalogue.acme.test"
+owner = "payments"
+tier = "low"
+check = "jwks"
+algorithm = "EdDSA"
+ttl_max = "60s"
+
+[connector.actions.read]
+effect = "read"
+resources = ["item/*"]
+"""
 
 
 class Locumd:
@@ -69,13 +85,25 @@ def addresses_in(line: str) -> dict[str, str]:
     return found if len(found) == len(ADDRESSES) else {}
 
 
-def tell(folder: Path, addresses: dict[str, str]) -> int:
-    story = [sys.executable, Path(__file__).with_name("story.py")]
+def tell(folder: Path, addresses: dict[str, str], script: str = "story.py", further: Sequence[str | Path] = ()) -> int:
+    story = [sys.executable, Path(__file__).with_name(script), *further]
     told = ["--grpc", addresses["grpc"], "--https", f"https://{addresses['http']}", "--issuer", ISSUER]
     told += ["--ca", folder / "trust" / "acme.test.pem"]
     for party in PARTIES:
         told += [f"--{party}-cert", folder / "tls" / f"{party}.pem", f"--{party}-key", folder / "tls" / f"{party}.key"]
     return subprocess.run([*story, *told], check=False).returncode
+
+
+def all_hold(folder: Path, addresses: dict[str, str], npm: Path) -> bool:
+    buf, grpcurl = npm / "node_modules" / ".bin" / "buf", Path(sys.executable).with_name("grpcurl")
+    stories = {
+        "story.py": [],
+        "verification.py": ["--npm", npm],
+        "reflection.py": ["--buf", buf, "--grpcurl", grpcurl],
+    }
+    # Each is told, whatever became of the ones before.
+    codes = [tell(folder, addresses, script, further) for script, further in stories.items()]
+    return not any(codes)
 
 
 def metrics_are_fine(promtool: Path, address: str) -> bool:
@@ -91,16 +119,20 @@ def metrics_are_fine(promtool: Path, address: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Tells the story to a locumd of its own.")
+    parser = argparse.ArgumentParser(description="Tells the stories to a locumd of their own.")
     parser.add_argument("--promtool", type=Path, metavar="FILE")
+    parser.add_argument("--npm", required=True, type=Path, metavar="FOLDER", help="where node_modules is")
     parser.add_argument("locumd", type=Path)
     told = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="locum-story-") as name:
         folder = Path(name)
-        locumd = Locumd(told.locumd, install(folder))
+        settings = install(folder)
+        with (folder / "registry.toml").open("a") as registry:
+            registry.write(EDDSA_CONNECTOR)
+        locumd = Locumd(told.locumd, settings)
         try:
             addresses = locumd.listening()
-            holds = tell(folder, addresses) == 0
+            holds = all_hold(folder, addresses, told.npm)
             if told.promtool:
                 holds &= metrics_are_fine(told.promtool, addresses["metrics"])
         finally:

@@ -14,7 +14,7 @@ import secrets
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ WORKLOAD = "refunder"
 ORDER = "order/4711"
 READ = "orders:read"
 REFUND = "orders:refund"
+PURPOSE = "refund-order"
 DOMAIN = "locum.dev"
 DEADLINE_SECONDS = 10
 
@@ -47,9 +48,8 @@ class HeldTask:
     secret: bytes
 
 
-def main() -> int:
-    told = arguments()
-    story = Story(told)
+def tell(story: "Story") -> int:
+    """Chapter by chapter, until one does not hold; answers the exit code."""
     began = time.monotonic()
     for chapter in story.chapters():
         started = time.monotonic()
@@ -62,12 +62,12 @@ def main() -> int:
             print(f"FAILED  {chapter.__name__}: {error.code().name} {reason_of(error)}: {error.details()}")
             return 1
         print(f"ok      {chapter.__name__} ({time.monotonic() - started:.2f} s)", flush=True)
-    print(f"the story holds, {len(story.chapters())} chapters in {time.monotonic() - began:.2f} s")
+    print(f"{story.title} holds, {len(story.chapters())} chapters in {time.monotonic() - began:.2f} s", flush=True)
     return 0
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Tells the whole story to a running locumd.")
+def arguments(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--grpc", required=True, metavar="HOST:PORT")
     parser.add_argument("--https", required=True, metavar="URL", help="where the key set is, without its path")
     parser.add_argument("--issuer", required=True, metavar="URL", help="as in `iss`")
@@ -76,11 +76,13 @@ def arguments() -> argparse.Namespace:
     for who in ("plugin", "backend", "operator"):
         parser.add_argument(f"--{who}-cert", required=True, type=Path, metavar="FILE")
         parser.add_argument(f"--{who}-key", required=True, type=Path, metavar="FILE")
-    return parser.parse_args()
+    return parser
 
 
 class Story:
     """The parties and what they do, in order."""
+
+    title = "the story"
 
     def __init__(self, told: argparse.Namespace) -> None:
         self.told = told
@@ -245,10 +247,11 @@ class Story:
 
     # What the parties do.
 
-    def start_task(self, secret: bytes | None = None, request_id: str = "") -> HeldTask:
+    def start_task(self, secret: bytes | None = None, request_id: str = "", scope: Sequence[object] = ()) -> HeldTask:
         secret = secret or secrets.token_bytes(32)
+        scope = scope or [grant(READ, ORDER), grant(REFUND, ORDER)]
         request = contract.task.StartTaskRequest(
-            intent=contract.scope.Intent(purpose="refund-order", scope=[grant(READ, ORDER), grant(REFUND, ORDER)]),
+            intent=contract.scope.Intent(purpose=PURPOSE, scope=scope),
             holder_sha256=hashlib.sha256(secret).digest(),
             justification="the customer returned order 4711",
             request_id=request_id,
@@ -257,9 +260,9 @@ class Story:
         equal("state", started.task.state, contract.task.TASK_STATE_ACTIVE)
         return HeldTask(started.task.task_id, secret)
 
-    def issue(self, task: HeldTask, operation: str) -> object:
+    def issue(self, task: HeldTask, operation: str, resource: str = ORDER) -> object:
         request = contract.token.IssueTokenRequest(
-            task_id=task.task_id, holder_secret=task.secret, scope=[grant(operation, ORDER)]
+            task_id=task.task_id, holder_secret=task.secret, scope=[grant(operation, resource)]
         )
         return self.tokens.IssueToken(request, timeout=DEADLINE_SECONDS)
 
@@ -339,4 +342,4 @@ def reason_of(error: grpc.RpcError) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tell(Story(arguments("Tells the whole story to a running locumd.").parse_args())))
