@@ -55,6 +55,8 @@ mod metrics;
 
 mod restart;
 
+mod restore;
+
 mod cli;
 
 mod supervision;

@@ -94,13 +94,15 @@ impl Broker {
             }
             fold.apply(&committed);
         })?;
+        let journal_epoch = journal.writer.head().position.epoch;
         fold.stand_at(journal.writer.head().position);
         let newest = fold.state.read().timeline.newest();
         let now = around.clock.now()?.max(newest.unwrap_or_default());
         fold.leases.grant_grace(now);
         let (tasks, locks) = {
             let state = fold.state.read();
-            (state.tasks.count_max(), state.locks.number_max())
+            let floor = numbers_floor(journal_epoch);
+            (state.tasks.count_max().max(floor), state.locks.number_max().max(floor))
         };
         let (committer, commits) =
             Committer::new(journal.writer, Arc::clone(&fold), Arc::clone(&around.clock));
@@ -225,6 +227,12 @@ impl Broker {
         });
         refusal
     }
+}
+
+/// Numbers of tasks and locks begin above this. A journal whose epoch is not its first forgot some that were
+/// given out; later epochs are moments in seconds, and nobody gives out 65,536 numbers a second.
+fn numbers_floor(epoch: u32) -> u64 {
+    u64::from(epoch.saturating_sub(1)) << 16
 }
 
 /// Where a workload was refused.

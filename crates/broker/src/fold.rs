@@ -269,7 +269,7 @@ impl Fold {
         }
         self.change_world(|world| {
             world.keys = keys;
-            world.key_set = committed.position().sequence;
+            world.key_set = key_set_number(committed.position());
         });
     }
 
@@ -338,4 +338,10 @@ impl Fold {
             }
         }
     }
+}
+
+/// The number of the set of keys that a change at `position` makes. It grows within an epoch, and is beyond
+/// whatever an earlier epoch can have reached: verifiers take no older set than they hold.
+fn key_set_number(position: Position) -> u64 {
+    (u64::from(position.epoch.saturating_sub(1)) << 32).saturating_add(position.sequence)
 }

@@ -34,4 +34,4 @@ pub use reader::{Events, ReadError, Reader};
 pub use snapshot::{SnapshotError, SnapshotReport};
 pub use stored::DecodeError;
 pub use verify::{Progress, Report, verify};
-pub use writer::{AppendError, Writer};
+pub use writer::{AppendError, EpochError, Writer};

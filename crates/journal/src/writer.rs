@@ -72,6 +72,25 @@ pub enum AppendError {
     TooLarge,
 }
 
+/// Why a later epoch was not begun. The journal is as before, unless the writer is done for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EpochError {
+    /// Epochs only grow.
+    #[error("epoch {asked} is not later than epoch {current}")]
+    NotLater {
+        /// What was asked for.
+        asked: u32,
+        /// The one that is written in.
+        current: u32,
+    },
+    /// The newest segment has no event: no other can follow it.
+    #[error("nothing was written since the newest segment was begun")]
+    NothingBefore,
+    /// It could not be written.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
 // === impl Writer ===
 
 impl Writer {
@@ -131,6 +150,34 @@ impl Writer {
         self.write(0)?;
         self.sealed = true;
         Ok(())
+    }
+
+    /// Goes on in a segment of a later epoch: what is committed from now on comes after everything
+    /// that was ever decided in an earlier one, even where this journal has forgotten it.
+    ///
+    /// Durable on return. Sequences go on.
+    ///
+    /// # Errors
+    ///
+    /// [`EpochError`].
+    pub fn begin_epoch(&mut self, epoch: u32) -> Result<(), EpochError> {
+        if self.failure.is_some() {
+            return Err(AppendError::Fatal.into());
+        }
+        let current = self.segment.epoch;
+        if epoch <= current {
+            return Err(EpochError::NotLater { asked: epoch, current });
+        }
+        if self.is_empty() {
+            return Err(EpochError::NothingBefore);
+        }
+        self.segment.epoch = epoch;
+        self.frame.clear();
+        let begun = self.begin_segment();
+        if !matches!(begun, Ok(true)) {
+            self.segment.epoch = current;
+        }
+        if begun? { Ok(()) } else { Err(AppendError::Full.into()) }
     }
 
     /// How far the journal goes.
@@ -210,6 +257,11 @@ impl Writer {
         self.segment.end + self.frame.len() as u64 + SECTOR_BYTES
     }
 
+    /// Whether the newest segment has no event yet.
+    fn is_empty(&self) -> bool {
+        self.segment.first_sequence > self.head.position.sequence
+    }
+
     fn fits(&self) -> bool {
         self.end_after_frame() <= self.segment.len
     }
@@ -223,7 +275,7 @@ impl Writer {
             return Ok(());
         }
         // A segment without an event cannot be followed by one of another first sequence.
-        let is_empty = self.segment.first_sequence > self.head.position.sequence;
+        let is_empty = self.is_empty();
         let stays = is_empty || self.end_after_frame() <= self.options.segment_bytes;
         let has_room = if stays { self.grow()? } else { self.begin_segment()? };
         if has_room || (lane == Lane::Urgent && !is_empty && self.begin_segment_in_reserve()?) {
@@ -289,6 +341,7 @@ impl Writer {
         let end = SEGMENT_HEADER_BYTES as u64;
         let (epoch, first_sequence) = (header.epoch, header.first_sequence);
         self.segment = Segment { file, epoch, tag: header.tag(), first_sequence, end, len };
+        self.head.position.epoch = epoch;
         self.head.hash = header.opening_hash();
         self.tell(|extent| _ = extent.segments.insert(first_sequence));
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use locum_server::config::Flags;
-use locum_server::{daemon, journal_check};
+use locum_server::{daemon, journal_accept, journal_check};
 
 mod check_config;
 mod demo;
@@ -94,6 +94,18 @@ enum JournalCommand {
         /// The journal's directory.
         dir: PathBuf,
     },
+    /// Takes a restored copy for the journal from now on. Stop the server first.
+    ///
+    /// A copy has forgotten what was revoked and ended since it was made. So everything that was ever issued
+    /// is revoked, every key that signs tokens is retired, and a new epoch begins. It cannot be undone.
+    #[command(after_help = EXIT_CODES)]
+    AcceptRestore {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// Who accepts, for the record.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -107,6 +119,7 @@ fn main() -> ExitCode {
             daemon::accept_clock(&config, &Flags::new()).map(well).map_err(|error| error.to_string())
         }
         Command::Journal(JournalCommand::Verify { dir }) => journal_verify(&dir).map(well),
+        Command::Journal(JournalCommand::AcceptRestore { dir, by }) => accept_restore(&dir, &by).map(well),
     };
     outcome.unwrap_or_else(|said| tell(&said))
 }
@@ -129,6 +142,12 @@ fn probe(config: &Path, set: Vec<(String, String)>) -> Result<(), String> {
 fn journal_verify(dir: &Path) -> Result<(), String> {
     let report = journal_check::verify(dir, &mut |line| println!("{line}"));
     report.map(|told| println!("{told}")).map_err(|error| error.to_string())
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command line tool")]
+fn accept_restore(dir: &Path, by: &str) -> Result<(), String> {
+    let accepted = journal_accept::accept_restore_now(dir, by);
+    accepted.map(|told| println!("{told}")).map_err(|error| error.to_string())
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {

@@ -18,6 +18,7 @@ pub mod entropy;
 pub mod grpc;
 mod holds;
 pub mod http;
+pub mod journal_accept;
 pub mod journal_check;
 pub mod key_files;
 pub mod logging;

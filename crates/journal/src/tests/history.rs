@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::stored::tests::any_event;
-use crate::{AppendError, verify};
+use crate::{AppendError, EpochError, verify};
 
 #[test]
 fn a_new_journal_is_empty() {
@@ -35,6 +35,51 @@ fn sequences_count_from_one_without_gaps_over_segments_and_starts() {
     let (journal, replayed) = opened(&files).expect("opens again");
     assert_eq!(replayed, before);
     assert_eq!(journal.writer.head(), head);
+}
+
+#[test]
+fn an_epoch_goes_on_where_the_one_before_ended() {
+    let files = MemoryFiles::new();
+    let mut journal = filled(&files, 10);
+    let at = |epoch, sequence| Position { home: 1, epoch, sequence };
+    assert_eq!(
+        journal.writer.begin_epoch(1),
+        Err(EpochError::NotLater { asked: 1, current: 1 }),
+        "epochs only grow"
+    );
+    journal.writer.begin_epoch(1_800_000_000).expect("begun");
+    assert_eq!(journal.writer.head().position, at(1_800_000_000, 10));
+    assert_eq!(journal.writer.begin_epoch(1_800_000_001), Err(EpochError::NothingBefore));
+    let committed = journal.writer.append(Lane::Urgent, vec![event(11)]).expect("appended");
+    assert_eq!(committed[0].position(), at(1_800_000_000, 11));
+    drop(journal);
+    let (mut journal, replayed) = opened(&files).expect("opens again");
+    let positions: Vec<_> = replayed.iter().map(locum_model::Committed::position).collect();
+    let expected: Vec<_> = (1..=10).map(|n| at(1, n)).chain([at(1_800_000_000, 11)]).collect();
+    assert_eq!(positions, expected);
+    // The next segments, and a snapshot over both epochs, keep them apart.
+    for number in 12..=60 {
+        journal.writer.append(Lane::Ordinary, vec![event(number)]).expect("appended");
+    }
+    assert!(journal.reader.snapshot(&|_| true).expect("written").kept > 11);
+    drop(journal);
+    let (_, replayed) = opened(&files).expect("opens from the snapshot");
+    assert_eq!(replayed[9].position(), at(1, 10));
+    assert_eq!(replayed[59].position(), at(1_800_000_000, 60));
+    verify(&files, &mut |_| {}).expect("good");
+}
+
+#[test]
+fn an_epoch_that_was_begun_and_not_written_in_is_found_again() {
+    let files = MemoryFiles::new();
+    let mut journal = filled(&files, 3);
+    journal.writer.begin_epoch(7).expect("begun");
+    drop(journal);
+    let (journal, replayed) = opened(&files).expect("opens");
+    assert_eq!(
+        (replayed.len(), journal.writer.head().position),
+        (3, Position { home: 1, epoch: 7, sequence: 3 })
+    );
 }
 
 #[test]
