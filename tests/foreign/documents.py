@@ -27,6 +27,7 @@ PAGES = (
     "docs/operating/write-a-plugin.md",
     "docs/operating/protect-an-api.md",
     "docs/operating/revoke.md",
+    "docs/operating/audit.md",
 )
 SECONDS_MAX = 300
 FENCE = re.compile(r"^```(?P<language>\w*) ?(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
