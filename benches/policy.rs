@@ -270,6 +270,7 @@ fn connector((number, tenant, owner): (ConnectorNo, TenantNo, OwnerNo), of: u32,
         check: Check::Feed,
         algorithm: Algorithm::Es256,
         ttl_max: std::time::Duration::from_secs(300),
+        staleness_bound: std::time::Duration::from_secs(2),
         actions: EFFECTS.map(|(called, effect)| (name(called), action(effect))).into(),
     }
 }

@@ -194,6 +194,7 @@ pub fn proposal() -> Proposal {
             check: Check::Online,
             algorithm: Algorithm::Es256,
             ttl_max: Duration::from_secs(900),
+            staleness_bound: Duration::from_secs(2),
             actions: [(name("read"), read)].into(),
         }],
     }

@@ -160,6 +160,7 @@ fn registry() -> Registry {
         check: Check::Feed,
         algorithm: Algorithm::Es256,
         ttl_max: Duration::from_secs(900),
+        staleness_bound: Duration::from_secs(2),
         actions: BTreeMap::from([(name("read"), action)]),
     };
     entries.connectors.insert(connector.number, connector);

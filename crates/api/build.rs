@@ -23,6 +23,9 @@ const REDACTED: [&str; 9] = [
     ".locum.broker.v1.AuthorizeRequest",
 ];
 
+/// A message that is sent to many: its bytes are counted references, so that a copy costs nothing.
+const SHARED: &str = ".locum.broker.v1.WatchRevocationsResponse";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let root = Path::new(PROTO_ROOT);
@@ -38,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .btree_map(".")
         .skip_debug(REDACTED)
+        .bytes(SHARED)
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)?;
     Ok(())

@@ -1,91 +1,40 @@
-//! WatchRevocations: signed, chained frames, keys first, and every revocation as it happens.
+//! WatchRevocations: signed, chained frames, keys first, and every revocation where it matters.
+
+mod everywhere;
+mod hostile;
+mod resume;
 
 use locum_api::admin::v1::selector::Target;
-use locum_api::admin::v1::{Key, ListKeysRequest};
+use locum_api::admin::v1::{ReloadRequest, RotateKeyRequest};
 use locum_api::broker::v1 as wire;
-use locum_api::feed::{decode, encode_entry, signing_input};
-use locum_jose::digest::sha256;
-use locum_jose::{PublicKey, base64url};
 use locum_model::event::KeyPurpose;
 use locum_model::feed::{Body, Frame};
 use locum_model::limits::STALENESS_BOUND_DEFAULT;
-use locum_model::{KeyId, Level, Reason};
+use locum_model::{Level, Reason};
+use locum_tests::follower::{Follower, hello, open};
 use locum_tests::refused::{fields, reason};
 use locum_tests::wait::within;
-use locum_tests::work::{begin, grant, issue, random, revoke};
-use locum_tests::{Daemon, Party, Site, plain_http};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use locum_tests::work::{begin, begin_part, grant, issue, revoke};
+use locum_tests::{Daemon, Site, plain_http};
 use tonic::{Status, Streaming};
 
 use crate::LOCUMD;
 
-/// A verifier that trusts nothing but the root's thumbprint.
-struct Follower {
-    pings: mpsc::Sender<wire::WatchRevocationsRequest>,
-    frames: Streaming<wire::WatchRevocationsResponse>,
-    root: KeyId,
-    feed_keys: Vec<PublicKey>,
-    sequence: u64,
-    head: Option<[u8; 32]>,
-}
-
-async fn open(party: &Party, connector: &str, nonce: &[u8]) -> Result<Follower, Status> {
-    let (pings, stream) = mpsc::channel(8);
-    let first = wire::WatchRevocationsRequest {
-        nonce: nonce.to_vec(),
-        connector: connector.to_owned(),
-        instance: random::<16>().to_vec(),
-        ..Default::default()
-    };
-    pings.send(first).await.expect("room");
-    let frames = party.feed().watch_revocations(ReceiverStream::new(stream)).await?.into_inner();
-    let (root, feed_keys) = (KeyId([0; 32]), Vec::new());
-    Ok(Follower { pings, frames, root, feed_keys, sequence: 0, head: None })
-}
-
-impl Follower {
-    /// The next frame, once everything about it holds.
-    async fn next(&mut self) -> Frame {
-        let frame = within("a frame", self.frames.message()).await.expect("no failure").expect("a frame");
-        let said = decode(&frame.payload).expect("a frame as the contract says");
-        assert_eq!(said.issuer, "https://locum.acme.test");
-        assert_eq!(said.previous, *self.head.get_or_insert(said.previous), "one chain");
-        if matches!(said.body, Body::Delta { .. }) {
-            assert!(said.sequence > self.sequence, "it grows with every delta");
-            self.head = Some(sha256(&frame.payload));
-        } else if self.sequence > 0 {
-            assert_eq!(said.sequence, self.sequence, "and with nothing else");
+/// What ends a stream.
+async fn end_of(frames: &mut Streaming<wire::WatchRevocationsResponse>) -> Result<(), Status> {
+    loop {
+        match within("the stream's end", frames.message()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(()),
+            Err(refusal) => return Err(refusal),
         }
-        self.sequence = said.sequence;
-        let kid = KeyId(frame.kid.as_slice().try_into().expect("32 bytes"));
-        if let Body::KeySet { keys, root, .. } = &said.body {
-            assert_eq!((kid, root.kid), (self.root, self.root), "the root signs key sets");
-            let root = PublicKey::from_bytes(root.algorithm, &root.public_key).expect("a key");
-            assert_eq!(root.thumbprint(), kid, "what is pinned is enough");
-            root.verify(&signing_input(&frame.payload), &frame.signature).expect("the signature holds");
-            let feed = keys.iter().filter(|key| key.purpose == KeyPurpose::Feed);
-            self.feed_keys = feed
-                .map(|key| PublicKey::from_bytes(key.algorithm, &key.public_key).expect("a key"))
-                .collect();
-        } else {
-            let key = self.feed_keys.iter().find(|key| key.thumbprint() == kid);
-            let key = key.expect("a feed key of the key set signs all else");
-            key.verify(&signing_input(&frame.payload), &frame.signature).expect("the signature holds");
-            let mut bent = frame.payload.clone();
-            bent[0] ^= 1;
-            assert!(key.verify(&signing_input(&bent), &frame.signature).is_err());
-            assert!(key.verify(&frame.payload, &frame.signature).is_err(), "the context counts");
-        }
-        said
     }
 }
 
-async fn root_of(daemon: &Daemon) -> KeyId {
-    let keys = daemon.operator("viewer").control().list_keys(ListKeysRequest {}).await.expect("listed");
-    let is_root = |key: &Key| key.purpose == "keyset-root" && key.state == "active";
-    let root = keys.into_inner().keys.into_iter().find(is_root).expect("a root");
-    base64url::parse_kid(&root.kid).expect("a thumbprint")
+/// A task's id as it stands in the feed.
+fn task_id(text: &str) -> [u8; 16] {
+    let id: locum_model::TaskId = text.parse().expect("a task");
+    locum_model::Target::Task(id).id_bytes()
 }
 
 #[tokio::test]
@@ -97,72 +46,79 @@ async fn a_follower_hears_keys_then_all_there_is_then_each_revocation() {
     let issued = issue(&daemon, &refunder, task.ask("mail:list", &["mailbox/1"])).await.expect("issued");
     let before = Target::Workload("reader".to_owned());
     operator.revocation().revoke(revoke(before)).await.expect("revoked");
-    let nonce = random::<16>();
-    let mut follower = open(&mail, "mail", &nonce).await.expect("served");
-    follower.root = root_of(&daemon).await;
+    let mut follower = Follower::new(&daemon, &mail, "mail").await.expect("served");
     let Body::KeySet { keys, number, .. } = follower.next().await.body else {
         unreachable!("keys come first")
     };
     assert!(number > 0 && keys.iter().all(|key| key.purpose != KeyPurpose::KeysetRoot));
     let jwks = plain_http::get(&daemon, "/.well-known/jwks.json", &[]).await.body;
     for key in keys.iter().filter(|key| key.purpose == KeyPurpose::Token) {
-        assert!(jwks.contains(&base64url::kid_text(&key.kid)), "{jwks}");
+        assert!(jwks.contains(&locum_jose::base64url::kid_text(&key.kid)), "{jwks}");
     }
-    let Body::SnapshotPart { part: 0, end: Some(end), entries } = follower.next().await.body else {
+    let Body::SnapshotPart { part: 0, end: Some(_), entries } = follower.next().await.body else {
         unreachable!("then all there is, in one part")
     };
-    assert_eq!((end.count, entries.len()), (1, 1));
-    let hashed: Vec<u8> = entries.iter().flat_map(encode_entry).collect();
-    assert_eq!((end.entries_sha256, entries[0].level), (sha256(&hashed), Level::Workload));
-    let heartbeat = Body::Heartbeat { nonce: Some(nonce), key_set: number, lease: STALENESS_BOUND_DEFAULT };
-    assert_eq!(follower.next().await.body, heartbeat);
+    assert_eq!((entries.len(), entries[0].level), (1, Level::Workload));
+    assert_eq!(follower.beat().await, STALENESS_BOUND_DEFAULT);
     let target = Target::Token(issued.jti.clone());
     let done = operator.revocation().revoke(revoke(target)).await.expect("revoked").into_inner();
-    let Frame { body: Body::Delta { entries }, sequence: position, .. } = follower.next().await else {
+    let Frame { body: Body::Delta { entries }, sequence, .. } = follower.next().await else {
         unreachable!("then what is new")
     };
     assert_eq!((entries[0].level, entries.len()), (Level::Token, 1));
     let jti: String = entries[0].id.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!((jti, format!("1.1.{position}")), (issued.jti, done.position));
-    assert!(entries[0].drop_after.is_some() && entries[0].below_sequence < position);
+    assert_eq!((jti, format!("1.1.{sequence}")), (issued.jti, done.position));
+    assert!(entries[0].drop_after.is_some() && entries[0].below_sequence < sequence);
     refunder.tasks().end_task(task.end()).await.expect("ended");
-    let Body::Delta { entries } = follower.next().await.body else { unreachable!("an end is told too") };
-    assert_eq!(entries[0].level, Level::Task);
-    let nonce = random::<16>();
-    let ping = wire::WatchRevocationsRequest { nonce: nonce.to_vec(), ..Default::default() };
-    follower.pings.send(ping).await.expect("room");
-    let Body::Heartbeat { nonce: echoed, .. } = follower.next().await.body else { unreachable!("an echo") };
-    assert_eq!(echoed, Some(nonce));
+    follower.hears(Level::Task, task_id(&task.task_id)).await;
+    follower.ping().await;
+    follower.beat().await;
 }
 
 #[tokio::test]
-async fn a_restart_brings_back_everything_in_force() {
-    let mut daemon = Daemon::start(LOCUMD, Site::new()).await;
-    let operator = daemon.operator("operator");
-    for name in ["reader", "refunder"] {
-        let target = Target::Workload(name.to_owned());
-        operator.revocation().revoke(revoke(target)).await.expect("revoked");
+async fn a_task_s_end_goes_only_where_its_tokens_are() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let (refunder, api) = (daemon.at("agents/refunder"), daemon.at("services/mail-api"));
+    let mut mail = Follower::new(&daemon, &api, "mail").await.expect("served");
+    let mut wiki = Follower::new(&daemon, &api, "wiki").await.expect("served");
+    let scope = || vec![grant("mail:list", &[])];
+    let bare = begin(&daemon, &refunder, scope()).await.expect("allowed");
+    let root = begin(&daemon, &refunder, scope()).await.expect("allowed");
+    let part = begin_part(&daemon, &refunder, &root, scope()).await.expect("allowed");
+    issue(&daemon, &refunder, part.ask("mail:list", &["mailbox/1"])).await.expect("issued");
+    for task in [&bare, &root] {
+        refunder.tasks().end_task(task.end()).await.expect("ended");
     }
-    let mut before = Vec::new();
-    for turn in 0..2 {
-        let mut follower = open(&daemon.at("services/mail-api"), "mail", &[1; 16]).await.expect("served");
-        follower.root = root_of(&daemon).await;
-        follower.next().await;
-        let Body::SnapshotPart { entries, .. } = follower.next().await.body else {
-            unreachable!("a snapshot")
-        };
-        assert_eq!(entries.len(), 2);
-        // When an entry may be forgotten is counted from now on, so it moves.
-        let entries: Vec<_> =
-            entries.iter().map(|entry| (entry.level, entry.id, entry.below_sequence)).collect();
-        if turn == 0 {
-            before = entries;
-            daemon.kill().await;
-            daemon.up().await;
-        } else {
-            assert_eq!(before, entries);
+    // The task itself has no token, but what is below it has one.
+    mail.hears(Level::Task, task_id(&root.task_id)).await;
+    let target = Target::Workload("reader".to_owned());
+    daemon.operator("operator").revocation().revoke(revoke(target)).await.expect("revoked");
+    for follower in [&mut mail, &mut wiki] {
+        while !follower.dead.keys().any(|(level, _)| *level == Level::Workload) {
+            follower.next().await;
         }
     }
+    assert!(wiki.dead.keys().all(|(level, _)| *level != Level::Task), "{:?}", wiki.dead);
+    assert!(!mail.dead.contains_key(&(Level::Task, task_id(&bare.task_id))), "no token, nothing to tell");
+    // Who comes later hears the same.
+    let mut late = Follower::new(&daemon, &api, "mail").await.expect("served");
+    late.beat().await;
+    assert_eq!(late.dead, mail.dead);
+}
+
+#[tokio::test]
+async fn a_new_key_is_told_on_an_open_stream() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let mut follower = Follower::new(&daemon, &daemon.at("services/mail-api"), "mail").await.expect("served");
+    follower.beat().await;
+    let (before, known) = (follower.key_set, follower.keys.len());
+    daemon.operator("admin").control().rotate_key(RotateKeyRequest::default()).await.expect("published");
+    while follower.key_set == before {
+        follower.next().await;
+    }
+    assert!(follower.key_set > before && follower.keys.len() == known + 1);
+    follower.ping().await;
+    follower.beat().await;
 }
 
 #[tokio::test]
@@ -171,22 +127,35 @@ async fn only_backends_follow_and_only_what_they_serve() {
     for (who, connector) in
         [("services/orders-api", "mail"), ("agents/refunder", "mail"), ("globex/vault-api", "mail")]
     {
-        let refusal = open(&daemon.at(who), connector, &[0; 16]).await.map(drop);
+        let refusal = open(&daemon.at(who), hello(connector)).await.map(drop);
         assert_eq!(reason(refusal), Reason::ConnectorNotServed, "{who}");
     }
     let mail = daemon.at("services/mail-api");
-    assert_eq!(fields(open(&mail, "Mail!", &[0; 16]).await.map(drop)), ["connector"]);
-    assert_eq!(fields(open(&mail, "mail", &[0; 15]).await.map(drop)), ["nonce"]);
-    let follower = open(&mail, "mail", &[0; 16]).await.expect("served");
+    let right = || hello("mail");
+    for (first, field) in [
+        (wire::WatchRevocationsRequest { connector: "Mail!".into(), ..right() }, "connector"),
+        (wire::WatchRevocationsRequest { connector: String::new(), ..right() }, "connector"),
+        (wire::WatchRevocationsRequest { nonce: vec![0; 15], ..right() }, "nonce"),
+        (wire::WatchRevocationsRequest { nonce: vec![], ..right() }, "nonce"),
+        (wire::WatchRevocationsRequest { instance: vec![0; 15], ..right() }, "instance"),
+        (wire::WatchRevocationsRequest { version: "x".repeat(65), ..right() }, "version"),
+        (wire::WatchRevocationsRequest { version: "a\u{1b}[2J".into(), ..right() }, "version"),
+    ] {
+        assert_eq!(fields(open(&mail, first).await.map(drop)), [field]);
+    }
+    let (pings, mut frames) = open(&mail, right()).await.expect("served");
     let ping = wire::WatchRevocationsRequest { nonce: vec![0; 17], ..Default::default() };
-    follower.pings.send(ping).await.expect("room");
-    let mut frames = follower.frames;
-    let refusal = loop {
-        match within("a refusal", frames.message()).await {
-            Ok(Some(_)) => {}
-            Ok(None) => unreachable!("ended without a word"),
-            Err(refusal) => break refusal,
-        }
-    };
-    assert_eq!(reason::<()>(Err(refusal)), Reason::RequestMalformed);
+    pings.send(ping).await.expect("room");
+    assert_eq!(reason(end_of(&mut frames).await), Reason::RequestMalformed);
+}
+
+#[tokio::test]
+async fn who_serves_a_connector_no_more_hears_no_more_of_it() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let mail = daemon.at("services/mail-api");
+    let mut follower = Follower::new(&daemon, &mail, "mail").await.expect("served");
+    follower.beat().await;
+    daemon.site.unregister("mail-api");
+    daemon.operator("admin").control().reload(ReloadRequest {}).await.expect("valid");
+    assert_eq!(reason(end_of(&mut follower.frames).await), Reason::ConnectorNotServed);
 }

@@ -106,7 +106,7 @@ async fn the_holder_is_told_of_a_revocation() {
     let request = admin::RevokeRequest {
         selector: Some(admin::Selector { target: Some(target) }),
         reason: "a drill".to_owned(),
-        issued_before: None,
+        ..Default::default()
     };
     operator.revocation().revoke(request).await.expect("revoked");
     assert_eq!(held.news().await, Some(wire::TaskState::Revoked));

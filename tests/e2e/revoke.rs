@@ -199,7 +199,7 @@ async fn a_reason_and_a_selector_are_needed() {
     let ask = |reason: &str, selector| admin::RevokeRequest {
         selector,
         reason: reason.to_owned(),
-        issued_before: None,
+        ..Default::default()
     };
     let nobody = || selector(Target::Token("00".repeat(16)));
     for (request, field) in [

@@ -145,6 +145,7 @@ impl Setup {
             check,
             algorithm,
             ttl_max: Duration::from_secs(ttl_max),
+            staleness_bound: Duration::from_secs(2),
             actions: actions(connector),
         }
     }

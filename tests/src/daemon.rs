@@ -234,6 +234,13 @@ impl Daemon {
         Party::new(self.addresses().grpc.port(), &self.site.authority.pem(), identity)
     }
 
+    /// The workload `spiffe://acme.test/<path>`, who reads no more than it asks for.
+    pub fn narrow(&self, path: &str) -> Party {
+        let identity = self.site.authority.workload(&format!("spiffe://acme.test/{path}"));
+        let port = self.addresses().grpc.port();
+        Party::with_window(port, &self.site.authority.pem(), Some(&identity), Some(16 * 1024))
+    }
+
     async fn end(&mut self, signal: Signal) -> ExitStatus {
         let Running { mut child, reader, .. } = self.running.take().expect("it is up");
         kill_process(pid(&child), signal).expect("signalled");

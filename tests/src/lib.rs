@@ -13,6 +13,7 @@ pub mod assertion;
 pub mod authority;
 pub mod backend;
 pub mod daemon;
+pub mod follower;
 pub mod hostile;
 pub mod party;
 pub mod plain_http;

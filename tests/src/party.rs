@@ -43,12 +43,22 @@ impl Party {
     ///
     /// When the PEM is none.
     pub fn new(port: u16, ca_pem: &str, identity: Option<&Identity>) -> Self {
+        Self::with_window(port, ca_pem, identity, None)
+    }
+
+    /// The same, taking no more than so many bytes that it has not read, on each stream.
+    ///
+    /// # Panics
+    ///
+    /// When the PEM is none.
+    pub fn with_window(port: u16, ca_pem: &str, identity: Option<&Identity>, window: Option<u32>) -> Self {
         let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca_pem));
         if let Some(identity) = identity {
             tls = tls.identity(Pem::from_pem(&identity.cert_pem, &identity.key_pem));
         }
         let endpoint = Endpoint::from_shared(format!("https://localhost:{port}")).expect("a good address");
         let endpoint = endpoint.tls_config(tls).expect("good PEM").timeout(Duration::from_secs(20));
+        let endpoint = endpoint.initial_stream_window_size(window);
         let certificate_sha256 = identity.map_or([0; 32], |identity| identity.sha256);
         Self { channel: endpoint.connect_lazy(), headers: Headers::default(), certificate_sha256 }
     }

@@ -185,5 +185,5 @@ pub fn selector(target: admin::selector::Target) -> Option<admin::Selector> {
 
 /// A request to revoke what `target` names.
 pub fn revoke(target: admin::selector::Target) -> admin::RevokeRequest {
-    admin::RevokeRequest { selector: selector(target), reason: "a drill".to_owned(), issued_before: None }
+    admin::RevokeRequest { selector: selector(target), reason: "a drill".to_owned(), ..Default::default() }
 }

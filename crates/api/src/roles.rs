@@ -60,6 +60,7 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/locum.admin.v1.InspectionService/EndTask", REVOKERS),
     ("/locum.admin.v1.InspectionService/GetTaskHistory", OPERATORS),
     ("/locum.admin.v1.InspectionService/TailRecord", OPERATORS),
+    ("/locum.admin.v1.InspectionService/ListVerifiers", OPERATORS),
     ("/locum.admin.v1.ArchiveService/SearchAudit", OPERATORS),
     ("/locum.admin.v1.ArchiveService/ExportAudit", OPERATORS),
     ("/locum.admin.v1.ArchiveService/GetArchiveStatus", OPERATORS),
@@ -146,7 +147,7 @@ mod tests {
     fn every_method_of_the_contract_has_a_row_and_there_is_no_other() {
         let declared = methods_of(crate::FILE_DESCRIPTOR_SET);
         assert_eq!(rows_of("/locum."), declared);
-        assert_eq!(declared.len(), 34);
+        assert_eq!(declared.len(), 35);
     }
 
     #[test]
@@ -197,6 +198,7 @@ mod tests {
             ("/locum.admin.v1.RevocationService/PreviewRevoke", "viewer operator approver policy admin"),
             ("/locum.admin.v1.RevocationService/Revoke", "operator admin"),
             ("/locum.admin.v1.InspectionService/EndTask", "operator admin"),
+            ("/locum.admin.v1.InspectionService/ListVerifiers", "viewer operator approver policy admin"),
             ("/locum.admin.v1.InspectionService/TailRecord", "viewer operator approver policy admin"),
             ("/locum.admin.v1.ControlService/ListKeys", "viewer operator approver policy admin"),
             ("/locum.admin.v1.ControlService/CheckPolicy", "policy admin"),

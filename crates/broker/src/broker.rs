@@ -18,6 +18,7 @@ use crate::denials::{Denial, Denials};
 use crate::fold::Fold;
 use crate::keys::KeyMove;
 use crate::refusal::Refusal;
+use crate::verifiers::Verifiers;
 use crate::world::Pinned;
 
 /// Settings that are not taken from the outside world again.
@@ -70,6 +71,7 @@ pub struct Broker {
     pub(crate) key_moves: Mutex<Vec<KeyMove>>,
     pub(crate) lapses: Mutex<Vec<(TaskId, Answer)>>,
     pub(crate) shelf: Shelf,
+    pub(crate) verifiers: Verifiers,
     next_task: AtomicU64,
     next_lock: AtomicU64,
     started_at: Timestamp,
@@ -104,6 +106,8 @@ impl Broker {
             let floor = numbers_floor(journal_epoch);
             (state.tasks.count_max().max(floor), state.locks.number_max().max(floor))
         };
+        let bounds = fold.pin().world.registry.entries().connectors.values().map(|c| c.staleness_bound).max();
+        let verifiers = Verifiers::new(bounds.unwrap_or_default(), around.clock.elapsed());
         let (committer, commits) =
             Committer::new(journal.writer, Arc::clone(&fold), Arc::clone(&around.clock));
         let broker = Self {
@@ -118,6 +122,7 @@ impl Broker {
             key_moves: Mutex::default(),
             lapses: Mutex::default(),
             shelf: Shelf::default(),
+            verifiers,
             next_task: AtomicU64::new(tasks + 1),
             next_lock: AtomicU64::new(locks + 1),
             started_at: now,

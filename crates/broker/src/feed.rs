@@ -1,19 +1,35 @@
-//! What the revocation feed carries: entries in journal order, numbers only.
+//! What the revocation feed carries: entries in journal order, each for the connectors it concerns.
 //!
-//! The fold publishes here before it wakes the caller. Encoding, signing and numbering of frames
-//! is the server's; it does that once for all followers.
+//! The fold publishes here, before it wakes the caller. What is dead is kept in force until nothing
+//! that it covers can live ([`in_force`]), and handed to every partition that is followed
+//! ([`partition`]). Encoding, signing and chaining of frames is the server's.
+//!
+//! Entries of tokens and tasks go to the connectors that the tokens are for ([`reach`]), entries of
+//! all other levels to every connector.
 
+mod in_force;
+mod partition;
+mod reach;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use locum_model::limits::{CLOCK_SKEW_MAX, FEED_BUFFER_FRAMES, TASK_DEADLINE_MAX, TOKEN_TTL_MAX};
-use locum_model::{Committed, Event, Position, Target, Timestamp};
-use locum_table::Applied;
-use tokio::sync::{broadcast, watch};
+use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_TTL_MAX};
+use locum_model::{Committed, ConnectorNo, Event, IssueRecord, Position, Target, TaskId, Timestamp};
+use locum_table::{Applied, Table};
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::fold::Verdict;
+use in_force::InForce;
+use partition::Waiting;
+use reach::Reach;
+
+pub use in_force::Cursor;
+pub use partition::{Partition, Taken};
 
 /// Everything at a target that was decided at or below a position is dead.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedEntry {
     /// What.
     pub target: Target,
@@ -23,56 +39,114 @@ pub struct FeedEntry {
     pub drop_after: Option<Timestamp>,
 }
 
-/// What one event adds to the feed.
+/// What one event adds to a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedDelta {
     /// Where the event stands.
     pub position: Position,
-    /// The entries; never empty.
-    pub entries: Vec<FeedEntry>,
+    /// The entries; never empty. Shared between partitions where they are the same.
+    pub entries: Arc<[FeedEntry]>,
 }
 
 /// The publishing side.
 pub(crate) struct Feed {
-    deltas: broadcast::Sender<Arc<FeedDelta>>,
+    ledger: Mutex<Ledger>,
     /// The newest applied sequence; followers of the record wait on it.
     head: watch::Sender<u64>,
     /// Counts events that may have ended a task; holders wait on it.
     endings: watch::Sender<u64>,
 }
 
+/// What is known of the feed, under one lock. The fold takes it once an event.
+#[derive(Default)]
+struct Ledger {
+    /// Everything up to here is published.
+    position: Position,
+    reach: Reach,
+    in_force: InForce,
+    /// The newest event that had an entry for every partition, and for each one.
+    newest: Newest,
+    newest_of: BTreeMap<ConnectorNo, Newest>,
+    followed: BTreeMap<ConnectorNo, Waiting>,
+    followings: u64,
+}
+
+/// An event that had entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Newest {
+    pub sequence: u64,
+    pub at: Timestamp,
+}
+
+/// The entries of one event: for every partition, and for some.
+#[derive(Default)]
+struct Routed {
+    all: Vec<FeedEntry>,
+    some: BTreeMap<ConnectorNo, Vec<FeedEntry>>,
+}
+
 // === impl Feed ===
 
 impl Feed {
     pub(crate) fn new() -> Self {
-        Self {
-            deltas: broadcast::Sender::new(FEED_BUFFER_FRAMES),
-            head: watch::Sender::new(0),
-            endings: watch::Sender::new(0),
+        Self { ledger: Mutex::default(), head: watch::Sender::new(0), endings: watch::Sender::new(0) }
+    }
+
+    /// Publishes what `committed` means to those who follow. `table` has it applied.
+    pub(crate) fn publish(&self, committed: &Committed<Event>, verdict: &Verdict, table: &Table) {
+        let position = committed.position();
+        let mut ledger = self.ledger.lock();
+        ledger.position = position;
+        if let (Event::TokenIssued(record), Verdict::Applied(Applied::Issued(_))) =
+            (committed.event(), verdict)
+        {
+            ledger.reach.issued(record, position.sequence);
+        }
+        let routed = match verdict {
+            Verdict::Repeated | Verdict::Applied(Applied::TooLate(_)) => Routed::default(),
+            Verdict::Applied(_) => ledger.route(committed, table),
+        };
+        if matches!(committed.event(), Event::KeyPublished(_) | Event::KeyActivated(_) | Event::KeyRetired(_))
+        {
+            ledger.followed.values().for_each(Waiting::wake);
+        }
+        ledger.publish(position, committed.event().at(), &routed);
+        drop(ledger);
+        self.head.send_replace(position.sequence);
+        let took_away = matches!(
+            committed.event(),
+            Event::TaskEnded(_) | Event::TaskLapsed(_) | Event::Revoked(_) | Event::RegistryActivated(_)
+        );
+        if took_away {
+            self.endings.send_modify(|count| *count += 1);
         }
     }
 
-    /// Publishes what `committed` means to those who follow.
-    pub(crate) fn publish(&self, committed: &Committed<Event>, verdict: &Verdict) {
-        self.head.send_replace(committed.position().sequence);
-        if matches!(verdict, Verdict::Repeated | Verdict::Applied(Applied::TooLate(_))) {
-            return;
-        }
-        let entries = entries_of(committed);
-        if entries.is_empty() {
-            return;
-        }
-        self.endings.send_modify(|count| *count += 1);
-        // Nobody may be following.
-        let _ = self.deltas.send(Arc::new(FeedDelta { position: committed.position(), entries }));
+    /// Sets where the journal stands after a replay.
+    pub(crate) fn stand_at(&self, head: Position) {
+        self.ledger.lock().position = head;
     }
 
-    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<FeedDelta>> {
-        self.deltas.subscribe()
+    /// The newest event with an entry for a partition.
+    pub(crate) fn newest(&self, connector: ConnectorNo) -> Newest {
+        let ledger = self.ledger.lock();
+        ledger.newest_of.get(&connector).copied().unwrap_or_default().max(ledger.newest)
     }
 
-    pub(crate) fn followers(&self) -> usize {
-        self.deltas.receiver_count()
+    /// Whether a restart still has to know of a task, because tokens of it may be believed somewhere.
+    pub(crate) fn holds_task(&self, task: TaskId) -> bool {
+        self.ledger.lock().reach.holds(task)
+    }
+
+    /// Whether a restart still has to know of the record that stands at `sequence`.
+    pub(crate) fn rests_on(&self, record: &IssueRecord, sequence: u64) -> bool {
+        self.ledger.lock().reach.rests_on(record, sequence)
+    }
+
+    /// Forgets at most `most` things that are over; how many there were.
+    pub(crate) fn free(&self, now: Timestamp, most: usize) -> usize {
+        let mut ledger = self.ledger.lock();
+        ledger.in_force.free(now, most) + ledger.reach.free(now, most)
     }
 
     pub(crate) fn head(&self) -> watch::Receiver<u64> {
@@ -84,25 +158,75 @@ impl Feed {
     }
 }
 
-fn entries_of(committed: &Committed<Event>) -> Vec<FeedEntry> {
+// === impl Ledger ===
+
+impl Ledger {
+    fn route(&self, committed: &Committed<Event>, table: &Table) -> Routed {
+        let at = committed.event().at();
+        let mut routed = Routed::default();
+        for (target, below) in dead_by(committed) {
+            let entry = |drop_after| FeedEntry { target, below, drop_after };
+            let until = |exp: Timestamp| Some(exp.plus(CLOCK_SKEW_MAX));
+            match target {
+                Target::Task(task) => {
+                    for (connector, exp) in self.reach.of(task) {
+                        routed.some.entry(connector).or_default().push(entry(until(exp)));
+                    }
+                }
+                Target::Token(jti) => match table.connector_of(jti) {
+                    Some((connector, exp)) => {
+                        routed.some.entry(connector).or_default().push(entry(until(exp)));
+                    }
+                    // Nobody here knows it, so that nobody can say whom it concerns.
+                    None => routed.all.push(entry(until(at.plus(TOKEN_TTL_MAX)))),
+                },
+                // A key that is gone never comes back.
+                Target::SigningKey(_) => routed.all.push(entry(None)),
+                _ => routed.all.push(entry(until(at.plus(TOKEN_TTL_MAX)))),
+            }
+        }
+        routed
+    }
+
+    fn publish(&mut self, position: Position, at: Timestamp, routed: &Routed) {
+        let newest = Newest { sequence: position.sequence, at };
+        for entry in &routed.all {
+            self.in_force.raise(None, *entry);
+        }
+        if !routed.all.is_empty() {
+            self.newest = newest;
+        }
+        for (connector, entries) in &routed.some {
+            entries.iter().for_each(|entry| self.in_force.raise(Some(*connector), *entry));
+            self.newest_of.insert(*connector, newest);
+        }
+        let shared: Arc<[FeedEntry]> = routed.all.as_slice().into();
+        for (connector, waiting) in &mut self.followed {
+            let entries = match routed.some.get(connector) {
+                None => Arc::clone(&shared),
+                Some(own) => shared.iter().chain(own).copied().collect(),
+            };
+            if !entries.is_empty() {
+                waiting.push(FeedDelta { position, entries });
+            }
+        }
+    }
+}
+
+/// What an event took away, and the newest decisions that it concerns.
+fn dead_by(committed: &Committed<Event>) -> Vec<(Target, Position)> {
     let position = committed.position();
-    let entry = |target: Target, below: Position, at: Timestamp| FeedEntry {
-        target,
-        below,
-        drop_after: drop_after(target, at),
-    };
     match committed.event() {
         // Whatever the task's tokens were decided at, they are dead: no later one can be issued.
-        Event::TaskEnded(ended) => vec![entry(Target::Task(ended.task), position, ended.at)],
-        Event::TaskLapsed(lapsed) => vec![entry(Target::Task(lapsed.task), position, lapsed.at)],
-        Event::KeyRetired(key) => vec![entry(Target::SigningKey(key.kid), position, key.at)],
+        Event::TaskEnded(ended) => vec![(Target::Task(ended.task), position)],
+        Event::TaskLapsed(lapsed) => vec![(Target::Task(lapsed.task), position)],
+        Event::KeyRetired(key) => vec![(Target::SigningKey(key.kid), position)],
         Event::RegistryActivated(activated) => {
-            let dead = |target: &Target| entry(*target, position.watermark(), activated.at);
-            activated.removed.iter().map(dead).collect()
+            activated.removed.iter().map(|target| (*target, position.watermark())).collect()
         }
         Event::Revoked(revoked) => {
             let below = revoked.until.unwrap_or(position.watermark()).min(position.watermark());
-            revoked.targets.iter().map(|target| entry(*target, below, revoked.at)).collect()
+            revoked.targets.iter().map(|target| (*target, below)).collect()
         }
         Event::KeyPublished(_)
         | Event::KeyActivated(_)
@@ -114,14 +238,5 @@ fn entries_of(committed: &Committed<Event>) -> Vec<FeedEntry> {
         | Event::DenialsSummed(_)
         | Event::Locked(_)
         | Event::Unlocked(_) => Vec::new(),
-    }
-}
-
-/// A watermark may go once nothing that it covers can live; a task may still start children.
-pub(crate) fn drop_after(target: Target, at: Timestamp) -> Option<Timestamp> {
-    match target {
-        Target::SigningKey(_) => None,
-        Target::Token(_) => Some(at.plus(TOKEN_TTL_MAX + CLOCK_SKEW_MAX)),
-        _ => Some(at.plus(TASK_DEADLINE_MAX + TOKEN_TTL_MAX + CLOCK_SKEW_MAX)),
     }
 }

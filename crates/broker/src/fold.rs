@@ -83,7 +83,7 @@ impl Fold {
             self.state.write().timeline.note(committed.event().at(), position);
         }
         self.advance(position);
-        self.feed.publish(committed, &verdict);
+        self.feed.publish(committed, &verdict, &self.table);
         verdict
     }
 
@@ -126,6 +126,7 @@ impl Fold {
     pub(crate) fn stand_at(&self, head: Position) {
         *self.origin.write() = Position { sequence: 0, ..head };
         self.applied.fetch_max(head.sequence, Ordering::AcqRel);
+        self.feed.stand_at(head);
     }
 
     fn advance(&self, position: Position) {
@@ -294,6 +295,7 @@ impl Fold {
         // kept so that its count is never given twice.
         let task_matters = |task: locum_model::TaskId| {
             self.table.holds_task(task)
+                || self.feed.holds_task(task)
                 || state.tasks.ended_by_itself(task)
                 || task.count() == state.tasks.count_max()
         };
@@ -328,7 +330,11 @@ impl Fold {
             // A beginning may stay for its request id's sake: so does what ended it.
             Event::TaskEnded(ended) => task_matters(ended.task) || recent(ended.at),
             Event::TaskLapsed(lapsed) => task_matters(lapsed.task) || recent(lapsed.at),
-            Event::TokenIssued(record) => self.table.holds(record.jti) || state.requests.holds(record),
+            Event::TokenIssued(record) => {
+                self.table.holds(record.jti)
+                    || self.feed.rests_on(record, committed.position().sequence)
+                    || state.requests.holds(record)
+            }
             Event::TokenUsed(used) => self.table.holds(used.jti),
             Event::ChecksSummed(_) | Event::DenialsSummed(_) => false,
             Event::Revoked(revoked) => recent(revoked.at) || in_table(&revoked.targets),

@@ -41,6 +41,7 @@ impl Broker {
             state.locks.free(now);
             state.tasks.free(now, REAP_TASKS_PER_TICK) + state.requests.free(now, REAP_ROWS_PER_TICK)
         };
+        let freed = freed + self.fold.feed.free(now, REAP_ROWS_PER_TICK);
         self.flush_records(Some(now));
         self.keep_keys(now);
         let more = reaped.more || due.len() == REAP_TASKS_PER_TICK || freed >= REAP_TASKS_PER_TICK;

@@ -70,7 +70,7 @@ impl Broker {
             policy: pin.pin.policy,
             position: pin.pin.position,
             reaper_lag: lag,
-            followers: self.fold.feed.followers(),
+            followers: self.verifiers.connected(),
             started_at: self.started_at(),
             warnings,
         }

@@ -1,27 +1,20 @@
-//! `WatchRevocations`: what a follower of the revocation feed has to hear.
+//! `WatchRevocations`: who may follow the revocation feed, and what they follow.
 
 use std::sync::Arc;
 
-use locum_model::registry::Connector;
-use locum_model::{Caller, ConnectorNo, Name, Position, Target, WorkloadNo};
-use tokio::sync::broadcast;
+use locum_model::{Caller, ConnectorNo, Name};
 
 use crate::broker::Broker;
-use crate::feed::{FeedDelta, FeedEntry, drop_after};
+use crate::feed::Partition;
 use crate::refusal::Refusal;
+use crate::verifiers::{Hello, VerifierPlace};
 
-/// A follower's place in the feed.
+/// A follower that was let in.
 pub struct Following {
-    /// Who follows.
-    pub workload: WorkloadNo,
     /// The connector whose partition is followed.
-    pub connector: Connector,
-    /// Everything in force when the follower came, and the position that this covers.
-    pub snapshot: Vec<FeedEntry>,
-    /// The newest position that the snapshot covers.
-    pub position: Position,
-    /// What comes after; entries that the snapshot has may come once more, which changes nothing.
-    pub deltas: broadcast::Receiver<Arc<FeedDelta>>,
+    pub connector: ConnectorNo,
+    /// Its place among the verifiers.
+    pub place: VerifierPlace,
 }
 
 impl Broker {
@@ -37,24 +30,22 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED, CLOCK_UNSETTLED.
-    pub fn watch_revocations(&self, caller: &Caller, connector: &Name) -> Result<Following, Refusal> {
+    /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED, QUOTA_EXCEEDED, CLOCK_UNSETTLED.
+    pub fn watch_revocations(
+        self: &Arc<Self>,
+        caller: &Caller,
+        connector: &Name,
+        hello: Hello,
+    ) -> Result<Following, Refusal> {
         let pinned = self.fold.pin();
         let registered = pinned.workload(caller)?;
-        let connector = pinned.served(registered, connector)?.clone();
-        let workload = registered.number;
-        let now = self.now()?;
-        // Followed before the snapshot is taken, so that nothing falls between.
-        let deltas = self.fold.feed.follow();
-        let position = self.fold.position();
-        let entry = |(target, below)| FeedEntry { target, below, drop_after: drop_after(target, now) };
-        let mut snapshot: Vec<_> = self.fold.table.watermarks().into_iter().map(entry).collect();
-        // No token of an ended task can be issued later, so that any position from its end on serves.
-        let ended = |(task, at)| {
-            let target = Target::Task(task);
-            FeedEntry { target, below: position, drop_after: drop_after(target, at) }
-        };
-        snapshot.extend(self.fold.state.read().tasks.ended().map(ended));
-        Ok(Following { workload, connector, snapshot, position, deltas })
+        let connector = pinned.served(registered, connector)?.number;
+        let place = self.enter_verifier((registered.number, registered.tenant), connector, hello)?;
+        Ok(Following { connector, place })
+    }
+
+    /// Begins to keep what the followers of a connector have to hear.
+    pub fn follow_partition(&self, connector: ConnectorNo) -> Partition {
+        Partition::follow(Arc::clone(&self.fold), connector)
     }
 }

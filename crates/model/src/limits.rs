@@ -184,11 +184,17 @@ pub const REQUESTS_PER_CONNECTION_MAX: usize = 256;
 pub const PAGE_SIZE_MAX: usize = 1_000;
 /// Entries of a page when the caller names no size.
 pub const PAGE_SIZE_DEFAULT: usize = 100;
-/// Frames that may wait for one follower of the revocation feed.
-pub const FEED_BUFFER_FRAMES: usize = 1_024;
+/// Frames of a partition of the revocation feed that are kept for those who read slowly or come back.
+pub const FEED_RING_FRAMES: usize = 1_024;
+/// The same in bytes, at most, of one partition.
+pub const FEED_RING_BYTES_MAX: usize = 1024 * 1024;
+/// The same in bytes of all partitions together, down to what a single frame needs.
+pub const FEED_RINGS_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Entries that may wait for a partition's next frame; beyond, its followers start from a snapshot.
+pub const FEED_WAITING_ENTRIES_MAX: usize = 64 * 1024;
 /// Followers of the revocation feed at once.
 pub const FEED_FOLLOWERS_MAX: usize = 10_000;
-/// Entries in one frame.
+/// Entries in one frame of the revocation feed.
 pub const FEED_ENTRIES_PER_FRAME: usize = 1_024;
 /// How long an offline verifier may answer without hearing from Locum, when its connector does not say.
 pub const STALENESS_BOUND_DEFAULT: Duration = Duration::from_secs(2);
@@ -196,6 +202,20 @@ pub const STALENESS_BOUND_DEFAULT: Duration = Duration::from_secs(2);
 pub const STALENESS_BOUND_MIN: Duration = Duration::from_millis(500);
 /// The most that a connector may say.
 pub const STALENESS_BOUND_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long a partition is kept that nobody follows, for those who come back.
+pub const FEED_PARTITION_IDLE: Duration = Duration::from_secs(60);
+/// A snapshot is shared by all who come within this.
+pub const FEED_SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(10);
+/// Pings of one follower that are read in a second; what is beyond waits.
+pub const FEED_PINGS_PER_SECOND: u32 = 1_000;
+/// Heartbeats of one follower are at least this far apart; pings in between are answered together.
+pub const FEED_HEARTBEAT_SPACING: Duration = Duration::from_millis(10);
+/// What a verifier's clock may be slower by, beside [`LEASE_DRIFT_DIVISOR`].
+pub const LEASE_DRIFT: Duration = Duration::from_millis(100);
+/// A verifier's clock may be slower by one part in so many: 2 %.
+pub const LEASE_DRIFT_DIVISOR: u32 = 50;
+/// The longest that a revocation waits for the verifiers; shorter than [`REQUEST_TIMEOUT`].
+pub const REVOKE_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Longest version that a verifier tells of itself, in bytes of printable ASCII.
 pub const VERIFIER_VERSION_BYTES_MAX: usize = 64;
 

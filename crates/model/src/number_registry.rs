@@ -6,6 +6,7 @@ use crate::limits::{
     ACTIONS_PER_CONNECTOR_MAX, AUDIENCE_BYTES_MAX, REGISTRATION_NUMBERS_MAX, REGISTRY_ENTRIES_MAX,
     TOKEN_TTL_MAX, TOKEN_TTL_MIN, WORKLOAD_ID_BYTES_MAX,
 };
+use crate::limits::{STALENESS_BOUND_MAX, STALENESS_BOUND_MIN};
 use crate::number::{ConnectorNo, ModelNo, OwnerNo, RegistryRevision, TenantNo, WorkloadNo};
 use crate::registry::{
     Connector, Entries, LastNumbers, Model, Owner, Proposal, ProposedConnector, ProposedWorkload, Tenant,
@@ -166,6 +167,7 @@ impl<'a> Work<'a> {
                 check: entry.check,
                 algorithm: entry.algorithm,
                 ttl_max: entry.ttl_max,
+                staleness_bound: entry.staleness_bound,
                 actions: entry.actions.clone(),
             };
             self.next.connectors.insert(number, connector);
@@ -182,6 +184,13 @@ impl<'a> Work<'a> {
         if !(TOKEN_TTL_MIN..=TOKEN_TTL_MAX).contains(&entry.ttl_max) {
             let (least, most) = (TOKEN_TTL_MIN.as_secs(), TOKEN_TTL_MAX.as_secs());
             self.problems.push(format!("{what}: ttl_max has to be {least} s to {most} s"));
+        }
+        let whole = entry.staleness_bound.subsec_nanos().is_multiple_of(1_000_000);
+        if !whole || !(STALENESS_BOUND_MIN..=STALENESS_BOUND_MAX).contains(&entry.staleness_bound) {
+            let (least, most) = (STALENESS_BOUND_MIN.as_millis(), STALENESS_BOUND_MAX.as_secs());
+            self.problems.push(format!(
+                "{what}: staleness_bound has to be {least} ms to {most} s in whole milliseconds"
+            ));
         }
         if entry.actions.is_empty() || entry.actions.len() > ACTIONS_PER_CONNECTOR_MAX {
             self.problems.push(format!("{what} has to have 1 to {ACTIONS_PER_CONNECTOR_MAX} actions"));
@@ -382,6 +391,7 @@ mod tests {
                 check: Check::Online,
                 algorithm: Algorithm::Es256,
                 ttl_max: Duration::from_secs(60),
+                staleness_bound: STALENESS_BOUND_MIN,
                 actions: [(name("read"), read)].into(),
             }],
         }
@@ -423,9 +433,16 @@ mod tests {
             .push(ProposedWorkload { model: Some(name("none")), ..workload("b", "spiffe://acme.test/b") });
         bad.connectors.push(ProposedConnector { name: name("copy"), ..bad.connectors[0].clone() });
         bad.connectors[0].ttl_max = Duration::from_secs(3600);
+        bad.connectors[0].staleness_bound = STALENESS_BOUND_MIN.saturating_sub(Duration::from_millis(1));
         let problems = number(&Entries::default(), &bad).expect_err("invalid").join("\n");
-        for part in ["same SPIFFE ID", "no tenant `nobody`", "no model `none`", "has the audience", "ttl_max"]
-        {
+        for part in [
+            "same SPIFFE ID",
+            "no tenant `nobody`",
+            "no model `none`",
+            "has the audience",
+            "ttl_max",
+            "staleness_bound",
+        ] {
             assert!(problems.contains(part), "{part} in {problems}");
         }
     }

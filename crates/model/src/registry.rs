@@ -153,6 +153,8 @@ pub struct Connector {
     pub algorithm: Algorithm,
     /// The longest life of its tokens.
     pub ttl_max: Duration,
+    /// How long its verifiers may answer without hearing from Locum; whole milliseconds.
+    pub staleness_bound: Duration,
     /// Its actions by name.
     pub actions: BTreeMap<Name, Action>,
 }
@@ -344,6 +346,8 @@ pub struct ProposedConnector {
     pub algorithm: Algorithm,
     /// The longest life of its tokens.
     pub ttl_max: Duration,
+    /// How long its verifiers may answer without hearing from Locum.
+    pub staleness_bound: Duration,
     /// Its actions.
     pub actions: BTreeMap<Name, Action>,
 }

@@ -209,6 +209,7 @@ fn connector(
         check,
         algorithm: Algorithm::Es256,
         ttl_max: Duration::from_secs(300),
+        staleness_bound: Duration::from_secs(2),
         actions: actions.iter().map(action).collect::<BTreeMap<_, _>>(),
     }
 }

@@ -13,6 +13,7 @@ use locum_model::limits::{
     ACTIONS_PER_CONNECTOR_MAX, AUDIENCE_BYTES_MAX, REGISTRY_BYTES_MAX, REGISTRY_ENTRIES_MAX, TOKEN_TTL_MAX,
     TOKEN_TTL_MIN,
 };
+use locum_model::limits::{STALENESS_BOUND_DEFAULT, STALENESS_BOUND_MAX, STALENESS_BOUND_MIN};
 use locum_model::registry::{
     Action, Algorithm, Check, Effect, Proposal, ProposedConnector, ProposedModel, ProposedWorkload, Tier,
     WorkloadKind,
@@ -78,6 +79,7 @@ struct ConnectorRow {
     check: Text,
     algorithm: Text,
     ttl_max: Text,
+    staleness_bound: Text,
     #[serde(default)]
     actions: BTreeMap<Spanned<String>, ActionRow>,
 }
@@ -221,6 +223,10 @@ fn read_connector(r: &mut Reader<'_>, at: &At, row: ConnectorRow) -> Option<Prop
         some => r.word(at, "algorithm", some, &algorithms),
     };
     let ttl_max = r.parsed(at, "ttl_max", &row.ttl_max, ttl);
+    let staleness_bound = match &row.staleness_bound {
+        None => Some(STALENESS_BOUND_DEFAULT),
+        some => r.parsed(at, "staleness_bound", some, staleness_bound),
+    };
     let actions = read_actions(r, at, row.actions);
     Some(ProposedConnector {
         tenant: tenant?,
@@ -231,6 +237,7 @@ fn read_connector(r: &mut Reader<'_>, at: &At, row: ConnectorRow) -> Option<Prop
         check: check?,
         algorithm: algorithm?,
         ttl_max: ttl_max?,
+        staleness_bound: staleness_bound?,
         actions: actions?,
     })
 }
@@ -247,6 +254,13 @@ fn ttl(text: &str) -> Result<std::time::Duration, String> {
         return Ok(span);
     }
     Err(format!("must be between {} s and {} s", TOKEN_TTL_MIN.as_secs(), TOKEN_TTL_MAX.as_secs()))
+}
+
+fn staleness_bound(text: &str) -> Result<std::time::Duration, String> {
+    let span = parse_duration(text).map_err(|error| error.to_string())?;
+    let (least, most) = (STALENESS_BOUND_MIN.as_millis(), STALENESS_BOUND_MAX.as_secs());
+    let fits = (STALENESS_BOUND_MIN..=STALENESS_BOUND_MAX).contains(&span);
+    if fits { Ok(span) } else { Err(format!("must be between {least} ms and {most} s")) }
 }
 
 fn read_actions(

@@ -7,6 +7,7 @@ mod archive;
 mod control;
 mod inspection;
 mod revocation;
+mod verifier;
 
 pub use archive::{
     ArchiveStatus, AuditDecision, AuditOrder, AuditPage, AuditQuery, Export, Justifications, Reindexing,
@@ -18,6 +19,7 @@ pub use inspection::{
     Activity, History, LiveToken, LiveTokens, Page, Record, RecordEntry, Status, TaskQuery, TokenQuery,
 };
 pub use revocation::{Lock, Match, NamedCount, Preview, Revocation, parse_selector, selector_text};
+pub use verifier::Verifier;
 
 use crate::client::Client;
 

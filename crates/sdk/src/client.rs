@@ -114,6 +114,11 @@ impl Client {
         self.0.timeout
     }
 
+    /// The same with a longer deadline, for a call that is asked to wait.
+    pub(crate) fn waiting(&self, span: Duration) -> Self {
+        Self::with(self.channel(), self.0.assertion_file.clone(), self.0.timeout.saturating_add(span))
+    }
+
     pub(crate) fn channel(&self) -> Channel {
         self.0.channel.clone()
     }

@@ -22,6 +22,7 @@ use crate::accept::Attempt;
 
 mod archive;
 mod classic;
+mod feed;
 mod process;
 
 /// Buckets of durations, in seconds: from 50 µs to 10 s.
@@ -51,6 +52,7 @@ pub struct Metrics {
     commit_seconds: Histogram,
     batch_events: Histogram,
     archive: archive::Archive,
+    feed: feed::Feed,
     process: process::Process,
 }
 
@@ -148,6 +150,7 @@ impl Metrics {
         );
         let sizes = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0]);
         let batch_events = added(r, "locum_journal_batch_events", "Events in one durable batch", sizes);
+        let feed = feed::Feed::new(r);
         let build: Family<Build, Gauge> =
             added(r, "locum_build_info", "The version that runs", Family::default());
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
@@ -170,6 +173,7 @@ impl Metrics {
             commit_seconds,
             batch_events,
             archive,
+            feed,
             process,
         }
     }

@@ -31,6 +31,7 @@ use crate::http::{self, Documents, Readiness};
 use crate::key_files::FileKeyStore;
 use crate::metrics::Metrics;
 use crate::reload::Reload;
+use crate::service::feed::{Around, Hub};
 use crate::service::first_keys::FirstKeys;
 use crate::service::gate::{Gate, OperatorEntry, Who};
 use crate::service::{Wiring, router};
@@ -120,6 +121,12 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     let metrics = Arc::new(Metrics::new(now));
     let around = (Arc::clone(&shared_clock), Arc::clone(&entropy));
     let (broker, writer) = open_broker(&settings, around, &metrics).await?;
+    let feed = Hub::new(Around {
+        broker: Arc::clone(&broker),
+        clock: Arc::clone(&shared_clock),
+        entropy: Arc::clone(&entropy),
+        metrics: Arc::clone(&metrics),
+    });
     if let Some(newest) = broker.newest_event_at() {
         clock.raise(newest);
     }
@@ -145,7 +152,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     let wiring = Wiring {
         broker: Arc::clone(&broker),
         archive_retention: settings.archive.retention,
-        clock: Arc::clone(&shared_clock),
+        feed: Arc::clone(&feed),
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
         reload: Arc::clone(&reload),
@@ -164,6 +171,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     let beside =
         Beside { broker: Arc::clone(&broker), clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), own };
     let reaper_turns = beside.start(&mut tasks);
+    tasks.start("feed", feed.run(tasks.stopping()));
     if let Some(keeper) = Keeper::of(&settings, &broker, (shared_clock, entropy)) {
         tasks.start("archive", keeper.run(tasks.stopping()));
     }

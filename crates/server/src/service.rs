@@ -7,7 +7,7 @@ pub(crate) mod archive;
 mod asked;
 mod check;
 mod control;
-mod feed;
+pub mod feed;
 pub mod first_keys;
 pub mod gate;
 mod health;
@@ -18,5 +18,6 @@ mod router;
 mod show;
 mod task;
 mod token;
+mod verifiers;
 
 pub use router::{Wiring, router};

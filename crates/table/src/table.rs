@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use locum_model::event::ChecksSummed;
-use locum_model::{KeyId, Position, Target, TaskId, Timestamp, TokenId, WorkloadNo};
+use locum_model::{ConnectorNo, KeyId, Position, Target, TaskId, Timestamp, TokenId, WorkloadNo};
 use parking_lot::Mutex;
 
 use crate::answer::{CheckOutcome, Counts};
@@ -131,6 +131,12 @@ impl Table {
     /// Whether the token has a row: whether a snapshot still needs its record.
     pub fn holds(&self, jti: TokenId) -> bool {
         self.rows.contains_key(&RowKey::of(jti))
+    }
+
+    /// The connector that a token is for, and its expiry; none when the token has no row.
+    pub fn connector_of(&self, jti: TokenId) -> Option<(ConnectorNo, Timestamp)> {
+        let row = self.rows.get(&RowKey::of(jti))?;
+        Some((self.standings.at(row.standing()).connector()?, row.expires_at()))
     }
 
     /// Whether the task is in the table: whether a snapshot still needs its events.

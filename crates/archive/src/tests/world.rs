@@ -328,6 +328,7 @@ fn entries(revision: u32) -> Entries {
         check: Check::Online,
         algorithm: Algorithm::Es256,
         ttl_max: Duration::from_secs(60),
+        staleness_bound: Duration::from_secs(2),
         actions: BTreeMap::new(),
     };
     let connectors = [connector(1, acme, "orders", 1), connector(2, globex, "vault", 2)];

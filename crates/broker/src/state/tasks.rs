@@ -124,14 +124,6 @@ impl Tasks {
         self.rows.range((from, std::ops::Bound::Unbounded)).map(|(_, row)| row)
     }
 
-    /// The tasks that ended by an event of their own a short while ago: tokens of theirs may still
-    /// be out.
-    pub(crate) fn ended(&self) -> impl Iterator<Item = (TaskId, Timestamp)> {
-        let own =
-            |row: &TaskRow| row.ended.as_ref().filter(|ended| ended.how != HowEnded::Dead).map(|e| e.at);
-        self.retired.iter().filter_map(move |(_, task)| Some((*task, self.rows.get(task).and_then(own)?)))
-    }
-
     /// Live tasks of a workload.
     pub(crate) fn live_of_workload(&self, workload: WorkloadNo) -> usize {
         self.live_by_workload.get(&workload).copied().unwrap_or(0)

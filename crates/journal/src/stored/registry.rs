@@ -1,8 +1,10 @@
 //! The registry in force.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use locum_model::event::RegistryActivated;
+use locum_model::limits::STALENESS_BOUND_DEFAULT;
 use locum_model::registry::{
     Action, Algorithm, Check, Connector, Effect, Entries, LastNumbers, Model, Owner, Tenant, Tier, Workload,
     WorkloadKind,
@@ -210,6 +212,7 @@ impl Stored for Connector {
             algorithm: self.algorithm.to_form().into(),
             ttl_max: Some(self.ttl_max.to_form()),
             actions: self.actions.iter().map(action).collect(),
+            staleness_bound: Some(self.staleness_bound.to_form()),
         }
     }
 
@@ -235,6 +238,10 @@ impl Stored for Connector {
             check: Check::from_form(known(form.check, "connector.check")?)?,
             algorithm: Algorithm::from_form(known(form.algorithm, "connector.algorithm")?)?,
             ttl_max: restored(form.ttl_max, "connector.ttl_max")?,
+            staleness_bound: match form.staleness_bound {
+                Some(span) => Duration::from_form(span)?,
+                None => STALENESS_BOUND_DEFAULT,
+            },
             actions,
         })
     }

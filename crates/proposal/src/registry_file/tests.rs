@@ -74,6 +74,7 @@ fn connectors_are_read_strictly() {
         ("tier", "\"high\""),
         ("check", "\"online\""),
         ("ttl_max", "\"60s\""),
+        ("staleness_bound", "\"500ms\""),
     ];
     let written = |wrong: Option<(&str, &str)>| {
         let mut text = String::from("[[connector]]\n");
@@ -85,7 +86,10 @@ fn connectors_are_read_strictly() {
         }
         text + "[connector.actions.read]\neffect = \"read\"\n"
     };
-    parse(Path::new("r.toml"), &written(None)).expect("right");
+    let bound =
+        |text: &str| parse(Path::new("r.toml"), text).expect("right").connectors.remove(0).staleness_bound;
+    assert_eq!(bound(&written(None)), Duration::from_millis(500));
+    assert_eq!(bound(&written(Some(("staleness_bound", "")))), STALENESS_BOUND_DEFAULT);
     let table = [
         ("owner", "", "`connector[0].owner`: is missing"),
         ("audience", "\"with space\"", "visible ASCII"),
@@ -97,6 +101,10 @@ fn connectors_are_read_strictly() {
         ("ttl_max", "\"16m\"", "between 1 s and 900 s"),
         ("ttl_max", "\"0s\"", "between 1 s and 900 s"),
         ("ttl_max", "60", "r.toml:8: "),
+        ("staleness_bound", "\"499ms\"", "between 500 ms and 600 s"),
+        ("staleness_bound", "\"601s\"", "between 500 ms and 600 s"),
+        ("staleness_bound", "\"-2s\"", "not a duration"),
+        ("staleness_bound", "2", "r.toml:9: "),
     ];
     for (key, value, expected) in table {
         let said = refusal(&written(Some((key, value))));

@@ -9,6 +9,7 @@ use locum_model::{Selector, Timestamp};
 
 use crate::admin::Admin;
 use crate::admin::inspection::{Page, page_size};
+use crate::admin::verifier::{Verifier, verifier};
 use crate::client::Repeat;
 use crate::error::Error;
 use crate::untrusted::bounded;
@@ -64,6 +65,11 @@ pub struct Revocation {
     pub position: String,
     /// Until when backends that check by signature alone may still believe; none when there is none.
     pub residual_until: Option<Timestamp>,
+    /// Whether no verifier on the feed can answer *active* any more for what is dead.
+    pub everywhere: bool,
+    /// The verifiers that have not acknowledged it and may still answer. None although it is not
+    /// everywhere: another tenant's, or those that held a lease before the broker started.
+    pub missing: Vec<Verifier>,
 }
 
 /// A lock in force.
@@ -145,17 +151,38 @@ impl Admin {
         reason: &str,
         issued_before: Option<Timestamp>,
     ) -> Result<Revocation, Error> {
+        self.revoke_everywhere(selector, reason, issued_before, Duration::ZERO).await
+    }
+
+    /// As [`Admin::revoke`], and waits until every verifier on the feed has acknowledged it or cannot
+    /// answer any more, at most for `wait` (20 s). The call's deadline is longer by that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Admin::revoke`]. That somebody is missing is no error: it is in force, and
+    /// [`Revocation::missing`] names them.
+    pub async fn revoke_everywhere(
+        &self,
+        selector: &Selector,
+        reason: &str,
+        issued_before: Option<Timestamp>,
+        wait: Duration,
+    ) -> Result<Revocation, Error> {
         let message = wire::RevokeRequest {
+            wait: Some(convert::time::duration_to_wire(wait)),
             selector: Some(convert::selector::to_wire(selector)),
             reason: reason.to_owned(),
             issued_before: issued_before.map(convert::time::timestamp_to_wire),
         };
         // A revocation only grows what is dead: again is as good as once.
-        let answer = self.client.ask(Repeat::Safe, message, |channel, request| async move {
+        let client = self.client.waiting(wait);
+        let answer = client.ask(Repeat::Safe, message, |channel, request| async move {
             RevocationServiceClient::new(channel).revoke(request).await
         });
         let answer = answer.await?;
         Ok(Revocation {
+            everywhere: answer.everywhere,
+            missing: answer.missing.into_iter().map(verifier).collect::<Result<_, _>>()?,
             matches: matches(answer.matches),
             position: bounded(&answer.position),
             residual_until: time(answer.residual_until)?,

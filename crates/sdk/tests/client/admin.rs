@@ -16,6 +16,7 @@ use crate::fake::{at, connect};
 struct Revocations {
     revoked: Arc<Mutex<Vec<RevokeRequest>>>,
     lock: Option<ActiveLock>,
+    missing: Vec<Verifier>,
 }
 
 #[tonic::async_trait]
@@ -42,6 +43,8 @@ impl RevocationService for Revocations {
             matches: vec![],
             position: "1.1.7".into(),
             residual_until: at(60),
+            everywhere: false,
+            missing: self.missing.clone(),
         }))
     }
 
@@ -95,6 +98,39 @@ async fn a_revocation_names_its_selector_and_reason() {
     let asked = fake.revoked.lock()[0].clone();
     assert_eq!(asked.reason, "stolen laptop");
     assert_eq!(asked.selector.expect("named").target, Some(selector::Target::Tenant("acme".into())));
+}
+
+#[tokio::test]
+async fn a_revocation_that_waited_names_who_is_missing() {
+    let whole = Verifier {
+        workload: "mail-api".into(),
+        instance: "ab".repeat(16),
+        version: "evil\u{1b}[2J".into(),
+        behind: 3,
+        connect_time: at(1),
+        behind_for: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
+        lease_left: Some(prost_types::Duration { seconds: 0, nanos: 1_000_000 }),
+        ..Verifier::default()
+    };
+    let start = |missing| {
+        let fake = Revocations { missing, ..Revocations::default() };
+        let service = RevocationServiceServer::new(fake.clone());
+        (fake, connect(tonic::transport::Server::builder().add_service(service)))
+    };
+    let (fake, client) = start(vec![whole.clone()]);
+    let wait = Duration::from_secs(5);
+    let done = client.admin().revoke_everywhere(&tenant(), "a drill", None, wait).await.expect("revoked");
+    assert_eq!(fake.revoked.lock()[0].wait, Some(prost_types::Duration { seconds: 5, nanos: 0 }));
+    let [missing] = done.missing.as_slice() else { unreachable!("one is missing") };
+    assert!(!done.everywhere && missing.version == "evil\\u{1b}[2J" && missing.behind == 3);
+    assert_eq!((missing.behind_for, missing.lease_left), (Duration::from_secs(2), Duration::from_millis(1)));
+    let lost = Verifier { connect_time: None, ..whole.clone() };
+    let odd = Verifier { lease_left: Some(prost_types::Duration { seconds: -1, nanos: 0 }), ..whole };
+    for broken in [lost, odd] {
+        let (_fake, client) = start(vec![broken]);
+        let answer = client.admin().revoke(&tenant(), "a drill", None).await;
+        assert!(matches!(answer, Err(Error::Unexpected(_))), "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,17 @@
 //! `locum.broker.v1.FeedService`: signed frames for offline verifiers.
 //!
-//! A stream begins with the set of keys under the root, then a snapshot of everything in force,
-//! then deltas as they are committed and a heartbeat for every ping. Frames are numbered without
-//! gaps and chained by hash within the stream; a restart of the broker goes on with larger journal
-//! positions, and the follower starts from a new snapshot.
+//! What all followers of a connector hear is made once: a *partition* has a chain of deltas
+//! ([`chain`]), the newest of which are kept ([`ring`]), and openings for those who start from nothing
+//! ([`snapshot`]). Its pump takes what the fold has published ([`hub`]). A follower has its own place
+//! in all this ([`follower`]), and its own heartbeats, each for one of its pings ([`pings`]).
+
+mod chain;
+mod follower;
+mod hub;
+mod pings;
+mod press;
+mod ring;
+mod snapshot;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,32 +19,28 @@ use std::time::Duration;
 
 use locum_api::broker::v1 as wire;
 use locum_api::broker::v1::feed_service_server::FeedService;
-use locum_api::convert::id::{name_from_wire, optional_bytes_from_wire};
-use locum_api::feed::{encode, encode_entry, signing_input};
-use locum_broker::{Broker, FeedEntry, Following};
-use locum_model::event::KeyPurpose;
-use locum_model::feed::{Body, Entry, Frame, Key, SnapshotEnd};
-use locum_model::limits::{FEED_ENTRIES_PER_FRAME, FEED_FOLLOWERS_MAX, STALENESS_BOUND_DEFAULT};
-use locum_model::registry::Algorithm;
-use locum_model::{Caller, Clock, Reason};
-use locum_token::KeyRing;
-use tokio::sync::broadcast::error::RecvError;
+use locum_api::convert::id::{bytes_from_wire, name_from_wire};
+use locum_api::violation::Malformed;
+use locum_broker::Hello;
+use locum_model::limits::VERIFIER_VERSION_BYTES_MAX;
+use locum_model::{Caller, Name, Reason};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::asked::workload;
-use crate::holds::{Holds, Place};
+use super::asked::{Asked, workload};
 use crate::tasks::Stopping;
+use follower::{Follower, Where, witness};
+use pings::{Ping, Pings};
 
-/// A silent stream hears a heartbeat without a nonce this often, and is ended if its caller may not
-/// follow any more. It extends no lease.
-const FOLLOWER_CHECK: Duration = Duration::from_secs(5);
+pub use chain::Around;
+pub use hub::Hub;
+
+/// A stream has to say whom it follows within this.
+const FIRST_PING: Duration = Duration::from_secs(10);
 
 /// The revocation feed.
 pub(crate) struct Feed {
-    pub broker: Arc<Broker>,
-    pub clock: Arc<dyn Clock>,
-    pub places: Holds,
+    pub hub: Arc<Hub>,
     pub stopping: Stopping,
 }
 
@@ -51,204 +55,66 @@ impl FeedService for Feed {
         request: Request<Streaming<wire::WatchRevocationsRequest>>,
     ) -> Result<Response<FrameStream>, Status> {
         let (asked, mut pings) = workload(request)?;
-        let first = pings.message().await?.unwrap_or_default();
-        let connector =
-            name_from_wire(&first.connector, "connector").map_err(|malformed| asked.malformed(malformed))?;
-        let nonce = optional_bytes_from_wire(&first.nonce, "nonce")
-            .map_err(|malformed| asked.malformed(malformed))?;
-        if self.broker.status().followers >= FEED_FOLLOWERS_MAX {
-            return Err(locum_api::status::status(Reason::QuotaExceeded, None, &asked.request_id, &[]));
-        }
-        let following = self.broker.watch_revocations(&asked.who, &connector);
-        let following = following.map_err(|refusal| asked.refuse(refusal))?;
-        let place = self
-            .places
-            .take(following.workload)
-            .ok_or_else(|| locum_api::status::status(Reason::QuotaExceeded, None, &asked.request_id, &[]))?;
-        let (number, keys) = self.broker.key_set();
-        let opening = opening(number, &keys, &following, nonce)
-            .ok_or_else(|| locum_api::status::status(Reason::Internal, None, &asked.request_id, &[]))?;
-        let follower = Follower {
-            frames: Framer::new(&self.broker, Arc::clone(&self.clock), &following),
-            ready: opening.into_iter(),
-            told: number,
-            _place: place,
-            following,
-            pings,
-            stopping: self.stopping.clone(),
-            caller: asked.who,
-            request_id: asked.request_id,
-            over: false,
-        };
+        let first = tokio::time::timeout(FIRST_PING, pings.message()).await;
+        let first = first.unwrap_or(Ok(None))?.unwrap_or_default();
+        let (connector, hello, ping) = read_first(&first).map_err(|malformed| asked.malformed(malformed))?;
+        let follower = self.follow(asked, connector, hello, (pings, ping)).await?;
         Ok(Response::new(Box::pin(futures_util::stream::unfold(follower, Follower::step))))
     }
 }
 
-/// What every follower hears first: keys, everything in force, a sign of life. `None` without a root.
-fn opening(number: u64, keys: &KeyRing, following: &Following, nonce: Option<[u8; 16]>) -> Option<Vec<Body>> {
-    let entries: Vec<Entry> = following.snapshot.iter().map(entry_of).collect();
-    let hashed: Vec<u8> = entries.iter().flat_map(encode_entry).collect();
-    let end = SnapshotEnd { count: entries.len() as u64, entries_sha256: locum_token::sha256(&hashed) };
-    let parts = entries.chunks(FEED_ENTRIES_PER_FRAME).collect::<Vec<_>>();
-    let count = parts.len().max(1);
-    let mut bodies = vec![key_set(number, keys)?];
-    for part in 0..count {
-        bodies.push(Body::SnapshotPart {
-            part: part as u32,
-            end: (part + 1 == count).then_some(end),
-            entries: parts.get(part).map(|entries| entries.to_vec()).unwrap_or_default(),
-        });
-    }
-    bodies.push(heartbeat(nonce, number));
-    Some(bodies)
-}
-
-fn heartbeat(nonce: Option<[u8; 16]>, key_set: u64) -> Body {
-    Body::Heartbeat { nonce, key_set, lease: STALENESS_BOUND_DEFAULT }
-}
-
-/// The keys that count: everything published but the root itself, which signs the set.
-fn key_set(number: u64, keys: &KeyRing) -> Option<Body> {
-    let key = |key: &locum_token::RingKey| Key {
-        kid: *key.kid(),
-        purpose: key.purpose(),
-        algorithm: key.algorithm(),
-        public_key: key.public().as_bytes().to_vec(),
-    };
-    let counted = keys.keys().filter(|key| key.purpose() != KeyPurpose::KeysetRoot);
-    let root = key(keys.signer(KeyPurpose::KeysetRoot, Algorithm::Es256)?);
-    Some(Body::KeySet { number, keys: counted.map(key).collect(), root })
-}
-
-fn entry_of(entry: &FeedEntry) -> Entry {
-    Entry {
-        level: entry.target.level(),
-        id: entry.target.id_bytes(),
-        below_sequence: entry.below.sequence,
-        drop_after: entry.drop_after,
-    }
-}
-
-/// One follower's stream.
-struct Follower {
-    frames: Framer,
-    ready: std::vec::IntoIter<Body>,
-    following: Following,
-    pings: Streaming<wire::WatchRevocationsRequest>,
-    stopping: Stopping,
-    caller: Caller,
-    request_id: String,
-    over: bool,
-    /// The number of the last set of keys that was sent.
-    told: u64,
-    _place: Place,
-}
-
-impl Follower {
-    async fn step(mut self) -> Option<(Result<wire::WatchRevocationsResponse, Status>, Self)> {
-        if self.over {
-            return None;
-        }
-        let body = match self.ready.next() {
-            Some(body) => Ok(body),
-            None => self.next_body().await?,
-        };
-        let body = body.and_then(|body| {
-            let may_go_on = self.frames.broker.may_follow(&self.caller, self.frames.partition);
-            if may_go_on { Ok(body) } else { Err(Reason::ConnectorNotServed) }
-        });
-        let frame = match body {
-            Ok(body) => self.frames.frame(body),
-            Err(reason) => Err(reason),
-        };
-        let answer = frame.map_err(|reason| {
-            self.over = true;
-            locum_api::status::status(reason, None, &self.request_id, &[])
-        });
-        Some((answer, self))
-    }
-
-    /// What there is to say next; `None` when the stream is to end without a word.
-    async fn next_body(&mut self) -> Option<Result<Body, Reason>> {
-        let (number, keys) = self.frames.broker.key_set();
-        if number != self.told {
-            self.told = number;
-            return Some(key_set(number, &keys).ok_or(Reason::Internal));
-        }
-        tokio::select! {
-            biased;
-            () = self.stopping.wait() => None,
-            () = tokio::time::sleep(FOLLOWER_CHECK) => {
-                Some(Ok(heartbeat(None, self.told)))
+impl Feed {
+    async fn follow(
+        &self,
+        asked: Asked<Caller>,
+        connector: Name,
+        hello: Hello,
+        (pings, first): (Streaming<wire::WatchRevocationsRequest>, Ping),
+    ) -> Result<Follower, Status> {
+        let around = self.hub.around.clone();
+        let following = around.broker.watch_revocations(&asked.who, &connector, hello);
+        let following = following.map_err(|refusal| asked.refuse(refusal))?;
+        let refuse = |reason| locum_api::status::status(reason, None, &asked.request_id, &[]);
+        let share = self.hub.join(following.connector).map_err(refuse)?;
+        let shown = first.acknowledgement;
+        let begun = match share.0.begin(shown).await {
+            Ok(begun) => begun,
+            Err(Reason::FeedPositionInvalid) => {
+                return Err(shown.map_or_else(
+                    || refuse(Reason::Internal),
+                    |shown| witness(&around, &share, &shown, &asked.request_id),
+                ));
             }
-            delta = self.following.deltas.recv() => Some(match delta {
-                Ok(delta) => {
-                    self.frames.sequence = delta.position.sequence;
-                    Ok(Body::Delta { entries: delta.entries.iter().map(entry_of).collect() })
-                }
-                Err(RecvError::Lagged(_)) => Err(Reason::FollowerTooSlow),
-                Err(RecvError::Closed) => return None,
-            }),
-            ping = self.pings.message() => match ping {
-                Ok(Some(ping)) => Some(match ping.nonce.try_into() {
-                    Ok(nonce) => Ok(heartbeat(Some(nonce), self.told)),
-                    Err(_not_16_bytes) => Err(Reason::RequestMalformed),
-                }),
-                Ok(None) | Err(_) => None,
-            },
-        }
-    }
-}
-
-/// Numbers, chains and signs the frames of one stream.
-struct Framer {
-    broker: Arc<Broker>,
-    clock: Arc<dyn Clock>,
-    home: u16,
-    epoch: u32,
-    partition: locum_model::ConnectorNo,
-    sequence: u64,
-    previous: [u8; 32],
-}
-
-impl Framer {
-    fn new(broker: &Arc<Broker>, clock: Arc<dyn Clock>, following: &Following) -> Self {
-        Self {
-            broker: Arc::clone(broker),
-            clock,
-            home: following.position.home,
-            epoch: following.position.epoch,
-            partition: following.connector.number,
-            sequence: following.position.sequence,
-            previous: [0; 32],
-        }
-    }
-
-    fn frame(&mut self, body: Body) -> Result<wire::WatchRevocationsResponse, Reason> {
-        let purpose = match body {
-            Body::KeySet { .. } => KeyPurpose::KeysetRoot,
-            _ => KeyPurpose::Feed,
+            Err(reason) => return Err(refuse(reason)),
         };
-        let is_link = matches!(body, Body::Delta { .. });
-        let payload = encode(&Frame {
-            issuer: self.broker.issuer().into(),
-            home: self.home,
-            epoch: self.epoch,
-            partition: self.partition,
-            sequence: self.sequence,
-            previous: self.previous,
-            server_time: self.clock.now().map_err(|_unsettled| Reason::ClockUnsettled)?,
-            body,
-        });
-        if is_link {
-            self.previous = locum_token::sha256(&payload);
-        }
-        let keys = self.broker.key_ring();
-        let key = keys.signer(purpose, Algorithm::Es256).ok_or(Reason::Internal)?;
-        let signature = key.sign(&signing_input(&payload)).map_err(|cause| {
-            tracing::error!(%cause, "a frame could not be signed");
-            Reason::Internal
-        })?;
-        Ok(wire::WatchRevocationsResponse { payload, kid: key.kid().0.to_vec(), signature })
+        let at = Where::begin(begun, shown.is_some(), &share).map_err(refuse)?;
+        let mut follower = Follower {
+            pings: Pings::new(pings, around.clock.elapsed()),
+            grown: share.0.grown(),
+            around,
+            share,
+            place: following.place,
+            caller: asked.who,
+            request_id: asked.request_id,
+            stopping: self.stopping.clone(),
+            at,
+        };
+        follower.hear(first)?;
+        Ok(follower)
     }
+}
+
+/// What the first message has to say.
+fn read_first(first: &wire::WatchRevocationsRequest) -> Result<(Name, Hello, Ping), Malformed> {
+    let connector = name_from_wire(&first.connector, "connector")?;
+    let ping = Ping::of(first)?;
+    let version = &first.version;
+    if version.len() > VERIFIER_VERSION_BYTES_MAX
+        || !version.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+    {
+        let bound = format_args!("must be at most {VERIFIER_VERSION_BYTES_MAX} printable ASCII characters");
+        return Err(Malformed::of("version", bound));
+    }
+    let instance = bytes_from_wire(&first.instance, "instance")?;
+    Ok((connector, Hello { instance, version: version.clone() }, ping))
 }

@@ -17,7 +17,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::asked::{Asked, operator};
-use super::show;
+use super::{show, verifiers};
 use crate::http::Readiness;
 use crate::metrics::Metrics;
 use crate::tasks::{Stopping, blocking};
@@ -153,6 +153,23 @@ impl InspectionService for Inspection {
             task: history.task.as_ref().map(show::task),
             entries: history.entries.iter().map(show::entry).collect(),
             partial: history.partial,
+        }))
+    }
+
+    async fn list_verifiers(
+        &self,
+        request: Request<wire::ListVerifiersRequest>,
+    ) -> Result<Response<wire::ListVerifiersResponse>, Status> {
+        let (asked, message) = operator(request)?;
+        let read = || -> Result<_, Malformed> {
+            let size = page::size_from_wire(message.page_size, "page_size")?;
+            Ok((size, verifiers::page_from_wire(&message.page_token, "page_token")?))
+        };
+        let (size, after) = read().map_err(|malformed| asked.malformed(malformed))?;
+        let (verifiers, next) = self.broker.list_verifiers(&asked.who, after, size);
+        Ok(Response::new(wire::ListVerifiersResponse {
+            verifiers: verifiers.iter().map(verifiers::shown).collect(),
+            next_page_token: next.map(verifiers::page_to_wire).unwrap_or_default(),
         }))
     }
 

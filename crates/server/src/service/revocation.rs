@@ -1,25 +1,29 @@
 //! `locum.admin.v1.RevocationService`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use locum_api::admin::v1 as wire;
 use locum_api::admin::v1::revocation_service_server::RevocationService;
 use locum_api::convert::time::{duration_from_wire, optional_timestamp_from_wire, timestamp_to_wire};
 use locum_api::convert::{page, selector, text};
 use locum_api::violation::Malformed;
-use locum_broker::Broker;
+use locum_broker::{Broker, Missing, Operator};
 use locum_model::event::Locked;
-use locum_model::{Level, Selector};
+use locum_model::limits::PAGE_SIZE_MAX;
+use locum_model::{Level, Position, Selector};
 use tonic::{Request, Response, Status};
 
 use super::asked::operator;
-use super::show;
+use super::{show, verifiers};
 use crate::metrics::Metrics;
+use crate::tasks::Stopping;
 
 /// Forced revocation and locks.
 pub(crate) struct Revocation {
     pub broker: Arc<Broker>,
     pub metrics: Arc<Metrics>,
+    pub stopping: Stopping,
 }
 
 #[tonic::async_trait]
@@ -56,18 +60,22 @@ impl RevocationService for Revocation {
         let read = || -> Result<_, Malformed> {
             let before = optional_timestamp_from_wire(message.issued_before.as_ref(), "issued_before")?;
             let reason = text::reason_from_wire(&message.reason, "reason")?;
-            Ok((selector::from_wire(message.selector.as_ref(), "selector")?, reason, before))
+            let wait = verifiers::wait_of(&message)?;
+            Ok((selector::from_wire(message.selector.as_ref(), "selector")?, reason, before, wait))
         };
-        let (selector, reason, before) = read().map_err(|malformed| asked.malformed(malformed))?;
+        let (selector, reason, before, wait) = read().map_err(|malformed| asked.malformed(malformed))?;
         let level = level_of(&selector);
         let revoked = self.broker.revoke(&asked.who, selector, &reason, before).await;
         let done = revoked.map_err(|refusal| asked.refuse(refusal))?;
         self.metrics.revoked(level);
         tracing::info!(request_id = %asked.request_id, operator = %asked.who.name, position = %done.position, "revoked");
+        let waited = self.wait_for_verifiers(&asked.who, done.position, wait).await;
         Ok(Response::new(wire::RevokeResponse {
             matches: show::matches(&done.matches),
             position: done.position.to_string(),
             residual_until: done.residual_until.map(timestamp_to_wire),
+            everywhere: waited.is_everywhere(),
+            missing: waited.verifiers.iter().take(PAGE_SIZE_MAX).map(verifiers::shown).collect(),
         }))
     }
 
@@ -139,6 +147,27 @@ impl RevocationService for Revocation {
 impl Revocation {
     fn show(&self, locked: &Locked) -> wire::ActiveLock {
         show::lock(locked, &self.broker.locked_matches(locked))
+    }
+
+    /// Waits until a position is everywhere, at most for `wait`; who is missing then.
+    async fn wait_for_verifiers(&self, who: &Operator, position: Position, wait: Duration) -> Missing {
+        let mut acknowledged = self.broker.acknowledgements();
+        let mut stopping = self.stopping.clone();
+        let over = tokio::time::sleep(wait);
+        tokio::pin!(over);
+        loop {
+            acknowledged.mark_unchanged();
+            let missing = self.broker.missing(who, position);
+            let Some(again_in) = missing.again_in else { return missing };
+            tokio::select! {
+                biased;
+                () = &mut over => return missing,
+                () = stopping.wait() => return missing,
+                // The sender lives as long as the broker.
+                _ = acknowledged.changed() => {}
+                () = tokio::time::sleep(again_in) => {}
+            }
+        }
     }
 }
 

@@ -13,10 +13,7 @@ use locum_api::broker::v1::identity_service_server::IdentityServiceServer;
 use locum_api::broker::v1::task_service_server::TaskServiceServer;
 use locum_api::broker::v1::token_service_server::TokenServiceServer;
 use locum_broker::Broker;
-use locum_model::Clock;
-use locum_model::limits::{
-    FOLLOWS_PER_WORKLOAD_MAX, GRPC_MESSAGE_BYTES_MAX, HOLDS_PER_WORKLOAD_MAX, POLICY_BYTES_MAX,
-};
+use locum_model::limits::{GRPC_MESSAGE_BYTES_MAX, HOLDS_PER_WORKLOAD_MAX, POLICY_BYTES_MAX};
 use tonic::transport::server::Router;
 use tonic_health::pb::health_server::HealthServer;
 use tower::layer::util::{Identity, Stack};
@@ -24,7 +21,7 @@ use tower::layer::util::{Identity, Stack};
 use super::archive::Archives;
 use super::check::Checks;
 use super::control::Control;
-use super::feed::Feed;
+use super::feed::{Feed, Hub};
 use super::gate::{Gate, GateLayer};
 use super::health::ServerHealth;
 use super::identity::Identities;
@@ -45,8 +42,8 @@ pub struct Wiring {
     pub broker: Arc<Broker>,
     /// For how long the archive keeps entries.
     pub archive_retention: Option<std::time::Duration>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
+    /// The partitions of the revocation feed.
+    pub feed: Arc<Hub>,
     /// Where things are counted.
     pub metrics: Arc<Metrics>,
     /// Whether we are ready.
@@ -63,7 +60,7 @@ pub struct Wiring {
 ///
 /// When the contract's descriptor set cannot be served by reflection.
 pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Identity>>, String> {
-    let Wiring { broker, archive_retention, clock, metrics, readiness, reload, stopping } = wiring;
+    let Wiring { broker, feed, archive_retention, metrics, readiness, reload, stopping } = wiring;
     let health = ServerHealth { stopping: stopping.clone() };
     let tasks = Tasks {
         broker: Arc::clone(&broker),
@@ -72,10 +69,10 @@ pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Iden
     };
     let tokens = Tokens { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
     let checks = Checks { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
-    let places = Holds::new(FOLLOWS_PER_WORKLOAD_MAX);
-    let feed = Feed { broker: Arc::clone(&broker), clock, places, stopping: stopping.clone() };
+    let feed = Feed { hub: feed, stopping: stopping.clone() };
     let identities = Identities { broker: Arc::clone(&broker) };
-    let revocation = Revocation { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
+    let revocation =
+        Revocation { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics), stopping: stopping.clone() };
     let archives = Archives::new(Arc::clone(&broker), archive_retention, stopping.clone());
     let inspection = Inspection { broker: Arc::clone(&broker), metrics, readiness, stopping };
     let control = Control { broker, reload };

@@ -75,20 +75,24 @@ fn any_connector() -> impl Strategy<Value = Connector> {
     let tier = prop_oneof![Just(Tier::Low), Just(Tier::Medium), Just(Tier::High)];
     let check = prop_oneof![Just(Check::Online), Just(Check::Feed), Just(Check::Jwks)];
     let kinds = (tier, check, any_algorithm());
-    (any::<(u32, u32, u32)>(), any_name(), any::<String>(), kinds, any::<Duration>(), any_actions()).prop_map(
-        |(numbers, name, audience, (tier, check, algorithm), ttl_max, actions)| Connector {
-            number: ConnectorNo(numbers.0),
-            tenant: TenantNo(numbers.1),
-            name,
-            audience,
-            owner: OwnerNo(numbers.2),
-            tier,
-            check,
-            algorithm,
-            ttl_max,
-            actions,
-        },
-    )
+    (any::<(u32, u32, u32)>(), any_name(), any::<String>(), kinds, any::<[Duration; 2]>(), any_actions())
+        .prop_map(
+            |(numbers, name, audience, (tier, check, algorithm), [ttl_max, staleness_bound], actions)| {
+                Connector {
+                    number: ConnectorNo(numbers.0),
+                    tenant: TenantNo(numbers.1),
+                    name,
+                    audience,
+                    owner: OwnerNo(numbers.2),
+                    tier,
+                    check,
+                    algorithm,
+                    ttl_max,
+                    staleness_bound,
+                    actions,
+                }
+            },
+        )
 }
 
 fn any_entries() -> impl Strategy<Value = Entries> {

@@ -1,0 +1,293 @@
+//! [`Hub`]: the partitions that are followed, and what keeps their frames coming.
+//!
+//! A partition is opened by its first follower and kept for a while after its last, so that who comes
+//! back can go on. Each has a pump: it alone waits for the fold, makes the frames once, and wakes the
+//! followers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use locum_model::feed::Acknowledgement;
+use locum_model::limits::{FEED_PARTITION_IDLE, FEED_RING_BYTES_MAX, FEED_RINGS_BYTES_MAX};
+use locum_model::{ConnectorNo, Reason};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::chain::{Around, Chain, Judged};
+use super::ring::Place;
+use super::snapshot::{Moment, Opening};
+use crate::tasks::{Group, Stopping, blocking};
+
+/// How often a pump looks after its partition when nothing happens.
+const UPKEEP: Duration = Duration::from_secs(1);
+/// The least that a partition may keep, in bytes, however many there are.
+const RING_BYTES_MIN: usize = 64 * 1024;
+
+/// The partitions that are followed.
+pub struct Hub {
+    pub(super) around: Around,
+    partitions: Mutex<BTreeMap<ConnectorNo, Arc<Shared>>>,
+    count: Arc<AtomicUsize>,
+    open: mpsc::UnboundedSender<Arc<Shared>>,
+    opened: Mutex<Option<mpsc::UnboundedReceiver<Arc<Shared>>>>,
+}
+
+/// A partition, shared by its pump and its followers.
+pub(super) struct Shared {
+    around: Around,
+    source: locum_broker::Partition,
+    pub chain: Mutex<Chain>,
+    /// Changes whenever the chain grew or a new one began, and when the partition is closed.
+    grown: watch::Sender<State>,
+    followers: AtomicUsize,
+    partitions: Arc<AtomicUsize>,
+    /// The newest opening. Its lock is held while one is made, so that one is made at a time.
+    opening: tokio::sync::Mutex<Option<Arc<Opening>>>,
+}
+
+/// Whether a partition goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Open,
+    /// Its pump is gone.
+    Closed,
+}
+
+/// One follower's part in a partition.
+pub(super) struct Share(pub Arc<Shared>);
+
+/// How a follower begins.
+pub(super) enum Beginning {
+    /// With everything: the position that was shown, if any, cannot be resumed.
+    Anew(Arc<Opening>),
+    /// With the set of keys of this number, and then what it missed.
+    Resumed { index: u64, place: Place, chain: u64 },
+}
+
+// === impl Hub ===
+
+impl Hub {
+    /// Nothing is followed yet.
+    pub(crate) fn new(around: Around) -> Arc<Self> {
+        let (open, opened) = mpsc::unbounded_channel();
+        Arc::new(Self {
+            around,
+            partitions: Mutex::default(),
+            count: Arc::default(),
+            open,
+            opened: Mutex::new(Some(opened)),
+        })
+    }
+
+    /// Keeps the frames coming until the process stops. To be run once.
+    ///
+    /// # Errors
+    ///
+    /// A sentence when it is run twice.
+    pub async fn run(self: Arc<Self>, mut stopping: Stopping) -> Result<(), String> {
+        let mut opened = self.opened.lock().take().ok_or("the feed runs already")?;
+        let mut pumps = Group::new();
+        loop {
+            tokio::select! {
+                () = stopping.wait() => break,
+                Some(shared) = opened.recv() => {
+                    pumps.start(Arc::clone(&self).pump(shared, stopping.clone()));
+                }
+                Some(()) = pumps.next(), if !pumps.is_empty() => {}
+            }
+        }
+        while pumps.next().await.is_some() {}
+        Ok(())
+    }
+
+    /// A share in a connector's partition, which is opened when it is not.
+    pub(super) fn join(&self, connector: ConnectorNo) -> Result<Share, Reason> {
+        let mut partitions = self.partitions.lock();
+        if let Some(shared) = partitions.get(&connector) {
+            return Ok(Share::of(shared));
+        }
+        let source = self.around.broker.follow_partition(connector);
+        let chain = Chain::begin(&self.around, &source)?;
+        let shared = Arc::new(Shared {
+            around: self.around.clone(),
+            source,
+            chain: Mutex::new(chain),
+            grown: watch::Sender::new(State::Open),
+            followers: AtomicUsize::new(0),
+            partitions: Arc::clone(&self.count),
+            opening: tokio::sync::Mutex::default(),
+        });
+        self.open.send(Arc::clone(&shared)).map_err(|_stopping| Reason::Draining)?;
+        self.count.fetch_add(1, Ordering::Relaxed);
+        partitions.insert(connector, Arc::clone(&shared));
+        Ok(Share::of(&shared))
+    }
+
+    async fn pump(self: Arc<Self>, shared: Arc<Shared>, mut stopping: Stopping) {
+        // However this ends, nobody goes on following a partition without a pump.
+        let pumped = Pumped { hub: Arc::clone(&self), shared: Arc::clone(&shared) };
+        let mut idle_since = None;
+        loop {
+            while shared.turn() {
+                tokio::task::yield_now().await;
+            }
+            tokio::select! {
+                () = stopping.wait() => break,
+                () = shared.source.changed() => {}
+                () = tokio::time::sleep(UPKEEP) => {
+                    let now = self.around.clock.elapsed();
+                    shared.forget_opening(now);
+                    if shared.followers.load(Ordering::Relaxed) > 0 {
+                        idle_since = None;
+                    } else if now.saturating_sub(*idle_since.get_or_insert(now)) >= FEED_PARTITION_IDLE
+                        && self.close_idle(&shared)
+                    {
+                        break;
+                    }
+                }
+            }
+        }
+        drop(pumped);
+    }
+
+    /// Takes a partition off that nobody follows; whether it is off.
+    fn close_idle(&self, shared: &Arc<Shared>) -> bool {
+        let mut partitions = self.partitions.lock();
+        // Nobody joins meanwhile: joining takes the same lock.
+        let idle = shared.followers.load(Ordering::Relaxed) == 0;
+        if idle {
+            partitions.remove(&shared.source.connector());
+        }
+        idle
+    }
+}
+
+/// Ends a partition when its pump ends, a panic included.
+struct Pumped {
+    hub: Arc<Hub>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Pumped {
+    fn drop(&mut self) {
+        let mut partitions = self.hub.partitions.lock();
+        let connector = self.shared.source.connector();
+        if partitions.get(&connector).is_some_and(|current| Arc::ptr_eq(current, &self.shared)) {
+            partitions.remove(&connector);
+        }
+        self.hub.count.fetch_sub(1, Ordering::Relaxed);
+        self.shared.grown.send_replace(State::Closed);
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Makes what waits into frames and wakes the followers; whether there is more to make.
+    fn turn(&self) -> bool {
+        let bytes = FEED_RINGS_BYTES_MAX / self.partitions.load(Ordering::Relaxed).max(1);
+        let bytes = bytes.clamp(RING_BYTES_MIN, FEED_RING_BYTES_MAX);
+        let turned = {
+            let mut chain = self.chain.lock();
+            let before = chain.ring().end();
+            let turned = chain.turn(&self.around, &self.source, bytes);
+            self.around.metrics.feed_frames("chain", chain.ring().end() - before);
+            turned
+        };
+        match turned {
+            Ok(turned) => {
+                if turned.grew {
+                    self.grown.send_replace(State::Open);
+                }
+                turned.more
+            }
+            Err(reason) => {
+                tracing::warn!(partition = self.source.connector().0, %reason, "no frames can be made");
+                // The next turn begins anew where it has to.
+                self.grown.send_replace(State::Open);
+                false
+            }
+        }
+    }
+
+    /// Whose partition this is.
+    pub(super) fn connector(&self) -> ConnectorNo {
+        self.source.connector()
+    }
+
+    pub(super) fn grown(&self) -> watch::Receiver<State> {
+        self.grown.subscribe()
+    }
+
+    /// How a follower begins that showed this.
+    ///
+    /// # Errors
+    ///
+    /// FEED_POSITION_INVALID for what cannot be, and whatever keeps a snapshot from being made.
+    pub(super) async fn begin(self: &Arc<Self>, shown: Option<Acknowledgement>) -> Result<Beginning, Reason> {
+        if let Some(shown) = shown {
+            let chain = self.chain.lock();
+            match chain.judge(&shown) {
+                Judged::At(index) => {
+                    let place = Place { sequence: shown.sequence, head: shown.head };
+                    return Ok(Beginning::Resumed { index, place, chain: chain.number });
+                }
+                Judged::Behind => {}
+                Judged::Impossible => return Err(Reason::FeedPositionInvalid),
+            }
+        }
+        Ok(Beginning::Anew(self.opening().await?))
+    }
+
+    /// Frames to begin with: those that somebody else begins with, or new ones.
+    pub(super) async fn opening(self: &Arc<Self>) -> Result<Arc<Opening>, Reason> {
+        let mut newest = self.opening.lock().await;
+        let now = self.around.clock.elapsed();
+        if let Some(opening) = newest.as_ref()
+            && opening.serves(&self.chain.lock(), now)
+        {
+            return Ok(Arc::clone(opening));
+        }
+        let shared = Arc::clone(self);
+        let made = blocking(move || {
+            let (press, moment) = {
+                let chain = shared.chain.lock();
+                (Arc::clone(&chain.press), Moment::of(&chain))
+            };
+            Opening::make(&press, &shared.source, moment, now)
+        });
+        let made = made.await.map_err(|lost| {
+            tracing::error!(cause = %lost, "no snapshot was made");
+            Reason::Internal
+        })?;
+        let opening = Arc::new(made?);
+        self.around.metrics.feed_frames("snapshot", opening.frames.len() as u64);
+        *newest = Some(Arc::clone(&opening));
+        Ok(opening)
+    }
+
+    fn forget_opening(&self, now: Duration) {
+        if let Ok(mut newest) = self.opening.try_lock()
+            && newest.as_ref().is_some_and(|opening| opening.is_old(now))
+        {
+            *newest = None;
+        }
+    }
+}
+
+// === impl Share ===
+
+impl Share {
+    fn of(shared: &Arc<Shared>) -> Self {
+        shared.followers.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.followers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
