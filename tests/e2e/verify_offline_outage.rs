@@ -70,6 +70,19 @@ impl Stage {
         assert!(overrun <= STALENESS_BOUND, "active {overrun:?} after the cut");
     }
 
+    /// Waits until the dead token is not active. The kill may have come before the verifier heard of the
+    /// revocation: then its lease is what ends it.
+    async fn dies(&self, cut_at: Instant) {
+        let gone = || {
+            let asked_at = Instant::now();
+            let active = self.is_active(&self.dead);
+            let overrun = asked_at.duration_since(cut_at);
+            assert!(!active || overrun <= STALENESS_BOUND, "active {overrun:?} after the cut");
+            now((!active).then_some(()))
+        };
+        eventually("the revocation", gone).await;
+    }
+
     /// Waits for the live token to be active, and sees that the dead one never is.
     async fn recovers(&self) {
         let answer = || {
@@ -123,6 +136,7 @@ async fn a_broker_that_is_killed_and_comes_back() {
         }
         stage.daemon.up().await;
         stage.relay.lead_to(stage.daemon.addresses().grpc.port());
+        stage.dies(cut_at).await;
         stage.recovers().await;
     }
     // It goes on hearing.
