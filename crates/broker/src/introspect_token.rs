@@ -108,7 +108,8 @@ impl Broker {
         let hint = locum_token::jti_of(compact).ok_or((None, Reason::TokenMalformed))?;
         match self.fold.table.lookup(hint, compact, now) {
             Lookup::Live(live) => {
-                let claims = locum_token::read(compact).map_err(|refusal| (None, refusal.reason()))?;
+                let claims =
+                    locum_token::read_recognised(compact).map_err(|refusal| (None, refusal.reason()))?;
                 Ok((claims, live))
             }
             Lookup::Dead(dead) => Err((Some(dead.jti), dead.reason)),

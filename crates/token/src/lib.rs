@@ -9,7 +9,7 @@
 //!
 //! Reading order: the keys ([`key_store`], [`key_ring`]), what a token says ([`claims`]), and the
 //! two directions ([`sign`](mod@sign), [`verify`](mod@verify)); [`jti`] finds a token's id without
-//! reading it.
+//! reading it, [`recognised`] reads what was judged before.
 
 pub mod key_ring;
 pub mod key_store;
@@ -22,6 +22,7 @@ mod locum_claim;
 mod payload;
 
 pub mod jti;
+pub mod recognised;
 pub mod sign;
 pub mod verify;
 
@@ -32,6 +33,7 @@ pub use key_ring::{KeyRing, KeyRingError, KeyState, RingKey, generate};
 pub use key_store::{KeyStore, MemoryKeyStore};
 pub use locum_jose::base64url::{kid_text, parse_kid};
 pub use locum_jose::digest::sha256;
+pub use recognised::read_recognised;
 pub use sign::{SignError, check_record, sign};
 pub use verify::{Refusal, read, verify, verify_by};
 pub use verifying_key::VerifyingKey;
