@@ -95,6 +95,10 @@ def _members(word: str, sets: dict[str, list[str]]) -> Iterator[str]:
         yield from _members(member, sets)
 
 
+# SQLite gives its files to the folder's owner when it runs as root, as tests may; the unit's user is none.
+MADE_BY_ROOT = {"fchown"} if os.geteuid() == 0 else set()
+
+
 def calls_made(strace: Path, locumd: Path, folder: Path) -> set[str]:
     """The system calls of a whole life of locumd: start, story, reload, stop."""
     settings = install(folder / "locum")
@@ -120,7 +124,8 @@ def found(systemd: Systemd, made: set[str]) -> Problems:
     unit = UNIT.read_text()
     problems = [f"systemd-analyze verify: {line}" for line in systemd.verify(unit)]
     problems += [f"systemd-analyze security: {line}" for line in systemd.security(unit)]
-    problems += [f"the unit refuses `{call}`, which locumd makes" for call in sorted(made - systemd.filter(unit))]
+    refused = made - systemd.filter(unit) - MADE_BY_ROOT
+    problems += [f"the unit refuses `{call}`, which locumd makes" for call in sorted(refused)]
     print(f"{len(made)} kinds of system calls, {len(systemd.filter(unit))} pass")
     problems += must_find("verify", systemd.verify, unit, "ProtectHome=yes", "ProtectHoome=yes")
     problems += must_find("verify", systemd.verify, unit, "/usr/bin/locumd", "/usr/bin/locumdd")

@@ -184,7 +184,9 @@ impl Fold {
         if matches!(applied, Applied::Started) {
             state.tasks.start(started, committed.position());
             if let Some((scope, key)) = request {
-                state.requests.remember(scope, key.hash, Answered::Task(started.task), started.deadline);
+                let above = state.tasks.chain(started.parent).to_vec();
+                let answer = (key.hash, Answered::Task(started.task));
+                state.requests.remember(scope, answer, &above, started.deadline);
             }
             self.leases.enter(started.task, started.at, started.lease, started.deadline);
         }
@@ -210,7 +212,7 @@ impl Fold {
         let applied = self.table.apply(committed);
         if let (Applied::Issued(_), Some((scope, key))) = (&applied, request) {
             let answered = Answered::Token(Arc::new(record.clone()));
-            state.requests.remember(scope, key.hash, answered, record.expires_at);
+            state.requests.remember(scope, (key.hash, answered), &record.tasks, record.expires_at);
         }
         Verdict::Applied(applied)
     }
@@ -296,6 +298,7 @@ impl Fold {
         let task_matters = |task: locum_model::TaskId| {
             self.table.holds_task(task)
                 || self.feed.holds_task(task)
+                || state.requests.rest_on(task)
                 || state.tasks.ended_by_itself(task)
                 || task.count() == state.tasks.count_max()
         };

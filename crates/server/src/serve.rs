@@ -17,7 +17,7 @@ use locum_broker::{Broker, JournalFailed, Operator, Options, StartError, Surroun
 use locum_identity::{CurrentTrust, Trust};
 use locum_journal::DiskFiles;
 use locum_model::evidence::Login;
-use locum_model::{Clock, Entropy};
+use locum_model::{Clock, Entropy, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -114,9 +114,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     let shared_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
     let now = shared_clock.now().map_err(|unsettled| NotStarted::Other(unsettled.to_string()))?;
     let own = config::own_certificate(&settings)?;
-    let trust = Trust::of(config::trust_options(&settings)?, now)
-        .map_err(|problem| NotStarted::Other(problem.to_string()))?;
-    let trust = Arc::new(ArcSwap::from_pointee(trust));
+    let trust = Arc::new(ArcSwap::from_pointee(open_trust(&settings, now)?));
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new());
     let metrics = Arc::new(Metrics::new(now));
     let around = (Arc::clone(&shared_clock), Arc::clone(&entropy));
@@ -246,6 +244,10 @@ fn open_clock(settings: &Settings) -> Result<SystemClock, NotStarted> {
     let refused = |cause: String| NotStarted::Data { path: dir.clone(), cause };
     crate::private_file::private_dir(dir).map_err(|cause| refused(cause.to_string()))?;
     SystemClock::open(&dir.join("clock")).map_err(|cause| refused(cause.to_string()))
+}
+
+fn open_trust(settings: &Settings, now: Timestamp) -> Result<Trust, NotStarted> {
+    Trust::of(config::trust_options(settings)?, now).map_err(|problem| NotStarted::Other(problem.to_string()))
 }
 
 async fn open_broker(

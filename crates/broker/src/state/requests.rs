@@ -31,6 +31,9 @@ pub(crate) struct Requests {
     answered: HashMap<RequestScope, (Timestamp, ([u8; 32], Answered))>,
     until: BTreeSet<(Timestamp, RequestScope)>,
     by_workload: HashMap<WorkloadNo, usize>,
+    /// The tasks that the answers rest on: without their beginnings a replay would find the answers too late.
+    rests_on: HashMap<TaskId, usize>,
+    above: HashMap<RequestScope, Vec<TaskId>>,
 }
 
 // === impl RequestScope ===
@@ -64,12 +67,12 @@ impl Requests {
         self.answered.get(scope).filter(|(until, _)| at < *until).map(|(_, answer)| answer)
     }
 
-    /// Remembers an answer until `until` and a little longer.
+    /// Remembers an answer, which rests on the tasks `above` it, until `until` and a little longer.
     pub(crate) fn remember(
         &mut self,
         scope: RequestScope,
-        hash: [u8; 32],
-        answered: Answered,
+        (hash, answered): ([u8; 32], Answered),
+        above: &[TaskId],
         until: Timestamp,
     ) {
         #[cfg(bug_zoo)]
@@ -78,6 +81,9 @@ impl Requests {
         }
         let until = until.plus(REQUEST_ID_KEPT_AFTER_EXP);
         self.until.insert((until, scope.clone()));
+        self.forget_above(&scope);
+        above.iter().for_each(|task| *self.rests_on.entry(*task).or_default() += 1);
+        self.above.insert(scope.clone(), above.to_vec());
         match self.answered.insert(scope.clone(), (until, (hash, answered))) {
             // Forgotten by its time and not freed yet.
             Some((before, _)) => drop(self.until.remove(&(before, scope))),
@@ -100,6 +106,22 @@ impl Requests {
         RequestScope::of_start(started).is_some_and(|(scope, _)| self.answered.contains_key(&scope))
     }
 
+    /// Whether some answered request rests on this task.
+    pub(crate) fn rest_on(&self, task: TaskId) -> bool {
+        self.rests_on.contains_key(&task)
+    }
+
+    fn forget_above(&mut self, scope: &RequestScope) {
+        for task in self.above.remove(scope).unwrap_or_default() {
+            if let Some(count) = self.rests_on.get_mut(&task) {
+                *count -= 1;
+                if *count == 0 {
+                    self.rests_on.remove(&task);
+                }
+            }
+        }
+    }
+
     /// Frees at most `most` requests whose time has been over for as long as any event may be under way.
     pub(crate) fn free(&mut self, now: Timestamp, most: usize) -> usize {
         let mut freed = 0;
@@ -107,6 +129,7 @@ impl Requests {
         {
             let Some((_, scope)) = self.until.pop_first() else { break };
             self.answered.remove(&scope);
+            self.forget_above(&scope);
             if let Some(count) = self.by_workload.get_mut(&scope.workload) {
                 *count -= 1;
                 if *count == 0 {
