@@ -76,6 +76,8 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("cedar-policy", &["policy"]),
     // The hot table. Its guards never leave it.
     ("dashmap", &["table"]),
+    // Schedules its threads, in models; in no build that ships.
+    ("shuttle", &["table"]),
     // Stored and served formats.
     ("prost", &["api", "journal"]),
     ("prost-build", &["journal"]),
@@ -99,7 +101,7 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("tokio-stream", &["sdk", "server"]),
     ("futures-core", &["sdk", "server"]),
     ("futures-util", &["sdk", "server"]),
-    ("arc-swap", &["broker", "verifier", "server"]),
+    ("arc-swap", &["broker", "verifier", "server", "table"]),
     // HTTP.
     ("axum", &["sdk", "server", "demo"]),
     ("http", &["sdk", "server"]),

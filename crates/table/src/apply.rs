@@ -117,8 +117,11 @@ impl Table {
 
     fn issue(&self, writer: &mut Writer, record: &IssueRecord, place: Place) -> Result<Applied, Reason> {
         let key = RowKey::of(record.jti);
-        if self.rows.contains_key(&key) {
+        if self.rows.contains(key) {
             return Err(Reason::TokenIdRepeated);
+        }
+        if !key.tag().is_of_a_row() {
+            return Err(Reason::Overloaded);
         }
         let slot = self.slot_of(&record.tasks)?;
         if record.expires_at <= record.issued_at {
@@ -176,7 +179,7 @@ impl Table {
         let life = i64::from(exp).saturating_sub(new.issued_at.as_seconds());
         let life = u32::try_from(life.max(0)).unwrap_or(u32::MAX);
         writer.life_seconds_max = writer.life_seconds_max.max(life);
-        self.rows.insert(key, Row::new(new));
+        self.rows.insert(key, &Row::new(new));
     }
 
     /// The slot of the leaf, when the chain is what the table knows of it.
@@ -189,9 +192,11 @@ impl Table {
     fn spend(&self, used: &TokenUsed) -> Result<Applied, Reason> {
         let key = RowKey::of(used.jti);
         {
-            let row = self.rows.get(&key).ok_or(Reason::TokenUnknown)?;
-            let left = self.uses_left(key, &row);
-            self.reason(&row, left, used.at).map_or(Ok(()), Err)?;
+            let judged = self.rows.hold(key, |cell| {
+                let row = cell.read();
+                self.reason(&row, self.uses_left(key, &row), used.at).map_or(Ok(()), Err)
+            });
+            judged.unwrap_or(Err(Reason::TokenUnknown))?;
         }
         match self.uses.get_mut(&key) {
             None => Ok(Applied::Used { left: u32::MAX }),
@@ -240,11 +245,11 @@ impl Table {
     }
 
     fn revoke_row(&self, jti: TokenId, below: u64) {
-        if let Some(mut row) = self.rows.get_mut(&RowKey::of(jti))
-            && row.decided() < below
-        {
-            row.revoke();
-        }
+        self.rows.hold(RowKey::of(jti), |row| {
+            if row.read().decided() < below {
+                row.revoke();
+            }
+        });
     }
 
     fn revoke_task(&self, task: TaskId, below: u64) {

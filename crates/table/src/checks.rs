@@ -5,11 +5,10 @@
 //! token lives longer than `TOKEN_TTL_MAX`; a check outside is recorded at the window's nearer
 //! end. Counts saturate: 2^32 active ones, 2^24 refused ones.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
 use locum_model::Timestamp;
 
 use crate::answer::CheckOutcome;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 const OFFSET_BITS: u32 = 20;
 const OFFSET_MAX: u64 = (1 << OFFSET_BITS) - 1;
@@ -17,7 +16,7 @@ const REFUSED_MAX: u64 = (1 << 24) - 1;
 /// The window ends this long after expiry.
 const WINDOW_AFTER_EXPIRY_MS: i64 = 60_000;
 
-/// The aggregate of one row. Shared: many threads add, under the map's read lock.
+/// The aggregate of one row. Shared: many threads add, under the shard's gate, held shared.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     /// From the top: refused (24 bits), last (20), first (20). Zero while never checked; offsets
@@ -51,10 +50,20 @@ impl Checks {
         }
     }
 
-    /// Takes the sum and starts again; none when never checked. Exclusive, so nothing is lost.
-    pub(crate) fn take(&mut self, active: &mut AtomicU32, exp: u32) -> Option<Summed> {
-        let span = std::mem::take(self.span.get_mut());
-        let active = std::mem::take(active.get_mut());
+    /// Starts again.
+    pub(crate) fn clear(&self) {
+        self.span.store(0, Ordering::Relaxed);
+    }
+
+    /// Goes on where another stands. Nobody adds to either meanwhile.
+    pub(crate) fn copy(&self, other: &Self) {
+        self.span.store(other.span.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Takes the sum and starts again; none when never checked. Nobody adds meanwhile.
+    pub(crate) fn take(&self, active: &AtomicU32, exp: u32) -> Option<Summed> {
+        let span = self.span.swap(0, Ordering::Relaxed);
+        let active = active.swap(0, Ordering::Relaxed);
         if span == 0 {
             return None;
         }
@@ -99,12 +108,12 @@ mod tests {
     const EXP: u32 = 1_795_305_279;
 
     fn summed(checks: &[(i64, CheckOutcome)]) -> Option<Summed> {
-        let (mut cell, mut active) = (Checks::default(), AtomicU32::new(0));
+        let (cell, active) = (Checks::default(), AtomicU32::new(0));
         for (millis, outcome) in checks {
             cell.note(&active, EXP, Timestamp::from_millis(*millis), *outcome);
         }
-        let sum = cell.take(&mut active, EXP);
-        assert_eq!(cell.take(&mut active, EXP), None, "taking starts again");
+        let sum = cell.take(&active, EXP);
+        assert_eq!(cell.take(&active, EXP), None, "taking starts again");
         sum
     }
 
@@ -140,8 +149,8 @@ mod tests {
     fn counts_saturate() {
         let full = merged(REFUSED_MAX << (2 * OFFSET_BITS) | 1, 5, 1);
         assert_eq!(parts(full), (REFUSED_MAX, 5, 1));
-        let (mut cell, mut active) = (Checks::default(), AtomicU32::new(u32::MAX));
+        let (cell, active) = (Checks::default(), AtomicU32::new(u32::MAX));
         cell.note(&active, EXP, Timestamp::from_seconds(0), CheckOutcome::Active);
-        assert_eq!(cell.take(&mut active, EXP).map(|sum| sum.active), Some(u32::MAX));
+        assert_eq!(cell.take(&active, EXP).map(|sum| sum.active), Some(u32::MAX));
     }
 }

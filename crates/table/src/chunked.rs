@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use locum_model::limits::REGISTRATION_NUMBERS_MAX;
 use parking_lot::RwLock;
 
-const CHUNK_BITS: u32 = 10;
+use crate::sync::{AtomicU64, Ordering};
+
+const CHUNK_BITS: u32 = if cfg!(shuttle) { 2 } else { 10 };
 const CHUNK_ITEMS: usize = 1 << CHUNK_BITS;
 
 /// Items by index, in chunks.
@@ -36,6 +37,8 @@ pub(crate) struct Numbered {
 impl<T: Default> Chunked<T> {
     /// Room for at least `items` items; nothing is made yet.
     pub(crate) fn with_room_for(items: u32) -> Self {
+        // A model makes a table for every schedule.
+        let items = if cfg!(shuttle) { items.min(64) } else { items };
         let chunks = (items as usize).div_ceil(CHUNK_ITEMS);
         Self { chunks: (0..chunks).map(|_| OnceLock::new()).collect() }
     }

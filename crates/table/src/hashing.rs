@@ -3,7 +3,6 @@
 //! A `jti` is 128 random bits that this broker drew itself, so hashing it again buys nothing. The
 //! two hashers take one integer and are no use for keys that a caller chooses.
 
-use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use locum_model::TokenId;
@@ -11,7 +10,10 @@ use locum_model::TokenId;
 /// An odd constant without pattern (2^64 divided by the golden ratio).
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A `jti` as the map's key: the tag is its hash, and both halves together give the `jti` back.
+/// Set off from zero, so that the tags with a meaning of their own belong to no id that counts.
+const OFFSET: u64 = 0xd1b5_4a32_d192_ed03;
+
+/// A `jti` as the key of its row: the tag is its hash, and both halves together give the `jti` back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowKey {
     tag: Tag,
@@ -41,12 +43,23 @@ impl RowKey {
         let whole = u128::from_be_bytes(jti.0);
         let (high, low) = ((whole >> 64) as u64, whole as u64);
         // Both halves go into the tag, so that ids which count (in tests, in other brokers) spread too.
-        Self { tag: Tag(high.wrapping_add(low.wrapping_mul(SPREAD))), low }
+        let tag = high.wrapping_add(low.wrapping_mul(SPREAD)).wrapping_add(OFFSET);
+        Self { tag: Tag(tag), low }
+    }
+
+    /// The key whose halves were kept in a row.
+    pub(crate) fn from_halves(tag: Tag, low: u64) -> Self {
+        Self { tag, low }
+    }
+
+    /// The half that is not the tag.
+    pub(crate) fn low(self) -> u64 {
+        self.low
     }
 
     /// The token again.
     pub(crate) fn jti(self) -> TokenId {
-        let high = self.tag.0.wrapping_sub(self.low.wrapping_mul(SPREAD));
+        let high = self.tag.0.wrapping_sub(OFFSET).wrapping_sub(self.low.wrapping_mul(SPREAD));
         TokenId((u128::from(high) << 64 | u128::from(self.low)).to_be_bytes())
     }
 
@@ -62,10 +75,25 @@ impl Hash for RowKey {
     }
 }
 
-/// Finds *a* row with this tag: coarser than `Eq` of the key, and the reaper knows it.
-impl Borrow<Tag> for RowKey {
-    fn borrow(&self) -> &Tag {
-        &self.tag
+impl Tag {
+    /// A place that no row was ever in.
+    pub(crate) const EMPTY: Self = Self(0);
+    /// A place whose row was removed.
+    pub(crate) const GONE: Self = Self(1);
+
+    /// As it stands in a row.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The tag that stands in a row.
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Whether a row can have it. Of random ids all but one in 2^63 do.
+    pub(crate) fn is_of_a_row(self) -> bool {
+        self != Self::EMPTY && self != Self::GONE
     }
 }
 

@@ -15,8 +15,9 @@
 //! It reads no clock, does no IO, draws no randomness, and no map guard leaves it. It does not verify
 //! signatures, decide policy, or expire anything by sweeping: reaping only gives memory back.
 //!
-//! Locks, in the order in which they are taken: the writer's, one shard of the rows or of the task
-//! index, one shard of the uses or of the subjects.
+//! Locks, in the order in which they are taken: the writer's, the gate of one shard of the rows or one
+//! shard of the task index, one shard of the uses or of the subjects. A check of a live token takes
+//! none of them.
 
 mod answer;
 mod apply;
@@ -31,7 +32,9 @@ mod order;
 mod preview;
 mod reap;
 mod row;
+mod rows;
 mod standing;
+mod sync;
 mod table;
 mod task;
 mod watermark;

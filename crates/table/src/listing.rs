@@ -35,24 +35,30 @@ impl Table {
         if sought.names_only_tokens() {
             // Found by their ids, however many rows there are.
             for jti in &sought.tokens {
-                if let Some(row) = self.rows.get(&RowKey::of(*jti)) {
-                    page.take(place_of(*row.key(), &row), || self.listed(&sought, *row.key(), &row));
-                }
+                self.look_at(&sought, RowKey::of(*jti), &mut page);
             }
         } else {
-            for (seen, entry) in self.rows.iter().enumerate() {
-                if seen == paging.scan_max {
-                    complete = false;
-                    break;
+            let mut seen = 0;
+            self.rows.all_keys(|key| {
+                complete = seen < paging.scan_max;
+                seen += 1;
+                if complete {
+                    self.look_at(&sought, key, &mut page);
                 }
-                let (key, row) = (*entry.key(), entry.value());
-                page.take(place_of(key, row), || self.listed(&sought, key, row));
-            }
+                complete
+            });
         }
         page.listed(complete)
     }
 
-    /// The token of a row, if it is alive and sought. The caller holds the guard of `row`.
+    fn look_at(&self, sought: &Sought, key: RowKey, page: &mut Page) {
+        self.rows.hold(key, |cell| {
+            let row = cell.read();
+            page.take(place_of(key, &row), || self.listed(sought, key, &row));
+        });
+    }
+
+    /// The token of a row, if it is alive and sought. The caller holds the row.
     fn listed(&self, sought: &Sought, key: RowKey, row: &Row) -> Option<ListedToken> {
         let uses_left = self.uses_left(key, row);
         if self.reason(row, uses_left, sought.now).is_some() || !self.would_kill(sought, key.jti(), row) {

@@ -22,6 +22,6 @@ impl Table {
 
     /// The task that a token in the table is for.
     pub fn task_of(&self, jti: TokenId) -> Option<TaskId> {
-        self.rows.get(&RowKey::of(jti)).map(|row| self.tasks.at(row.task()).id())
+        self.rows.peek(RowKey::of(jti), |row| self.tasks.at(row.task()).id())
     }
 }

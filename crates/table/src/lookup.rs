@@ -1,10 +1,11 @@
 //! The check: is this token alive, now?
 //!
-//! One SHA-256 over the token, one probe of the map, one compare of 16 bytes, then the judgement:
-//! expiry, one compare with the highest watermark there is, and the flags of at most eight tasks.
-//! No lock is held longer than the read of one shard, and none is held when it returns. The
-//! judgement is made under the row's guard, because the row is what keeps its task and its standing
-//! from being reused meanwhile.
+//! One probe of the rows, the judgement (expiry, one compare with the highest watermark there is, and the
+//! flags of at most eight tasks), one SHA-256 over the token, one compare of 16 bytes. An id that has no
+//! row ends at the probe.
+//! That takes no lock. What is not plainly alive is judged once more in full while the row is held
+//! (shared, for a few compares), because the row is what keeps its task and its standing from being
+//! reused meanwhile, and what was found is then written down beside them for the next check.
 
 use locum_model::limits::TOKEN_BYTES_MAX;
 use locum_model::{Reason, SubjectKey, TaskId, Timestamp, TokenId};
@@ -27,6 +28,13 @@ pub(crate) struct Rests<'a> {
     pub(crate) task: u32,
 }
 
+/// What a peek at a row came to.
+enum Peeked {
+    Live(LiveToken),
+    Unclear,
+    Unrecognised,
+}
+
 impl Table {
     /// Looks a token up by its bytes: the fast path of every online check.
     ///
@@ -39,11 +47,19 @@ impl Table {
         if compact.len() > TOKEN_BYTES_MAX {
             return Lookup::Unrecognised;
         }
-        let memo = Memo::of(compact);
         let key = RowKey::of(jti);
-        match self.rows.get(&key) {
-            Some(row) if row.recognises(memo) => self.judge(key, &row, now),
-            _ => Lookup::Unrecognised,
+        let peeked = self.rows.peek(key, |row| {
+            // First, so that what it reads comes from memory while the digest is computed.
+            let live = self.plainly_live(key, row, now);
+            match row.recognises(Memo::of(compact)) {
+                true => live.map_or(Peeked::Unclear, Peeked::Live),
+                false => Peeked::Unrecognised,
+            }
+        });
+        match peeked {
+            Some(Peeked::Live(live)) => Lookup::Live(live),
+            Some(Peeked::Unclear) => self.judge_held(key, now),
+            Some(Peeked::Unrecognised) | None => Lookup::Unrecognised,
         }
     }
 
@@ -52,7 +68,17 @@ impl Table {
     /// [`Lookup::Unrecognised`] here means that it is not in the table: never entered, or reaped.
     pub fn lookup_verified(&self, jti: TokenId, now: Timestamp) -> Lookup {
         let key = RowKey::of(jti);
-        self.rows.get(&key).map_or(Lookup::Unrecognised, |row| self.judge(key, &row, now))
+        match self.rows.peek(key, |row| self.plainly_live(key, row, now)) {
+            Some(Some(live)) => Lookup::Live(live),
+            Some(None) => self.judge_held(key, now),
+            None => Lookup::Unrecognised,
+        }
+    }
+
+    /// [`Table::lookup`] of many tokens: what they need is fetched together, not one after the other.
+    pub fn lookup_batch(&self, asked: &[(TokenId, &str)], now: Timestamp) -> Vec<Lookup> {
+        self.bring_near(asked.iter().map(|(jti, _)| RowKey::of(*jti)));
+        asked.iter().map(|(jti, compact)| self.lookup(*jti, compact, now)).collect()
     }
 
     /// Fills the memo of a token's row, so that [`Table::lookup`] recognises these bytes from now on.
@@ -61,17 +87,21 @@ impl Table {
     /// place of the signature check.
     pub fn remember(&self, jti: TokenId, compact: &str) {
         let memo = Memo::of(compact);
-        if let Some(mut row) = self.rows.get_mut(&RowKey::of(jti)) {
-            row.remember(memo);
-        }
+        self.rows.hold(RowKey::of(jti), |row| row.remember(memo));
     }
 
     /// Brings the rows of a batch near, so that the lookups that follow do not wait for memory one after
     /// the other: without the digests between them, the probes overlap. Worth it from a few tokens on.
     pub fn warm(&self, jtis: &[TokenId]) {
-        for jti in jtis {
-            self.rows.contains_key(&RowKey::of(*jti));
-        }
+        self.bring_near(jtis.iter().map(|jti| RowKey::of(*jti)));
+    }
+
+    /// One round for the rows, one for what they lead to: within a round no load waits for another.
+    fn bring_near(&self, keys: impl Iterator<Item = RowKey> + Clone) {
+        let generation = self.watermarks.generation();
+        std::hint::black_box(keys.clone().filter(|key| self.rows.is_home(*key)).count());
+        let untouched = |row: &Row| self.tasks.untouched(row.task(), generation).is_some();
+        std::hint::black_box(keys.filter(|key| self.rows.peek(*key, untouched) == Some(true)).count());
     }
 
     /// Whether a task is alive, and why not; none when it is not in the table.
@@ -84,25 +114,27 @@ impl Table {
         Some(self.task_reason(*slot).map_or(Ok(()), Err))
     }
 
-    /// `row` is borrowed from a guard that the caller holds.
-    fn judge(&self, key: RowKey, row: &Row, now: Timestamp) -> Lookup {
-        let (jti, expires_at) = (key.jti(), row.expires_at());
-        if let Some(task) = self.plainly_live(row, now) {
-            return Lookup::Live(LiveToken { jti, task, expires_at, uses_left: None });
-        }
-        let (task, uses_left) = (self.tasks.at(row.task()).id(), self.uses_left(key, row));
-        match self.reason(row, uses_left, now) {
-            None => Lookup::Live(LiveToken { jti, task, expires_at, uses_left }),
-            Some(reason) => Lookup::Dead(Dead { jti, task, reason }),
-        }
+    /// Judges a token in full, while its row stays.
+    fn judge_held(&self, key: RowKey, now: Timestamp) -> Lookup {
+        let judged = self.rows.hold(key, |cell| {
+            let row = cell.read();
+            let (jti, expires_at) = (key.jti(), row.expires_at());
+            let (task, uses_left) = (self.tasks.at(row.task()).id(), self.uses_left(key, &row));
+            match self.reason(&row, uses_left, now) {
+                None => Lookup::Live(LiveToken { jti, task, expires_at, uses_left }),
+                Some(reason) => Lookup::Dead(Dead { jti, task, reason }),
+            }
+        });
+        judged.unwrap_or(Lookup::Unrecognised)
     }
 
-    /// The task of a token of which nothing has to be looked at twice: it is not over, has no limit and
+    /// A token of which nothing has to be looked at twice: it is not over, has no limit and
     /// no revocation of its own, neither its standing nor any subject was revoked since its decision,
     /// and its tasks are untouched.
     ///
-    /// A shortcut: whatever it does not answer, [`Table::reason`] judges in full.
-    fn plainly_live(&self, row: &Row, now: Timestamp) -> Option<TaskId> {
+    /// A shortcut that only reads, so that it needs no lock: whatever it does not answer,
+    /// [`Table::reason`] judges in full.
+    fn plainly_live(&self, key: RowKey, row: &Row, now: Timestamp) -> Option<LiveToken> {
         #[cfg(bug_zoo)]
         let now = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::ExpiryInclusive) {
             now.minus(std::time::Duration::from_millis(1))
@@ -115,11 +147,12 @@ impl Table {
         let decided = row.decided();
         if self.watermarks.reach(decided)
             && (self.watermarks.reach_subjects(decided)
-                || self.watermarks.cover(self.standings.at(row.standing()), decided))
+                || !self.watermarks.spare(self.standings.at(row.standing()), decided))
         {
             return None;
         }
-        self.tasks.untouched(row.task(), self.watermarks.generation())
+        let task = self.tasks.untouched(row.task(), self.watermarks.generation())?;
+        Some(LiveToken { jti: key.jti(), task, expires_at: row.expires_at(), uses_left: None })
     }
 
     /// Why a token is dead: expired, then revoked, then its task's reason, then spent.

@@ -66,29 +66,31 @@ impl Table {
 
     fn tally_named(&self, sought: &Sought, tally: &mut Tally) {
         for jti in &sought.tokens {
-            if let Some(row) = self.rows.get(&RowKey::of(*jti)) {
-                self.tally_row(sought, *row.key(), &row, tally);
-            }
+            self.tally_row(sought, RowKey::of(*jti), tally);
         }
     }
 
     /// False when there were more rows than it may look at.
     fn tally_rows(&self, sought: &Sought, scan_max: usize, tally: &mut Tally) -> bool {
-        for (seen, row) in self.rows.iter().enumerate() {
-            if seen == scan_max {
-                return false;
+        let mut seen = 0;
+        self.rows.all_keys(|key| {
+            seen += 1;
+            if seen <= scan_max {
+                self.tally_row(sought, key, tally);
             }
-            self.tally_row(sought, *row.key(), &row, tally);
-        }
-        true
+            seen <= scan_max
+        });
+        seen <= scan_max
     }
 
-    /// `row` is borrowed from a guard that the caller holds.
-    fn tally_row(&self, sought: &Sought, key: RowKey, row: &Row, tally: &mut Tally) {
-        let is_live = self.reason(row, self.uses_left(key, row), sought.now).is_none();
-        if is_live && self.would_kill(sought, key.jti(), row) {
-            tally.add(self.standings.at(row.standing()), row.issued_at());
-        }
+    fn tally_row(&self, sought: &Sought, key: RowKey, tally: &mut Tally) {
+        self.rows.hold(key, |cell| {
+            let row = cell.read();
+            let is_live = self.reason(&row, self.uses_left(key, &row), sought.now).is_none();
+            if is_live && self.would_kill(sought, key.jti(), &row) {
+                tally.add(self.standings.at(row.standing()), row.issued_at());
+            }
+        });
     }
 
     pub(crate) fn would_kill(&self, sought: &Sought, jti: TokenId, row: &Row) -> bool {

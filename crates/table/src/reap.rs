@@ -11,7 +11,6 @@ use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use locum_model::event::ChecksSummed;
 use locum_model::limits::{CLOCK_SKEW_MAX, REAP_TASKS_PER_TICK, TOKEN_TTL_MAX};
 use locum_model::{SubjectKey, Target, Timestamp};
 
@@ -71,8 +70,8 @@ impl Table {
             || !writer.rounds.maybe_free.is_empty();
         let shard = writer.rounds.next_shard;
         writer.rounds.next_shard = shard.wrapping_add(SHARDS_PER_CALL);
+        self.rows.shrink(shard, SHARDS_PER_CALL);
         drop(writer);
-        shrink(&self.rows, shard);
         shrink(&self.uses, shard);
         shrink(self.tasks.index(), shard);
         reaped
@@ -84,12 +83,16 @@ impl Table {
         let due = due_second(now);
         let tags = writer.calendar.take_due(due, SLICE_ROWS.min(rows_max - reaped.rows));
         for tag in &tags {
-            let Some((key, row)) = self.rows.remove_if(tag, |_, row| row.exp() <= due) else {
+            let due = |row: &Row| row.exp() <= due;
+            let Some((key, row, checks)) =
+                self.rows.remove(*tag, due, |key, cell| (key, cell.read(), cell.take_checks()))
+            else {
                 self.file_again(&mut writer, *tag);
                 continue;
             };
             reaped.rows += 1;
-            reaped.checks.extend(self.free_row(&mut writer, key, row));
+            reaped.checks.extend(checks.map(|summed| self.checks_of(key.jti(), row.task(), summed)));
+            self.free_row(&mut writer, key, &row);
         }
         self.note_first_due(&writer);
         !tags.is_empty()
@@ -97,20 +100,18 @@ impl Table {
 
     /// Two rows share a tag, and the one that was found is not due: it stands for both until it is.
     fn file_again(&self, writer: &mut Writer, tag: Tag) {
-        if let Some(row) = self.rows.get(&tag) {
-            writer.calendar.add(row.exp(), tag);
+        if let Some(exp) = self.rows.key_of(tag).and_then(|key| self.rows.peek(key, |row| row.exp())) {
+            writer.calendar.add(exp, tag);
         }
     }
 
-    fn free_row(&self, writer: &mut Writer, key: RowKey, mut row: Row) -> Option<ChecksSummed> {
+    fn free_row(&self, writer: &mut Writer, key: RowKey, row: &Row) {
         if row.is_limited() {
             self.uses.remove(&key);
         }
-        let checks = row.take_checks().map(|summed| self.checks_of(key.jti(), row.task(), summed));
         self.count_out(writer, self.standings.at(row.standing()).workload());
         writer.interner.release(&self.standings, row.standing(), Holder::Token);
         self.let_go(writer, row.task());
-        checks
     }
 
     fn let_go(&self, writer: &mut Writer, slot: u32) {
@@ -197,7 +198,7 @@ impl Table {
             let horizon = horizon(writer, now);
             let Some((target, entry)) = writer.ledger.next_old_id(horizon) else { return };
             let is_here = match target {
-                Target::Token(jti) => self.rows.contains_key(&RowKey::of(jti)),
+                Target::Token(jti) => self.rows.contains(RowKey::of(jti)),
                 Target::Task(task) => self.tasks.slot(task).is_some(),
                 _ => true,
             };

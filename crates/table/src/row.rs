@@ -4,15 +4,14 @@
 //! out. Nothing here is state but `decided`, `exp`, the standing, the task and the two flags: the
 //! memo and the checks start empty after a restart.
 
-use std::sync::atomic::AtomicU32;
-
 use locum_model::Timestamp;
 use ring::digest;
 
 use crate::answer::CheckOutcome;
 use crate::checks::{Checks, Summed};
-use crate::hashing::RowKey;
+use crate::hashing::{RowKey, Tag};
 use crate::order::ORDER_MAX;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Task slots use the bits below the two flags.
 pub(crate) const TASK_SLOTS_MAX: u32 = 1 << 25;
@@ -21,17 +20,16 @@ const LIMITED: u32 = 1 << 30;
 const SLOT: u32 = LIMITED - 1;
 const LIFE_BITS: u32 = 16;
 
-// A row and its key fill one cache line's worth of memory.
-const _: () = assert!(size_of::<(RowKey, Row)>() == 64);
+// A row and its key fill one cache line.
+#[cfg(not(shuttle))]
+const _: () = assert!(size_of::<RowCell>() == 64);
 
 /// 128 bits of SHA-256 over a compact token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memo([u64; 2]);
 
-/// One token. In this order, because a map's memory tends to begin 16 bytes into a cache line: what
-/// every lookup reads then shares the line of the key, and the last 16 bytes are in the next.
-#[derive(Debug)]
-#[repr(C)]
+/// What a check reads of one token, copied out of its [`RowCell`].
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     /// All zero while empty.
     memo: Memo,
@@ -41,6 +39,19 @@ pub(crate) struct Row {
     /// Slot of the task, and the flags.
     task: u32,
     standing: u32,
+}
+
+/// One token where it is kept. [`crate::rows`] says who may touch what.
+#[derive(Debug, Default)]
+#[cfg_attr(not(shuttle), repr(C, align(64)))]
+pub(crate) struct RowCell {
+    tag: AtomicU64,
+    low: AtomicU64,
+    memo: [AtomicU64; 2],
+    decided_and_life: AtomicU64,
+    exp: AtomicU32,
+    task: AtomicU32,
+    standing: AtomicU32,
     active: AtomicU32,
     checks: Checks,
 }
@@ -96,8 +107,6 @@ impl Row {
         Self {
             memo: Memo::EMPTY,
             decided_and_life: new.decided << LIFE_BITS | u64::from(life),
-            checks: Checks::default(),
-            active: AtomicU32::new(0),
             exp,
             standing: new.standing,
             task: new.task | if new.limited { LIMITED } else { 0 },
@@ -107,11 +116,6 @@ impl Row {
     /// Whether `memo` is this token's, byte for byte.
     pub(crate) fn recognises(&self, memo: Memo) -> bool {
         self.memo.is(memo) & !self.memo.is(Memo::EMPTY)
-    }
-
-    /// Fills the memo.
-    pub(crate) fn remember(&mut self, memo: Memo) {
-        self.memo = memo;
     }
 
     /// The order of its decision.
@@ -159,20 +163,98 @@ impl Row {
     pub(crate) fn is_marked(&self) -> bool {
         self.task & (REVOKED | LIMITED) != 0
     }
+}
 
-    /// Revokes it by its own id.
-    pub(crate) fn revoke(&mut self) {
-        self.task |= REVOKED;
+// === impl RowCell ===
+
+impl RowCell {
+    /// What stands at the front: a row's tag, or that there is none.
+    pub(crate) fn tag(&self) -> Tag {
+        Tag::from_number(self.tag.load(Ordering::Acquire))
     }
 
-    /// Adds a check.
+    /// The key of the row in this place; none where there is none.
+    pub(crate) fn key(&self) -> Option<RowKey> {
+        let tag = self.tag();
+        tag.is_of_a_row().then(|| RowKey::from_halves(tag, self.low.load(Ordering::Relaxed)))
+    }
+
+    /// Whether the row here, of which the tag is known to be the key's, is this key's.
+    pub(crate) fn is(&self, key: RowKey) -> bool {
+        self.low.load(Ordering::Relaxed) == key.low()
+    }
+
+    /// Whether the row here is this key's.
+    pub(crate) fn has(&self, key: RowKey) -> bool {
+        self.tag() == key.tag() && self.is(key)
+    }
+
+    /// What a check reads. Whole only while the row stays.
+    pub(crate) fn read(&self) -> Row {
+        Row {
+            memo: Memo(self.memo.each_ref().map(|half| half.load(Ordering::Relaxed))),
+            decided_and_life: self.decided_and_life.load(Ordering::Relaxed),
+            exp: self.exp.load(Ordering::Relaxed),
+            task: self.task.load(Ordering::Acquire),
+            standing: self.standing.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Puts a row into this free place, its tag last. The writer.
+    pub(crate) fn publish(&self, key: RowKey, row: &Row) {
+        self.active.store(0, Ordering::Relaxed);
+        self.checks.clear();
+        self.write(key, row);
+    }
+
+    /// Copies the row of this place, checks included, into another that nobody sees yet.
+    pub(crate) fn move_to(&self, other: &Self, key: RowKey) {
+        other.active.store(self.active.load(Ordering::Relaxed), Ordering::Relaxed);
+        other.checks.copy(&self.checks);
+        other.write(key, &self.read());
+    }
+
+    fn write(&self, key: RowKey, row: &Row) {
+        self.low.store(key.low(), Ordering::Relaxed);
+        self.store_memo(row.memo);
+        self.decided_and_life.store(row.decided_and_life, Ordering::Relaxed);
+        self.exp.store(row.exp, Ordering::Relaxed);
+        self.task.store(row.task, Ordering::Relaxed);
+        self.standing.store(row.standing, Ordering::Relaxed);
+        self.tag.store(key.tag().number(), Ordering::Release);
+    }
+
+    /// Leaves `mark` in the place of a row. The writer, with the gate.
+    pub(crate) fn clear(&self, mark: Tag) {
+        self.tag.store(mark.number(), Ordering::Relaxed);
+    }
+
+    /// Revokes it by its own id. The writer.
+    pub(crate) fn revoke(&self) {
+        self.task.fetch_or(REVOKED, Ordering::AcqRel);
+    }
+
+    /// Fills the memo. With the gate held shared.
+    ///
+    /// Of two that fill it at once one half of each may stay: that recognises neither token.
+    pub(crate) fn remember(&self, memo: Memo) {
+        self.store_memo(memo);
+    }
+
+    fn store_memo(&self, memo: Memo) {
+        for (cell, half) in self.memo.iter().zip(memo.0) {
+            cell.store(half, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds a check. With the gate held shared.
     pub(crate) fn note(&self, now: Timestamp, outcome: CheckOutcome) {
-        self.checks.note(&self.active, self.exp, now, outcome);
+        self.checks.note(&self.active, self.exp.load(Ordering::Relaxed), now, outcome);
     }
 
-    /// Takes the checks noted so far.
-    pub(crate) fn take_checks(&mut self) -> Option<Summed> {
-        self.checks.take(&mut self.active, self.exp)
+    /// Takes the checks noted so far. With the gate held alone, so that none is lost.
+    pub(crate) fn take_checks(&self) -> Option<Summed> {
+        self.checks.take(&self.active, self.exp.load(Ordering::Relaxed))
     }
 }
 
@@ -203,23 +285,36 @@ mod tests {
         })
     }
 
+    fn cell_of(row: &Row) -> RowCell {
+        let cell = RowCell::default();
+        assert_eq!(cell.key(), None);
+        let key = RowKey::of(locum_model::TokenId([7; 16]));
+        cell.publish(key, row);
+        assert_eq!(cell.key(), Some(key));
+        cell
+    }
+
     #[test]
     fn a_row_gives_back_what_went_in_at_the_ends_of_its_bits() {
-        let mut row = row(1_795_305_279);
+        let row = row(1_795_305_279);
         assert_eq!((row.decided(), row.standing(), row.task()), (ORDER_MAX, u32::MAX, TASK_SLOTS_MAX - 1));
         assert_eq!(row.issued_at(), Timestamp::from_seconds(1_795_305_159));
         assert!(row.is_limited() && !row.is_revoked());
-        row.revoke();
+        let cell = cell_of(&row);
+        cell.revoke();
+        let row = cell.read();
         assert!(row.is_limited() && row.is_revoked());
         assert_eq!(row.task(), TASK_SLOTS_MAX - 1);
     }
 
     #[test]
     fn an_empty_memo_recognises_nothing_not_even_itself() {
-        let mut row = row(100);
+        let row = row(100);
         assert!(!row.recognises(Memo::of("a.b.c")));
         assert!(!row.recognises(Memo::EMPTY));
-        row.remember(Memo::of("a.b.c"));
+        let cell = cell_of(&row);
+        cell.remember(Memo::of("a.b.c"));
+        let row = cell.read();
         assert!(row.recognises(Memo::of("a.b.c")));
         for other in ["", "a.b.d", "a.b.c ", "A.b.c"] {
             assert!(!row.recognises(Memo::of(other)), "{other}");

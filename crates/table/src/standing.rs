@@ -6,7 +6,6 @@
 //! keeps it in use, and it is only rewritten when nothing does.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use locum_model::event::TaskStarted;
 use locum_model::limits::{ACTORS_MAX, SCOPE_GRANTS_MAX};
@@ -16,6 +15,7 @@ use locum_model::{
 };
 
 use crate::chunked::Chunked;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// A token has at most three marks an actor and five more, a task one a connector and four more.
 const MARKS_MAX: usize = 4 + 2 * SCOPE_GRANTS_MAX;

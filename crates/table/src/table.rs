@@ -1,13 +1,11 @@
 //! [`Table`]: what it is made of, and the questions that are not a check.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use locum_model::event::ChecksSummed;
 use locum_model::{ConnectorNo, KeyId, Position, Target, TaskId, Timestamp, TokenId, WorkloadNo};
-use parking_lot::Mutex;
 
 use crate::answer::{CheckOutcome, Counts};
 use crate::calendar::{Calendar, Place};
@@ -17,12 +15,12 @@ use crate::hashing::{AsItIs, RowKey, Tag};
 use crate::order::Homes;
 use crate::reap::Rounds;
 use crate::row::Row;
+use crate::rows::Rows;
 use crate::standing::{Interner, Standings};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::task::{Slots, Tasks};
 use crate::watermark::{Ledger, Watermarks};
 
-/// Many shards, so that one that grows or shrinks moves few rows while its lookups wait.
-const ROW_SHARDS: usize = 1024;
 /// Rows looked at under one hold of the writer's lock while draining checks.
 const DRAIN_SLICE: usize = 1024;
 const NONE_DUE: u64 = u64::MAX;
@@ -34,7 +32,7 @@ const NONE_DUE: u64 = u64::MAX;
 /// one shard's lock, or for a writer's slice of bounded length.
 #[derive(Debug)]
 pub struct Table {
-    pub(crate) rows: DashMap<RowKey, Row, AsItIs>,
+    pub(crate) rows: Rows,
     /// Uses left, of use-limited tokens alone. Taken after `rows`, never before.
     pub(crate) uses: DashMap<RowKey, u32, AsItIs>,
     pub(crate) tasks: Tasks,
@@ -78,7 +76,7 @@ impl Table {
     /// An empty table.
     pub fn new() -> Self {
         Self {
-            rows: DashMap::with_hasher_and_shard_amount(AsItIs::default(), ROW_SHARDS),
+            rows: Rows::new(),
             uses: DashMap::with_hasher_and_shard_amount(AsItIs::default(), 64),
             tasks: Tasks::new(),
             standings: Standings::new(),
@@ -94,9 +92,7 @@ impl Table {
     ///
     /// Never journaled by itself: [`Table::reap`] and [`Table::drain_checks`] hand out the sums.
     pub fn note_check(&self, jti: TokenId, now: Timestamp, outcome: CheckOutcome) {
-        if let Some(row) = self.rows.get(&RowKey::of(jti)) {
-            row.note(now, outcome);
-        }
+        self.rows.hold(RowKey::of(jti), |row| row.note(now, outcome));
     }
 
     /// Takes the checks of at most `rows_max` rows, so that a shutdown loses none.
@@ -118,9 +114,11 @@ impl Table {
     }
 
     fn take_checks(&self, tag: &Tag) -> Option<ChecksSummed> {
-        let mut row = self.rows.get_mut(tag)?;
-        let summed = row.take_checks()?;
-        Some(self.checks_of(row.key().jti(), row.task(), summed))
+        let key = self.rows.key_of(*tag)?;
+        self.rows.hold_alone(key, |cell| {
+            let summed = cell.take_checks()?;
+            Some(self.checks_of(key.jti(), cell.read().task(), summed))
+        })?
     }
 
     pub(crate) fn checks_of(&self, jti: TokenId, slot: u32, summed: Summed) -> ChecksSummed {
@@ -130,13 +128,13 @@ impl Table {
 
     /// Whether the token has a row: whether a snapshot still needs its record.
     pub fn holds(&self, jti: TokenId) -> bool {
-        self.rows.contains_key(&RowKey::of(jti))
+        self.rows.contains(RowKey::of(jti))
     }
 
     /// The connector that a token is for, and its expiry; none when the token has no row.
     pub fn connector_of(&self, jti: TokenId) -> Option<(ConnectorNo, Timestamp)> {
-        let row = self.rows.get(&RowKey::of(jti))?;
-        Some((self.standings.at(row.standing()).connector()?, row.expires_at()))
+        let of = |row: &Row| Some((self.standings.at(row.standing()).connector()?, row.expires_at()));
+        self.rows.peek(RowKey::of(jti), of)?
     }
 
     /// Whether the task is in the table: whether a snapshot still needs its events.
@@ -152,6 +150,12 @@ impl Table {
     /// Every watermark, ordered by target. Copies them all: for snapshots.
     pub fn watermarks(&self) -> Vec<(Target, Position)> {
         self.writer.lock().ledger.all()
+    }
+
+    /// Makes room for `tokens` rows before they come, so that entering them moves none.
+    pub fn reserve(&self, tokens: usize) {
+        let _only_writer = self.writer.lock();
+        self.rows.reserve(tokens);
     }
 
     /// How much there is.

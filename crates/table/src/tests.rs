@@ -3,6 +3,8 @@
 mod expiry;
 mod fold;
 mod levels;
+#[cfg(shuttle)]
+mod models;
 mod oracle;
 mod preview;
 mod reap;

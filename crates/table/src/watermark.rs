@@ -17,13 +17,13 @@
 //! loads, and an atomic load never returns a value older than a store that happens before it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use locum_model::{Level, Position, SubjectKey, Target, Timestamp};
 
 use crate::chunked::Numbered;
 use crate::standing::{Mark, Standing, StandingCell};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Levels whose ids are registration numbers (a signing key's is the table's own).
 const FIRST_NUMBERED: usize = Level::Workload as usize;
@@ -77,6 +77,12 @@ impl Watermarks {
 
     /// Raises the watermark of a registration.
     pub(crate) fn raise(&self, mark: Mark, below: u64) {
+        #[cfg(shuttle)]
+        if crate::sync::is_planted(crate::sync::Planted::CountedTooSoon) {
+            self.publish(below);
+            self.level(mark).update(mark.number(), |before| before.max(below));
+            return;
+        }
         self.level(mark).update(mark.number(), |before| before.max(below));
         self.publish(below);
     }
@@ -117,6 +123,12 @@ impl Watermarks {
     /// Whether any subject at all was revoked since `decided`.
     pub(crate) fn reach_subjects(&self, decided: u64) -> bool {
         decided < self.subjects_highest.load(Ordering::Acquire)
+    }
+
+    /// Whether a standing is known not to be revoked since `decided`, its subject apart. Only reads:
+    /// it is not known before [`Watermarks::cover`] compared it at this generation.
+    pub(crate) fn spare(&self, cell: &StandingCell, decided: u64) -> bool {
+        cell.below_at(self.generation()).is_some_and(|below| below <= decided)
     }
 
     /// Whether a standing was revoked since `decided`, its subject apart.

@@ -1,0 +1,322 @@
+//! [`Rows`]: every token's row, found by its id. A check takes no lock here.
+//!
+//! Shards of open addressing with linear probing. A row fills one cache line and holds its own key, so
+//! that finding one is about one access to memory; the bits of the tag below the shard's number are
+//! scaled to the shard's length, which need not be a power of two: shards grow and shrink in small
+//! steps, each at its own moment, and memory a row is about the same however many rows there are.
+//!
+//! **Who may do what.** One writer at a time (whoever holds the table's writer) enters, removes and
+//! moves rows. Removing and moving also take the shard's *gate*; whoever changes a row in place from
+//! another thread (memo, checks) or writes down something about what a row rests on holds the gate
+//! shared, and the row stays. [`Rows::peek`] takes nothing: it reads, judges, and then looks whether
+//! the row stayed meanwhile.
+//!
+//! **Why a peek is right.** A row's place goes from empty to one token's tag, to gone, perhaps to another
+//! token's. An id is entered once, so whoever finds the same tag and id after judging as before knows
+//! that the row was there all along, and what a row rests on is only reused after the row was removed:
+//! the writer stores *gone*, then a Release fence, then everything else; the reader loads everything
+//! else, then an Acquire fence, then the tag again. When a shard moves, the array before it is retired
+//! the same way, before anything else changes. Between a token's home and its place no place is ever
+//! empty, so a search that meets an empty place has not missed a row.
+
+use std::sync::Arc;
+
+use crate::hashing::{RowKey, Tag};
+use crate::row::{Row, RowCell};
+use crate::sync::{AtomicBool, AtomicUsize, Gate, Ordering, Swapped, fence};
+#[cfg(shuttle)]
+use crate::sync::{Planted, is_planted};
+
+/// Enough shards that moving one is short, few enough that where they are stays in the nearest cache.
+const SHARD_BITS: u32 = if cfg!(shuttle) { 0 } else { 8 };
+/// Places of the smallest shard that has rows.
+const PLACES_MIN: usize = if cfg!(shuttle) { 2 } else { 8 };
+
+/// The rows of all tokens that are not reaped yet.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    shards: Box<[Swapped<Shard>]>,
+    gates: Box<[Gate]>,
+}
+
+/// The places of one shard, until it is moved.
+#[derive(Debug)]
+struct Shard {
+    cells: Box<[RowCell]>,
+    /// Its rows were moved; what it shows may be out of date.
+    retired: AtomicBool,
+    /// Rows, and places that are not empty. The writer's alone.
+    live: AtomicUsize,
+    used: AtomicUsize,
+}
+
+// === impl Rows ===
+
+impl Rows {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        let shards = 0..1_usize << SHARD_BITS;
+        // One for all until it gets its first row: one place counts as full.
+        let none = Arc::new(Shard::with_places(1));
+        Self {
+            shards: shards.clone().map(|_| Swapped::new(Arc::clone(&none))).collect(),
+            gates: shards.map(|_| Gate::default()).collect(),
+        }
+    }
+
+    /// What `judge` makes of a row, without a lock; none when there is no such row.
+    ///
+    /// `judge` may be called again when the row was moved meanwhile. It must write nothing: what the row
+    /// rests on may already be another's while it runs, and then its answer is thrown away.
+    pub(crate) fn peek<T>(&self, key: RowKey, mut judge: impl FnMut(&Row) -> T) -> Option<T> {
+        loop {
+            let shard = self.shards[shard_of(key.tag())].load();
+            let cell = shard.find(key)?;
+            let answer = judge(&cell.read());
+            if shard.still_has(cell, key) {
+                return Some(answer);
+            }
+        }
+    }
+
+    /// What `work` makes of a row that is neither removed nor moved meanwhile.
+    pub(crate) fn hold<T>(&self, key: RowKey, work: impl FnOnce(&RowCell) -> T) -> Option<T> {
+        let number = shard_of(key.tag());
+        #[cfg(shuttle)]
+        if is_planted(Planted::NotedUnheld) {
+            let shard = self.shards[number].load();
+            return shard.find(key).map(work);
+        }
+        let _stays = self.gates[number].read();
+        let shard = self.shards[number].load();
+        shard.find(key).map(work)
+    }
+
+    /// The same, while nobody else holds it.
+    pub(crate) fn hold_alone<T>(&self, key: RowKey, work: impl FnOnce(&RowCell) -> T) -> Option<T> {
+        let number = shard_of(key.tag());
+        let _alone = self.gates[number].write();
+        let shard = self.shards[number].load();
+        shard.find(key).map(work)
+    }
+
+    /// Whether there is a row.
+    pub(crate) fn contains(&self, key: RowKey) -> bool {
+        self.shards[shard_of(key.tag())].load().find(key).is_some()
+    }
+
+    /// Brings the place where a token's row is sought first near; whether the row is there.
+    pub(crate) fn is_home(&self, key: RowKey) -> bool {
+        self.shards[shard_of(key.tag())].load().is_home(key)
+    }
+
+    /// Calls `each` for the keys of all rows until it says no. Keys that come or go meanwhile may be
+    /// among them or not.
+    pub(crate) fn all_keys(&self, mut each: impl FnMut(RowKey) -> bool) {
+        for shard in &self.shards {
+            if !shard.load().cells.iter().filter_map(RowCell::key).all(&mut each) {
+                return;
+            }
+        }
+    }
+
+    /// Enters a row; there is none of this key. The writer.
+    pub(crate) fn insert(&self, key: RowKey, row: &Row) {
+        let number = shard_of(key.tag());
+        let mut shard = self.shards[number].load();
+        if shard.is_full() {
+            let places = places_for(shard.live.load(Ordering::Relaxed) + 1, number);
+            drop(shard);
+            self.rebuild(number, places);
+            shard = self.shards[number].load();
+        }
+        shard.insert(key, row);
+    }
+
+    /// Removes a row that has this tag and for which `wanted` holds, and gives what `last` makes of
+    /// it when nobody else can reach it any more. The writer.
+    pub(crate) fn remove<T>(
+        &self,
+        tag: Tag,
+        wanted: impl Fn(&Row) -> bool,
+        last: impl FnOnce(RowKey, &RowCell) -> T,
+    ) -> Option<T> {
+        let number = shard_of(tag);
+        let shard = self.shards[number].load();
+        let at = shard.position(tag, |cell| wanted(&cell.read()))?;
+        let cell = &shard.cells[at];
+        let key = cell.key()?;
+        let _nobody_notes = self.gates[number].write();
+        let made = last(key, cell);
+        shard.remove(at);
+        Some(made)
+    }
+
+    /// The key of some row with this tag.
+    pub(crate) fn key_of(&self, tag: Tag) -> Option<RowKey> {
+        let shard = self.shards[shard_of(tag)].load();
+        let at = shard.position(tag, |_| true)?;
+        shard.cells[at].key()
+    }
+
+    /// Makes room for `rows` rows in all, so that entering them moves none. The writer.
+    pub(crate) fn reserve(&self, rows: usize) {
+        let each = rows >> SHARD_BITS;
+        // Ids are random: shards differ by a few times the square root.
+        let each = each + 4 * each.isqrt() + 1;
+        for number in 0..self.shards.len() {
+            let places = places_for(each, number);
+            if self.shards[number].load().cells.len() < places {
+                self.rebuild(number, places);
+            }
+        }
+    }
+
+    /// Gives the memory of a few shards back where most of it is unused. The writer.
+    pub(crate) fn shrink(&self, first: usize, count: usize) {
+        for offset in 0..count.min(self.shards.len()) {
+            let number = first.wrapping_add(offset) % self.shards.len();
+            let (live, places) = {
+                let shard = self.shards[number].load();
+                (shard.live.load(Ordering::Relaxed), shard.cells.len())
+            };
+            if places > PLACES_MIN && live * SHRINK_FACTOR < places {
+                self.rebuild(number, places_for(live, number));
+            }
+        }
+    }
+
+    /// Moves the rows of a shard into a new array. Checks go on meanwhile, in the old one.
+    fn rebuild(&self, number: usize, places: usize) {
+        let _nobody_notes = self.gates[number].write();
+        let old = self.shards[number].load_full();
+        let new = Shard::with_places(places);
+        for cell in &old.cells {
+            if let Some(key) = cell.key() {
+                cell.move_to(&new.cells[new.free_place(key)], key);
+            }
+        }
+        let live = old.live.load(Ordering::Relaxed);
+        new.live.store(live, Ordering::Relaxed);
+        new.used.store(live, Ordering::Relaxed);
+        self.shards[number].store(Arc::new(new));
+        #[cfg(shuttle)]
+        if is_planted(Planted::MovedUnnoticed) {
+            return;
+        }
+        old.retired.store(true, Ordering::Relaxed);
+        // Before whatever the writer changes next: see the module's text.
+        fence(Ordering::Release);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.shards.iter().map(|shard| shard.load().cells.len()).sum()
+    }
+}
+
+/// A shard shrinks when less than one place in this many is in use.
+const SHRINK_FACTOR: usize = 4;
+
+// The top bits, so that the bits below tell the place.
+fn shard_of(tag: Tag) -> usize {
+    (u128::from(tag.number()) << SHARD_BITS >> 64) as usize
+}
+
+/// Places for `rows` rows: between 1.5 and 1.72 times as many, different for each shard so that they
+/// do not all grow at once.
+fn places_for(rows: usize, shard: usize) -> usize {
+    PLACES_MIN + rows * (48 + shard % 8) / 32
+}
+
+// === impl Shard ===
+
+impl Shard {
+    fn with_places(places: usize) -> Self {
+        Self {
+            cells: (0..places).map(|_| RowCell::default()).collect(),
+            retired: AtomicBool::new(false),
+            live: AtomicUsize::new(0),
+            used: AtomicUsize::new(0),
+        }
+    }
+
+    /// Where the search for a tag begins.
+    fn home(&self, tag: Tag) -> usize {
+        let below_shard = u128::from(tag.number() << SHARD_BITS);
+        ((below_shard * self.cells.len() as u128) >> 64) as usize
+    }
+
+    fn after(&self, at: usize) -> usize {
+        if at + 1 == self.cells.len() { 0 } else { at + 1 }
+    }
+
+    fn is_home(&self, key: RowKey) -> bool {
+        self.cells[self.home(key.tag())].has(key)
+    }
+
+    // A quarter stays empty, so that searches are short and end.
+    fn is_full(&self) -> bool {
+        (self.used.load(Ordering::Relaxed) + 1) * 4 > self.cells.len() * 3
+    }
+
+    fn find(&self, key: RowKey) -> Option<&RowCell> {
+        self.position(key.tag(), |cell| cell.is(key)).map(|at| &self.cells[at])
+    }
+
+    /// The place of a row with this tag for which `wanted` holds.
+    fn position(&self, tag: Tag, wanted: impl Fn(&RowCell) -> bool) -> Option<usize> {
+        let mut at = self.home(tag);
+        loop {
+            let found = self.cells[at].tag();
+            if found == tag && wanted(&self.cells[at]) {
+                return Some(at);
+            }
+            if found == Tag::EMPTY {
+                return None;
+            }
+            at = self.after(at);
+        }
+    }
+
+    /// Whether the row that was found here is here, and was all along.
+    fn still_has(&self, cell: &RowCell, key: RowKey) -> bool {
+        #[cfg(shuttle)]
+        if is_planted(Planted::PeekUnchecked) {
+            return true;
+        }
+        fence(Ordering::Acquire);
+        cell.has(key) && !self.retired.load(Ordering::Relaxed)
+    }
+
+    fn free_place(&self, key: RowKey) -> usize {
+        let mut at = self.home(key.tag());
+        while self.cells[at].key().is_some() {
+            at = self.after(at);
+        }
+        at
+    }
+
+    fn insert(&self, key: RowKey, row: &Row) {
+        let at = self.free_place(key);
+        if self.cells[at].tag() == Tag::EMPTY {
+            self.used.fetch_add(1, Ordering::Relaxed);
+        }
+        self.live.fetch_add(1, Ordering::Relaxed);
+        self.cells[at].publish(key, row);
+    }
+
+    fn remove(&self, at: usize) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+        self.cells[at].clear(Tag::GONE);
+        // Before whatever the writer changes next: see the module's text.
+        fence(Ordering::Release);
+        // Nothing lies behind these: whoever searches may stop here again.
+        let mut last = at;
+        while self.cells[self.after(last)].tag() == Tag::EMPTY && self.cells[last].tag() == Tag::GONE {
+            self.cells[last].clear(Tag::EMPTY);
+            self.used.fetch_sub(1, Ordering::Relaxed);
+            last = if last == 0 { self.cells.len() - 1 } else { last - 1 };
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Models: a few threads on one small table, under a scheduler that tries orders at random and by
+//! priority ([shuttle](https://docs.rs/shuttle)). Built with `--cfg shuttle` alone; then nothing else
+//! runs. Each model is also run with a bug planted, and has to find it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use locum_model::{Target, TokenId, WorkloadNo};
+use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use shuttle::thread;
+
+use super::samples::*;
+use crate::hashing::RowKey;
+use crate::sync::{Planted, plant};
+use crate::{Applied, CheckOutcome, Lookup, Table};
+
+/// Schedules of a model that has to hold, half of them at random; `MODEL_SCHEDULES` asks for more.
+const SCHEDULES: usize = 1_000;
+/// Schedules within which a planted bug has to be found.
+const SCHEDULES_MAX: usize = 20_000;
+
+fn explore(schedules: usize, model: fn()) {
+    shuttle::check_random(model, schedules / 2);
+    shuttle::check_pct(model, schedules / 2, 3);
+}
+
+fn check(model: fn(), bugs: &[Planted]) {
+    // What is planted is planted for the whole process.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    plant(None);
+    let asked = std::env::var("MODEL_SCHEDULES").ok().and_then(|asked| asked.parse().ok());
+    explore(asked.unwrap_or(SCHEDULES), model);
+    for bug in bugs {
+        plant(Some(*bug));
+        let found = catch_unwind(AssertUnwindSafe(|| explore(SCHEDULES_MAX, model)));
+        plant(None);
+        assert!(found.is_err(), "{bug:?} was planted and not found");
+    }
+}
+
+/// A table with task 1 and its token 1, which is recognised.
+fn stage() -> (Arc<Table>, Journal) {
+    let (table, mut journal) = (Arc::new(Table::new()), Journal::default());
+    begin(&table, &mut journal, 1);
+    (table, journal)
+}
+
+fn begin(table: &Table, journal: &mut Journal, n: u64) {
+    assert_eq!(journal.apply(table, start(started(n, None, journal.newest()))), Applied::Started);
+    issue_one(table, journal, u128::from(n), n);
+}
+
+fn issue_one(table: &Table, journal: &mut Journal, jti: u128, task: u64) {
+    let record = issued(jti, &[task], journal.newest());
+    assert!(matches!(journal.apply(table, issue(record)), Applied::Issued(_)));
+    table.remember(token_id(jti), &token_id(jti).to_string());
+}
+
+fn look(table: &Table, jti: TokenId) -> Lookup {
+    table.lookup(jti, &jti.to_string(), noon_plus(1))
+}
+
+/// Looks twice, so that what the first look writes down is what the second one reads; nothing that starts
+/// after `killed` was set may find the token alive.
+fn watch(table: Arc<Table>, killed: Arc<AtomicBool>) -> impl FnOnce() + Send + 'static {
+    move || {
+        for _ in 0..2 {
+            let is_dead = killed.load(Ordering::SeqCst);
+            let is_live = match look(&table, token_id(1)) {
+                Lookup::Live(live) => {
+                    assert_eq!(live.task, task_id(1));
+                    true
+                }
+                Lookup::Dead(dead) => {
+                    assert_eq!(dead.task, task_id(1));
+                    false
+                }
+                Lookup::Unrecognised => false,
+            };
+            assert!(!(is_live && is_dead), "alive after its death was applied");
+        }
+    }
+}
+
+fn with_two_readers(kill: impl FnOnce(&Table, &mut Journal)) {
+    let (table, mut journal) = stage();
+    let killed = Arc::new(AtomicBool::new(false));
+    let readers = [0; 2].map(|_| thread::spawn(watch(Arc::clone(&table), Arc::clone(&killed))));
+    kill(&table, &mut journal);
+    killed.store(true, Ordering::SeqCst);
+    readers.into_iter().for_each(|reader| reader.join().expect("no reader saw it alive"));
+    watch(table, killed)();
+}
+
+/// R3 and R1 on one broker: ended, and everything of it is dead for whoever looks next.
+#[test]
+fn an_end_is_seen_by_the_next_lookup() {
+    fn model() {
+        with_two_readers(|table, journal| {
+            // Somebody else's revocation, after which every task is compared and stamped once more.
+            journal.apply(table, revoked(Target::Workload(WorkloadNo(50)), None, noon_plus(1)));
+            assert_eq!(journal.apply(table, ended(1, noon_plus(1))), Applied::Ended);
+        });
+    }
+    check(model, &[Planted::StampedOver]);
+}
+
+#[test]
+fn a_revocation_is_seen_by_the_next_lookup() {
+    fn model() {
+        with_two_readers(|table, journal| {
+            journal.apply(table, revoked(Target::Workload(WorkloadNo(2)), None, noon_plus(1)));
+        });
+    }
+    check(model, &[Planted::CountedTooSoon]);
+}
+
+/// The row is reaped, its task freed, and both their places are taken by another's.
+#[test]
+fn nobody_is_judged_by_who_took_its_tasks_place() {
+    fn model() {
+        let (table, mut journal) = stage();
+        let killed = Arc::new(AtomicBool::new(false));
+        journal.apply(&table, ended(1, noon_plus(1)));
+        killed.store(true, Ordering::SeqCst);
+        let reader = thread::spawn(watch(Arc::clone(&table), killed));
+        table.reap(noon_plus(120), 10);
+        begin(&table, &mut journal, 2);
+        reader.join().expect("task 1's token was not judged by task 2");
+        assert!(matches!(look(&table, token_id(2)), Lookup::Live(live) if live.task == task_id(2)));
+    }
+    check(model, &[Planted::PeekUnchecked]);
+}
+
+/// The same where the shard grows in between: the old array shows rows that are gone.
+#[test]
+fn a_moved_shard_misleads_nobody() {
+    fn model() {
+        let (table, mut journal) = stage();
+        let killed = Arc::new(AtomicBool::new(false));
+        let reader = thread::spawn(watch(Arc::clone(&table), Arc::clone(&killed)));
+        assert_eq!(journal.apply(&table, start(started(3, None, journal.newest()))), Applied::Started);
+        for jti in 30..33 {
+            issue_one(&table, &mut journal, jti, 3);
+        }
+        journal.apply(&table, ended(1, noon_plus(1)));
+        killed.store(true, Ordering::SeqCst);
+        table.reap(noon_plus(120), 10);
+        begin(&table, &mut journal, 2);
+        reader.join().expect("task 1's token was not judged by task 2");
+    }
+    check(model, &[Planted::MovedUnnoticed]);
+}
+
+/// Every check that found its row is in exactly one sum, whether the row moves or goes.
+#[test]
+fn no_check_is_lost() {
+    fn model() {
+        let (table, mut journal) = stage();
+        let noted = Arc::new(AtomicUsize::new(0));
+        let backends = [0; 2].map(|_| {
+            let (table, noted) = (Arc::clone(&table), Arc::clone(&noted));
+            thread::spawn(move || {
+                let note = table.rows.hold(RowKey::of(token_id(1)), |row| {
+                    row.note(noon_plus(1), CheckOutcome::Active);
+                });
+                noted.fetch_add(usize::from(note.is_some()), Ordering::SeqCst);
+            })
+        });
+        for jti in 10..12 {
+            issue_one(&table, &mut journal, jti, 1);
+        }
+        let summed = table.reap(noon_plus(120), 10).checks;
+        backends.into_iter().for_each(|backend| backend.join().expect("it notes or finds nothing"));
+        let summed: usize = summed.iter().map(|sum| sum.active as usize).sum();
+        assert_eq!(summed, noted.load(Ordering::SeqCst));
+    }
+    check(model, &[Planted::NotedUnheld]);
+}
