@@ -11,9 +11,9 @@ use crate::files::{FileLayer, SECTOR_BYTES};
 use crate::format::cursor::Cursor;
 use crate::format::names::{self, Listing, RESERVE};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::format::tail::{self, Tail};
-use crate::reader::{Reader, follow};
-use crate::snapshot::newest_usable;
+use crate::format::tail::Tail;
+use crate::reader::Reader;
+use crate::recover::recover;
 use crate::space::{self, STEP_BYTES};
 use crate::writer::{Segment, State, Writer};
 
@@ -129,54 +129,6 @@ fn begin(files: &dyn FileLayer, options: &Options, listing: &mut Listing) -> Res
     made.ok_or_else(|| trying("begun")(io::ErrorKind::StorageFull.into()))?;
     listing.segments.insert(1);
     Ok(())
-}
-
-/// Replays everything and returns the end of it.
-fn recover(
-    files: &dyn FileLayer,
-    options: &Options,
-    listing: &Listing,
-    replay: &mut dyn FnMut(Committed<Event>),
-) -> Result<(Cursor, Tail), OpenError> {
-    let snapshot = newest_usable(files, listing)?;
-    let first = snapshot.as_ref().map_or(1, |snapshot| snapshot.header().covers.sequence + 1);
-    if !listing.segments.contains(&first) {
-        return Err(missing(first).into());
-    }
-    let mut cursor = Cursor::open(files, first)?;
-    if cursor.header().home != options.home {
-        return Err(OpenError::WrongHome { expected: options.home, found: cursor.header().home });
-    }
-    if snapshot.is_none() && cursor.header().predecessor != [0; 32] {
-        return Err(cursor.damage(Flaw::Chain).into());
-    }
-    if let Some(mut snapshot) = snapshot {
-        while let Some(event) = snapshot.event()? {
-            replay(event);
-        }
-    }
-    loop {
-        let stepped = cursor.step(u64::MAX);
-        if let Ok(true) = stepped {
-            while let Some(event) = cursor.event()? {
-                replay(event);
-            }
-            continue;
-        }
-        let next = listing.segments.range(cursor.header().first_sequence + 1..).next();
-        match (stepped, next) {
-            (Ok(_at_end), Some(next)) => cursor = follow(files, &cursor, *next)?,
-            (Ok(_at_end), None) => {
-                return tail::judge(&cursor, None).map(|tail| (cursor, tail)).map_err(OpenError::from);
-            }
-            (Err(damage), Some(_)) => return Err(damage.into()),
-            (Err(damage), None) => {
-                return tail::judge(&cursor, Some(damage))
-                    .map(|tail| (cursor, tail))
-                    .map_err(OpenError::from);
-            }
-        }
-    }
 }
 
 /// Makes durable what was recovered.

@@ -3,8 +3,8 @@
 //! One [`Writer`] appends batches, each with one write and one `fdatasync`; any number of
 //! [`Reader`]s see what is durable and nothing else. What happened is never interpreted here: an
 //! event goes in and comes out, [`Committed`](locum_model::Committed) at its position. The
-//! journal does no work of its own: no thread, no clock, no randomness, and every access to the
-//! disk goes through a [`FileLayer`].
+//! journal does no work of its own: no clock, no randomness, no thread but one that reads ahead while
+//! [`open`] runs, and every access to the disk goes through a [`FileLayer`].
 //!
 //! What holds is said where it is kept: durability in [`Writer`], recovery in [`open`], the
 //! format and what can be told about a damaged one in [`mod@format`], compaction in
@@ -17,6 +17,7 @@ pub mod format;
 mod journal;
 mod lookup;
 mod reader;
+mod recover;
 mod snapshot;
 mod space;
 mod stored;
