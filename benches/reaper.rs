@@ -1,0 +1,230 @@
+//! The reaper and mass death: how many rows a second it frees beside the usual queues, and what checks
+//! notice while a million tokens end in the same second, are revoked at once, and are freed.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use locum_benches::turns::quantile;
+use locum_benches::{Even, Goal, ISSUED, Report, Row, filled_table, jti, record, started, timed};
+use locum_model::event::{By, Revoked};
+use locum_model::limits::REAP_ROWS_PER_TICK;
+use locum_model::{Committed, Event, Position, Selector, Target, TaskId, Timestamp, WorkloadNo};
+use locum_table::{Lookup, Table};
+
+/// Checks of one stretch.
+const CHECKS: usize = 20_000;
+/// Live tokens that are checked while others die.
+const LIVE: u64 = 100_000;
+
+fn main() {
+    let mut report = Report::asked();
+    let rows = if report.quick { 200_000 } else { 1_000_000 };
+    if report.wants(10) {
+        rate(&mut report, rows);
+    }
+    if report.wants(9) {
+        revoked(&mut report, rows);
+        expired(&mut report, rows);
+    }
+    report.finish();
+}
+
+/// When every token of a filled table is over, and not yet those of [`with_living`].
+fn over() -> Timestamp {
+    ISSUED.plus(Duration::from_secs(900))
+}
+
+// === how fast ===
+
+fn rate(report: &mut Report, rows: u64) {
+    let table = filled_table(rows);
+    let mut longest = Duration::ZERO;
+    let (freed, took) = timed(|| {
+        let mut freed = 0;
+        loop {
+            let (reaped, tick) = timed(|| table.reap(over(), REAP_ROWS_PER_TICK));
+            longest = longest.max(tick);
+            freed += reaped.rows;
+            if reaped.rows == 0 {
+                return freed;
+            }
+        }
+    });
+    assert_eq!(freed as u64, rows);
+    // The naive way: a heap of ends and a map, one pop and one removal a token.
+    let mut heap: BinaryHeap<_> = (0..rows).map(|n| (Reverse(n % 600), jti(n).0)).collect();
+    let mut map: std::collections::HashMap<[u8; 16], [u64; 6]> =
+        (0..rows).map(|n| (jti(n).0, [n; 6])).collect();
+    let (_, naive) = timed(|| {
+        while let Some((_, id)) = heap.pop() {
+            map.remove(&id);
+        }
+    });
+    let each = |took: Duration| rows as f64 / took.as_secs_f64();
+    report.show(
+        Row::new(10, "rows freed, everything that rests on them included", each(took), "1/s")
+            .beside("BinaryHeap and HashMap", each(naive))
+            .goal(Goal::AtLeast(1_500_000.0)),
+    );
+    report.show(Row::new(10, format!("longest tick of {REAP_ROWS_PER_TICK} rows"), millis(longest), "ms"));
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1e3
+}
+
+// === who notices ===
+
+/// Many tokens of one workload that end at [`over`], and some of another that live on.
+struct Stage {
+    table: Table,
+    position: Position,
+    even: Even,
+}
+
+impl Stage {
+    fn with(rows: u64) -> Self {
+        let table = filled_table(rows);
+        let position = Position { home: 1, epoch: 1, sequence: 2 * rows };
+        let mut stage = Self { table, position, even: Even(3) };
+        let task = TaskId::new(1, 2 * rows);
+        let mut begun = started(task);
+        begun.workload = WorkloadNo(2);
+        begun.owner.0 = 9;
+        stage.apply(Event::TaskStarted(Box::new(begun)));
+        for number in 0..LIVE {
+            let mut living = record(jti(10 * rows + number), task);
+            living.standing.actors[0].workload = WorkloadNo(2);
+            living.standing.actors[0].owner.0 = 9;
+            living.expires_at = over().plus(Duration::from_secs(500));
+            stage.apply(Event::TokenIssued(Box::new(living)));
+        }
+        (0..LIVE).map(|n| jti(10 * rows + n)).for_each(|jti| stage.table.remember(jti, &text(jti)));
+        stage
+    }
+
+    fn apply(&mut self, event: Event) {
+        self.position = self.position.next();
+        self.table.apply(&Committed::assertion(event, self.position));
+    }
+
+    fn living(&mut self, rows: u64) -> Vec<(locum_model::TokenId, String)> {
+        let ids = (0..CHECKS).map(|_| jti(10 * rows + self.even.draw() % LIVE));
+        ids.map(|jti| (jti, text(jti))).collect()
+    }
+}
+
+fn text(jti: locum_model::TokenId) -> String {
+    format!("{jti}{}", "x".repeat(632))
+}
+
+/// Nanoseconds of checks of the living, while another thread does `work` until the checks are through.
+#[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+fn meanwhile(
+    table: &Table,
+    cases: &[(locum_model::TokenId, String)],
+    work: &mut (dyn FnMut(&AtomicBool) + Send),
+) -> Vec<u64> {
+    let through = AtomicBool::new(false);
+    let now = over();
+    std::thread::scope(|scope| {
+        scope.spawn(|| work(&through));
+        let check = |(jti, compact): &(locum_model::TokenId, String)| {
+            let begun = Instant::now();
+            let answer = table.lookup(*jti, compact, now);
+            let span = begun.elapsed().as_nanos() as u64;
+            assert!(matches!(answer, Lookup::Live(_)));
+            span
+        };
+        let spans = cases.iter().map(check).collect();
+        through.store(true, Ordering::Relaxed);
+        spans
+    })
+}
+
+/// The other core is as busy, and leaves the table alone.
+fn burn(through: &AtomicBool) {
+    let mut even = Even(1);
+    while !through.load(Ordering::Relaxed) {
+        std::hint::black_box(even.draw());
+    }
+}
+
+fn show(report: &mut Report, what: &str, mut calm: Vec<u64>, mut storm: Vec<u64>) {
+    for (share, name) in [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")] {
+        let (calm, storm) = (quantile(&mut calm, share), quantile(&mut storm, share));
+        let row = Row::new(9, format!("check, {name}, {what}"), storm as f64, "ns")
+            .beside("with the other core busy elsewhere", calm as f64);
+        report.show(if name == "p99" { row.goal(Goal::RatioAtMost(2.0)) } else { row });
+    }
+}
+
+/// One workload's tokens are revoked, again and again, while another's are checked.
+fn revoked(report: &mut Report, rows: u64) {
+    report.progress(format!("revoking {rows} tokens at once"));
+    let mut stage = Stage::with(rows);
+    let (mut calm, mut storm, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..30 {
+        let cases = stage.living(rows);
+        calm.extend(meanwhile(&stage.table, &cases, &mut burn));
+        let (table, position) = (&stage.table, &mut stage.position);
+        storm.extend(meanwhile(table, &cases, &mut |through| {
+            while !through.load(Ordering::Relaxed) {
+                *position = position.next();
+                let event = Committed::assertion(revocation(), *position);
+                times.push(timed(|| table.apply(&event)).1.as_nanos() as u64);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }));
+    }
+    show(report, &format!("while {rows} tokens are revoked, a thousand times a second"), calm, storm);
+    let effect = quantile(&mut times, 0.5) as f64;
+    let few = Stage::with(1);
+    let one = Committed::assertion(revocation(), few.position.next());
+    let (_, alone) = timed(|| few.table.apply(&one));
+    report.show(
+        Row::new(7, format!("its effect on {rows} tokens, median"), effect, "ns")
+            .beside("on one token", alone.as_nanos() as f64),
+    );
+}
+
+fn revocation() -> Event {
+    Event::Revoked(Box::new(Revoked {
+        selector: Selector::Workload("refunder".parse().expect("plain")),
+        targets: vec![Target::Workload(WorkloadNo(1))],
+        until: None,
+        reason: "bench".into(),
+        by: By::Broker,
+        at: ISSUED,
+    }))
+}
+
+/// Everything of one second is due at once and is freed in ticks, while what lives is checked.
+fn expired(report: &mut Report, rows: u64) {
+    let (mut calm, mut storm) = (Vec::new(), Vec::new());
+    for round in 0..3 {
+        report.progress(format!("{rows} tokens end in the same second, round {}", round + 1));
+        let mut stage = Stage::with(rows);
+        for _ in 0..5 {
+            let cases = stage.living(rows);
+            calm.extend(meanwhile(&stage.table, &cases, &mut burn));
+        }
+        loop {
+            let cases = stage.living(rows);
+            let mut freed = 0;
+            let table = &stage.table;
+            let spans = meanwhile(table, &cases, &mut |through| {
+                while !through.load(Ordering::Relaxed) {
+                    freed += table.reap(over(), REAP_ROWS_PER_TICK).rows;
+                }
+            });
+            if freed == 0 {
+                break;
+            }
+            storm.extend(spans);
+        }
+    }
+    show(report, &format!("while {rows} tokens of one second are freed"), calm, storm);
+}
