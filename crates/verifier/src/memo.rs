@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use locum_model::{Level, Timestamp};
-use locum_token::Claims;
+use locum_token::{Claims, Refusal};
 
 use crate::marks::{Kind, MarkKey, Marks};
 
@@ -23,19 +23,25 @@ const NEVER_COMPARED: u64 = u64::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest(u128);
 
-/// A token whose signature was verified, in one world.
+/// A token whose signature was verified, in one world. What every check looks at stands together here:
+/// of tokens that are seldom seen, each line that is fetched from memory costs more than the digest.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Seen {
     digest: Digest,
     /// The world in which it was verified.
     world: u64,
-    pub(crate) claims: Arc<Claims>,
     /// Where its decision stands among the eras of that world.
     pub(crate) order: Option<u64>,
+    not_before: Timestamp,
+    expires_at: Timestamp,
     own: Levels,
     shared: Levels,
+    pub(crate) is_bound: bool,
+    pub(crate) is_online_only: bool,
     /// The level by which it was found dead; 0 while it was not. Death is for good.
     dead: AtomicU8,
+    pub(crate) claims: Arc<Claims>,
 }
 
 /// Levels of one kind, and when they were last compared.
@@ -81,11 +87,21 @@ impl Seen {
             digest,
             world,
             order,
+            not_before: claims.not_before,
+            expires_at: claims.expires_at,
+            is_bound: claims.confirmation.is_some(),
+            is_online_only: claims.online_only || claims.single_use,
             own: levels(claims.own_targets().map(MarkKey::of).collect()),
             shared: levels(claims.shared_targets().map(MarkKey::of).collect()),
             claims: Arc::new(claims),
             dead: AtomicU8::new(0),
         }
+    }
+
+    /// Judges the times, as [`Claims::check_times`] does.
+    pub(crate) fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
+        let within = self.not_before <= now && now < self.expires_at;
+        if within { Ok(()) } else { self.claims.check_times(now) }
     }
 
     /// The level by which a decision of this order, its own, is dead.
@@ -150,7 +166,7 @@ impl Memo {
         };
         let place = is(&|held| held.digest == digest)
             .or_else(|| (0..WAYS).find(|way| set.slots[*way].load().is_none()))
-            .or_else(|| is(&|held| now >= held.claims.expires_at))
+            .or_else(|| is(&|held| now >= held.expires_at))
             .unwrap_or((digest.tag() >> 8) as usize % WAYS);
         set.slots[place].store(Some(Arc::new(seen)));
         set.tags[place].store(digest.tag(), Ordering::Relaxed);
@@ -160,7 +176,7 @@ impl Memo {
     pub(crate) fn forget(&self, turn: usize, now: Timestamp) {
         for set in self.0.iter().skip(turn % PARTS).step_by(PARTS) {
             for (tag, slot) in set.tags.iter().zip(&set.slots) {
-                let is_over = slot.load().as_ref().is_some_and(|seen| now >= seen.claims.expires_at);
+                let is_over = slot.load().as_ref().is_some_and(|seen| now >= seen.expires_at);
                 if is_over {
                     tag.store(0, Ordering::Relaxed);
                     slot.store(None);

@@ -182,7 +182,7 @@ impl Verifier {
         let seen = self.see(compact, digest, &world)?;
         let answer = judge(&seen);
         // What is over, or not for us, is not worth a place: it is refused before it can take one.
-        if seen.claims.check_times(time).is_ok() {
+        if seen.check_times(time).is_ok() {
             self.memo.remember(seen, time);
         }
         answer
@@ -201,19 +201,18 @@ impl Verifier {
     }
 
     fn judge_seen(&self, seen: &Seen, presented: &Presented, time: Timestamp) -> Result<Answer, Unsaid> {
-        let claims = &seen.claims;
-        claims.check_times(time).map_err(Inactive::Refused)?;
+        seen.check_times(time).map_err(Inactive::Refused)?;
         let order = seen.order.ok_or(Unknown::Elsewhere)?;
         if let Some(level) = seen.dead_by(&self.marks, order) {
             return Err(Inactive::Revoked(level).into());
         }
-        if claims.confirmation.is_some_and(|bound| !presented.proves(bound)) {
+        if seen.is_bound && seen.claims.confirmation.is_some_and(|bound| !presented.proves(bound)) {
             return Err(Inactive::Unproved.into());
         }
-        if claims.online_only || claims.single_use {
+        if seen.is_online_only {
             return Err(Unknown::OnlineOnly.into());
         }
-        Ok(Answer::Active(claims.clone()))
+        Ok(Answer::Active(seen.claims.clone()))
     }
 
     /// How this verifier is doing. Walks over the memo: for metrics, not for every request.
