@@ -10,6 +10,7 @@ use crate::{LOCUM, LOCUMD};
 mod exec;
 mod exit_codes;
 mod pipe;
+mod policy;
 mod terminal;
 
 /// A desk from which everybody runs `locum`, each with files of their own.

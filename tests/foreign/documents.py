@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     "README.md",
     "docs/operating/run-locumd.md",
+    "docs/operating/write-policies.md",
     "docs/operating/write-a-plugin.md",
     "docs/operating/protect-an-api.md",
     "docs/operating/revoke.md",

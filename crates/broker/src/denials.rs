@@ -54,6 +54,7 @@ impl Denials {
                 count: 1,
                 first: denial.at,
                 last: denial.at,
+                asked: denial.refusal.asked().cloned(),
             };
             sums.insert(key, sum);
         }

@@ -303,7 +303,7 @@ fn decide(
         world: pinned.pin,
     };
     locum_policy::decide(pinned.policy()?, &pinned.world.entities, &request)
-        .map_err(|denial| Refusal::new(denial.reason(), denial.detail()))
+        .map_err(|denial| Refusal::denied(&denial, &request))
 }
 
 /// The end of the token: the earliest of everything that bounds it, in whole seconds.

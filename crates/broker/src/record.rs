@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use locum_model::event::{By, LapseCause, Outcome};
+use locum_model::event::{By, DenialsSummed, DeniedAsk, LapseCause, Outcome};
 use locum_model::{
     Committed, Event, Position, Reason, Registry, TaskId, TenantNo, Timestamp, TokenId, WorkloadNo,
 };
+
+use locum_policy::Ask;
 
 use crate::get_task::{tenant_name, workload_name};
 use crate::select::selector_text;
@@ -220,6 +222,9 @@ fn describe_refusal(entry: &mut RecordEntry, event: &Event, registry: &Registry)
             let detail = if e.detail.is_empty() { String::new() } else { format!(": {}", e.detail) };
             entry.summary = format!("{} refused {} times, {}{detail}", e.method, e.count, e.reason);
             entry.facts.insert("method", e.method.clone());
+            if let Some(asked) = &e.asked {
+                describe_ask(entry, e, asked, registry);
+            }
             entry.facts.insert("count", e.count.to_string());
         }
         Event::Revoked(e) => {
@@ -252,6 +257,26 @@ fn describe_refusal(entry: &mut RecordEntry, event: &Event, registry: &Registry)
         }
         _ => {}
     }
+}
+
+/// All that policies were asked, so that they can be asked again.
+fn describe_ask(entry: &mut RecordEntry, e: &DenialsSummed, asked: &DeniedAsk, registry: &Registry) {
+    let ask = match e.method.as_str() {
+        "StartTask" => Ask::StartTask,
+        _ => Ask::IssueToken,
+    };
+    let yes = |so: bool| if so { "yes" } else { "no" }.to_owned();
+    entry.policies.clone_from(&asked.policies);
+    if let By::Workload { number, .. } = &e.by {
+        entry.facts.insert("workload", workload_name(registry, *number));
+    }
+    entry.facts.insert("ask", ask.as_str().to_owned());
+    entry.facts.insert("purpose", asked.purpose.to_string());
+    entry.facts.insert("asked", asked.scope.written());
+    entry.facts.insert("depth", asked.depth.to_string());
+    entry.facts.insert("justified", yes(asked.justified));
+    entry.facts.insert("proved", yes(asked.proved));
+    entry.facts.insert("delegated", yes(asked.delegated));
 }
 
 fn describe_control(entry: &mut RecordEntry, event: &Event, registry: &Registry) {

@@ -1,6 +1,8 @@
 //! [`Refusal`]: why a use case said no.
 
+use locum_model::event::DeniedAsk;
 use locum_model::{ClockUnsettled, EntropyFailed, Reason};
+use locum_policy::{Denial, Justification, Proof, Request, Subject};
 
 /// A reason from the closed list, and a sentence for callers who may know what was missing.
 ///
@@ -11,12 +13,33 @@ use locum_model::{ClockUnsettled, EntropyFailed, Reason};
 pub struct Refusal {
     reason: Reason,
     detail: String,
+    /// For the record and never for the caller.
+    asked: Option<Box<DeniedAsk>>,
 }
 
 impl Refusal {
     /// Refuses for `reason`, saying `detail`.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { reason, detail: detail.into(), asked: None }
+    }
+
+    /// What policies denied, with what they were asked.
+    pub(crate) fn denied(denial: &Denial, request: &Request<'_>) -> Self {
+        let asked = DeniedAsk {
+            purpose: request.purpose.clone(),
+            scope: request.scope.clone(),
+            depth: request.depth,
+            justified: request.justification == Justification::Given,
+            proved: request.proof == Proof::Proved,
+            delegated: request.subject == Subject::Other,
+            policies: denial.policies().to_vec(),
+        };
+        Self { asked: Some(Box::new(asked)), ..Self::new(denial.reason(), denial.detail()) }
+    }
+
+    /// What policies were asked, where the refusal was theirs.
+    pub(crate) fn asked(&self) -> Option<&DeniedAsk> {
+        self.asked.as_deref()
     }
 
     /// Why.
@@ -32,7 +55,7 @@ impl Refusal {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: String::new() }
+        Self::new(reason, String::new())
     }
 }
 

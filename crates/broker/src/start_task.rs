@@ -255,7 +255,7 @@ fn decide(
         world: pinned.pin,
     };
     locum_policy::decide(pinned.policy()?, &pinned.world.entities, &request)
-        .map_err(|denial| Refusal::new(denial.reason(), denial.detail()))
+        .map_err(|denial| Refusal::denied(&denial, &request))
 }
 
 fn connectors(pinned: &Pinned, workload: &Workload, intent: &Intent) -> Result<Vec<NamedConnector>, Refusal> {

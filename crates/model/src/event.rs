@@ -5,11 +5,12 @@ use std::time::Duration;
 use crate::id::{KeyId, SubjectKey, TaskId, TokenId};
 use crate::intent::Intent;
 use crate::issue_record::{IssueRecord, RequestKey};
+use crate::name::Name;
 use crate::number::{ConnectorNo, ModelNo, OwnerNo, PolicyRevision, RegistryRevision, TenantNo, WorkloadNo};
 use crate::position::Position;
 use crate::reason::Reason;
 use crate::registry::{Algorithm, Entries};
-use crate::scope::{Operation, ResourcePattern};
+use crate::scope::{Operation, ResourcePattern, Scope};
 use crate::selector::{Selector, Target};
 use crate::spiffe::SpiffeId;
 use crate::time::Timestamp;
@@ -318,6 +319,27 @@ pub struct DenialsSummed {
     pub first: Timestamp,
     /// The last.
     pub last: Timestamp,
+    /// What policies were asked at the first refusal, where it was theirs.
+    pub asked: Option<DeniedAsk>,
+}
+
+/// What policies denied: all that it takes to ask them again, but who asked and for which method.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeniedAsk {
+    /// The purpose of the task.
+    pub purpose: Name,
+    /// What was asked for.
+    pub scope: Scope,
+    /// Tasks above it.
+    pub depth: u32,
+    /// Whether the task has a justification.
+    pub justified: bool,
+    /// Whether the caller proved a key.
+    pub proved: bool,
+    /// Whether it was on behalf of another party.
+    pub delegated: bool,
+    /// The policies that decided.
+    pub policies: Vec<String>,
 }
 
 /// Something was revoked.

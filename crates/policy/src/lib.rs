@@ -36,6 +36,8 @@ mod entities;
 mod explain;
 mod parts;
 mod problem;
+#[cfg(test)]
+mod reference;
 mod request;
 mod set;
 mod statement;

@@ -1,6 +1,6 @@
 //! Sums of checks and refusals.
 
-use locum_model::event::{ChecksSummed, DenialsSummed};
+use locum_model::event::{ChecksSummed, DenialsSummed, DeniedAsk};
 use locum_model::{PolicyRevision, TaskId, TenantNo, Timestamp, TokenId};
 
 use super::{DecodeError, Stored, exactly, form, parsed, restored};
@@ -46,6 +46,7 @@ impl Stored for DenialsSummed {
             count: self.count,
             first_unix_millis: self.first.as_millis(),
             last_unix_millis: self.last.as_millis(),
+            asked: self.asked.as_ref().map(Stored::to_form),
         }
     }
 
@@ -61,6 +62,35 @@ impl Stored for DenialsSummed {
             count: form.count,
             first: Timestamp::from_millis(form.first_unix_millis),
             last: Timestamp::from_millis(form.last_unix_millis),
+            asked: form.asked.map(Stored::from_form).transpose()?,
+        })
+    }
+}
+
+impl Stored for DeniedAsk {
+    type Form = form::DeniedAsk;
+
+    fn to_form(&self) -> form::DeniedAsk {
+        form::DeniedAsk {
+            purpose: self.purpose.to_string(),
+            scope: Some(self.scope.to_form()),
+            depth: self.depth,
+            justified: self.justified,
+            proved: self.proved,
+            delegated: self.delegated,
+            policies: self.policies.clone(),
+        }
+    }
+
+    fn from_form(form: form::DeniedAsk) -> Result<Self, DecodeError> {
+        Ok(Self {
+            purpose: parsed(&form.purpose, "denied_ask.purpose")?,
+            scope: restored(form.scope, "denied_ask.scope")?,
+            depth: form.depth,
+            justified: form.justified,
+            proved: form.proved,
+            delegated: form.delegated,
+            policies: form.policies,
         })
     }
 }
@@ -72,6 +102,7 @@ pub(super) mod tests {
 
     use super::super::by::tests::any_by;
     use super::super::key::tests::any_time;
+    use super::super::scope::tests::{any_name, any_scope};
     use super::super::selector::tests::{any_jti, any_task};
     use super::super::tests::check_round_trip;
     use super::*;
@@ -93,19 +124,36 @@ pub(super) mod tests {
         let reason = prop::sample::select(Reason::ALL);
         let texts = any::<(String, String)>();
         let numbers = any::<(u32, u32, u32)>();
-        let times = (any_time(), any_time());
+        let times = (any_time(), any_time(), prop::option::of(any_ask()));
         (any_by(), prop::option::of(any_task()), reason, texts, numbers, times).prop_map(
-            |(by, task, reason, (method, detail), (tenant, policy, count), (first, last))| DenialsSummed {
-                tenant: TenantNo(tenant),
-                by,
-                task,
-                method,
-                reason,
-                detail,
-                policy_revision: PolicyRevision(policy),
-                count,
-                first,
-                last,
+            |(by, task, reason, (method, detail), (tenant, policy, count), (first, last, asked))| {
+                DenialsSummed {
+                    tenant: TenantNo(tenant),
+                    by,
+                    task,
+                    method,
+                    reason,
+                    detail,
+                    policy_revision: PolicyRevision(policy),
+                    count,
+                    first,
+                    last,
+                    asked,
+                }
+            },
+        )
+    }
+
+    fn any_ask() -> impl Strategy<Value = DeniedAsk> {
+        (any_name(), any_scope(), any::<u32>(), any::<[bool; 3]>(), any::<Vec<String>>()).prop_map(
+            |(purpose, scope, depth, [justified, proved, delegated], policies)| DeniedAsk {
+                purpose,
+                scope,
+                depth,
+                justified,
+                proved,
+                delegated,
+                policies,
             },
         )
     }
