@@ -231,6 +231,7 @@ impl World {
             reason,
             detail: String::new(),
             policy_revision: PolicyRevision(1),
+            asked: None,
             count: 1,
             first: last,
             last,
