@@ -86,3 +86,38 @@ async fn two_servers_never_share_a_journal() {
     assert!(said.contains("journal") || said.contains("lock"), "{said}");
     assert_eq!(plain_http::get(&daemon, "/readyz", &[]).await.status, 200);
 }
+
+#[tokio::test]
+async fn each_setting_is_shown_with_where_it_came_from() {
+    let site = Site::new();
+    let show = |variables: &[(&str, &str)], args: &[&str]| {
+        let mut command = std::process::Command::new(LOCUMD);
+        command.args(["config", "show", "--config"]).arg(site.config()).args(args).env_clear();
+        command.envs(variables.iter().copied()).output().expect("ran")
+    };
+    let variables = [("LOCUM_LOG__FORMAT", "text"), ("LOCUM_ADDR", "https://127.0.0.1:1")];
+    let shown = show(&variables, &["--sources", "--set", "server.http=127.0.0.1:1"]);
+    assert!(shown.status.success() && shown.stderr.is_empty(), "{shown:?}");
+    let text = String::from_utf8(shown.stdout).expect("text");
+    let row = |key: &str| -> Vec<&str> {
+        let line = text.lines().find(|line| line.split_whitespace().next() == Some(key)).expect(key);
+        line.split_whitespace().skip(1).collect()
+    };
+    assert_eq!(row("archive.enabled"), ["true", "default"]);
+    assert_eq!(row("log.format"), ["\"text\"", "LOCUM_LOG__FORMAT"]);
+    assert_eq!(row("server.http"), ["\"127.0.0.1:1\"", "--set"]);
+    assert_eq!(row("archive.retention"), ["-", "not", "set"]);
+    let [key_file, source] = row("server.tls.key_file")[..] else { panic!("{text}") };
+    assert_eq!(key_file.trim_matches('"'), site.path("server.key").display().to_string());
+    let (file, line) = source.rsplit_once(':').expect("a line");
+    let written = site.text("locumd.toml");
+    let written = written.lines().nth(line.parse::<usize>().expect("a number") - 1).expect("that line");
+    assert!(file.ends_with("locumd.toml") && written.starts_with("key_file = "), "{source}: {written}");
+    assert!(!text.contains("PRIVATE KEY"), "a key's path, never the key");
+    let plain = String::from_utf8(show(&[], &[]).stdout).expect("text");
+    assert!(!plain.contains("default") && plain.lines().count() == text.lines().count(), "{plain}");
+    for (variables, args) in [(&[("LOCUM_SURPRISE", "1")][..], &[][..]), (&[], &["--set", "no.such=1"])] {
+        let refused = show(variables, args);
+        assert!(refused.status.code() == Some(1) && refused.stdout.is_empty(), "{refused:?}");
+    }
+}

@@ -11,6 +11,7 @@ use locum_server::{daemon, journal_accept, journal_check};
 
 mod check_config;
 mod demo;
+mod show_config;
 
 /// The answer is no: settings are wrong, a journal is damaged.
 const FOUND_BAD: u8 = 1;
@@ -54,6 +55,9 @@ enum Command {
         #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
         set: Vec<(String, String)>,
     },
+    /// Shows the settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Asks the server that runs by these settings, on this machine, whether it takes traffic.
     ///
     /// For health checks inside a container. Needs `server.http`.
@@ -87,6 +91,25 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Prints every key with its value, in the order of the reference file. Changes nothing.
+    ///
+    /// Values are shown as they stand; `check-config` judges them. Secrets are paths, so none is shown.
+    #[command(after_help = EXIT_CODES)]
+    Show {
+        /// The settings file.
+        #[arg(long, default_value = "/etc/locum/locumd.toml")]
+        config: PathBuf,
+        /// Sets one key over every other layer, `server.grpc=127.0.0.1:8443` for example.
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+        set: Vec<(String, String)>,
+        /// Says of each where it came from: default, file and line, variable, or flag.
+        #[arg(long)]
+        sources: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum JournalCommand {
     /// Checks every segment and snapshot from the first on. Changes nothing.
     #[command(after_help = EXIT_CODES)]
@@ -113,6 +136,9 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { config, set } => serve(&config, set).map(well),
         Command::CheckConfig { config, set } => check_config(&config, set).map(well),
+        Command::Config(ConfigCommand::Show { config, set, sources }) => {
+            show_config::run(&config, &set.into_iter().collect(), sources).map(well)
+        }
         Command::Probe { config, set } => probe(&config, set).map(well),
         Command::Demo(args) => demo::run(args),
         Command::AcceptClock { config } => {

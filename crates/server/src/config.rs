@@ -22,11 +22,13 @@ mod keys;
 mod layers;
 mod read;
 mod sections;
+mod show;
 mod supervised;
 
 pub use check::{Checked, check, own_certificate, policies, registry, trust_options};
 pub use locum_proposal::{NotADuration, Place, Problem, Problems, parse_duration};
 pub(crate) use locum_proposal::{line_of, shown, written};
+pub use show::{Source, Stated, show};
 pub use supervised::{NotifySocket, Supervised, supervised};
 
 /// The demo's trust domain: its CA lives in memory, so nothing served for real may believe it.

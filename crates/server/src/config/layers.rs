@@ -32,15 +32,19 @@ pub(crate) struct Layers {
 impl Layers {
     /// Where the value of `path` was written; the file as a whole for defaults.
     pub(crate) fn place(&self, path: &str) -> Place {
+        let table = || path.rsplit_once('.').and_then(|(table, _)| self.lines.get(table).copied());
+        self.written_at(path).unwrap_or_else(|| Place::File(self.file.clone(), table()))
+    }
+
+    /// Where the value of `path` was written, by the layer that won; none when nobody wrote it.
+    pub(crate) fn written_at(&self, path: &str) -> Option<Place> {
         if self.flags.iter().any(|flag| flag == path) {
-            return Place::Flag(path.to_owned());
+            return Some(Place::Flag(path.to_owned()));
         }
         if let Some(variable) = self.variables.get(path) {
-            return Place::Variable(variable.clone());
+            return Some(Place::Variable(variable.clone()));
         }
-        let table = |path: &str| path.rsplit_once('.').map(|(table, _)| table.to_owned());
-        let line = self.lines.get(path).or_else(|| self.lines.get(&table(path)?));
-        Place::File(self.file.clone(), line.copied())
+        self.lines.get(path).map(|line| Place::File(self.file.clone(), Some(*line)))
     }
 }
 
