@@ -12,6 +12,7 @@ mod exit_codes;
 mod pipe;
 mod policy;
 mod terminal;
+mod verifier;
 
 /// A desk from which everybody runs `locum`, each with files of their own.
 struct Desk {
@@ -20,7 +21,10 @@ struct Desk {
 
 impl Desk {
     async fn new() -> Self {
-        let site = Site::new();
+        Self::on(Site::new()).await
+    }
+
+    async fn on(site: Site) -> Self {
         std::fs::create_dir(site.path("home")).expect("made");
         Self { daemon: Daemon::start(LOCUMD, site).await }
     }

@@ -6,6 +6,7 @@
 //!
 //! Time is [`locum_model::Clock::elapsed`], which no step of the clock moves.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -256,6 +257,23 @@ impl Broker {
         let last = page.last().map(|(key, _)| **key);
         let next = last.filter(|_| found.next().is_some());
         (page.into_iter().map(|(key, row)| self.view_verifier(key, row)).collect(), next)
+    }
+
+    /// The verifier of the operator's tenants that lacks something for the longest; among those that lack
+    /// nothing, the one whose lease ends first. None when nobody may answer.
+    pub fn oldest_verifier(&self, operator: &Operator) -> Option<VerifierView> {
+        let registry = self.registry();
+        let mut rows = self.verifiers.rows.lock();
+        rows.forget(self.clock.elapsed());
+        let reached = rows.rows.iter().filter(|(_, row)| operator.reaches(&registry, row.tenant));
+        let age = |(key, row): &(&VerifierKey, &Row)| {
+            let newest = self.fold.feed.newest(key.connector);
+            let behind = newest.sequence.saturating_sub(row.acknowledged.unwrap_or(0));
+            let lacks_since = (behind > 0).then_some(Reverse(newest.at));
+            (lacks_since, behind, Reverse(row.may_answer_until))
+        };
+        let oldest = reached.max_by_key(age)?;
+        Some(self.view_verifier(oldest.0, oldest.1))
     }
 
     /// Who has not acknowledged what stands at `position`, and may still answer.

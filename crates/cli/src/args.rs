@@ -18,6 +18,7 @@ mod revoke;
 mod task;
 mod token;
 mod top;
+mod verifier;
 
 pub(crate) use audit::{
     AuditCommand, CriteriaArgs, ExportArgs, ExportFormat, RetentionArgs, SearchArgs, TailArgs,
@@ -33,6 +34,7 @@ pub(crate) use revoke::RevokeArgs;
 pub(crate) use task::{EndArgs, HeldArgs, ListArgs, OutcomeArg, ShowArgs, StartArgs, TaskCommand};
 pub(crate) use token::{DecodeArgs, IntrospectArgs, RequestArgs, TokenCommand, TokenListArgs};
 pub(crate) use top::{CompletionsArgs, HelpArgs, ShellArg, TopArgs};
+pub(crate) use verifier::{VerifierCommand, VerifierListArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 internal, 2 usage, 3 not found, 4 denied, 5 not authenticated,
@@ -160,7 +162,8 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  locum revoke workload=refunder --reason 'stolen laptop' --dry-run\n  \
                       locum revoke 'workload=spiffe://acme.test/agents/*' --reason 'INC-412'\n  \
-                      locum revoke --model gpt-x --issued-before 10m --reason 'bad prompt' --yes"
+                      locum revoke --model gpt-x --issued-before 10m --reason 'bad prompt' --yes\n  \
+                      locum revoke workload=refunder --reason 'INC-412' --yes --wait 5s"
     )]
     Revoke(RevokeArgs),
     /// Refuses anything new for what a selector covers, until the lock ends; `lock list` shows locks.
@@ -180,6 +183,9 @@ pub(crate) enum Command {
     /// Lists and rotates signing keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Shows who checks tokens by the revocation feed.
+    #[command(subcommand)]
+    Verifier(VerifierCommand),
     /// Reads the record.
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -8,7 +8,7 @@ use locum_model::event::Outcome;
 use locum_model::{Scope, Selector};
 use locum_sdk::admin::{
     Key, LiveToken, Lock, Match, NamedCount, PolicyVerdict, Preview, RecordEntry, Revocation, Status,
-    selector_text,
+    Verifier, selector_text,
 };
 use locum_sdk::{Identity, TaskView, VerifiedToken};
 use serde_json::{Value, json};
@@ -24,12 +24,13 @@ pub(crate) struct Noun {
 }
 
 /// Every noun that has names: `-o name` prints them, and other commands take them.
-pub(crate) const NOUNS: [Noun; 6] = [
+pub(crate) const NOUNS: [Noun; 7] = [
     Noun { many: "tasks", one: "task", id: "task" },
     Noun { many: "tokens", one: "token", id: "jti" },
     Noun { many: "locks", one: "lock", id: "selector" },
     Noun { many: "keys", one: "key", id: "kid" },
     Noun { many: "contexts", one: "context", id: "context" },
+    Noun { many: "verifiers", one: "verifier", id: "instance" },
     Noun { many: "entries", one: "entry", id: "position" },
 ];
 
@@ -112,6 +113,24 @@ pub(crate) fn revocation(revocation: &Revocation) -> Value {
         "matches": matches(&revocation.matches),
         "position": revocation.position,
         "residual_until": revocation.residual_until.map(time),
+        "everywhere": revocation.everywhere,
+        "missing": revocation.missing.iter().map(verifier).collect::<Vec<_>>(),
+    })
+}
+
+pub(crate) fn verifier(verifier: &Verifier) -> Value {
+    json!({
+        "workload": verifier.workload,
+        "connector": verifier.connector,
+        "tenant": verifier.tenant,
+        "instance": verifier.instance,
+        "version": verifier.version,
+        "connected": verifier.connected,
+        "connect_time": time(verifier.connect_time),
+        "acknowledged_sequence": verifier.acknowledged_sequence,
+        "behind": verifier.behind,
+        "behind_millis": u64::try_from(verifier.behind_for.as_millis()).unwrap_or(u64::MAX),
+        "lease_left_millis": u64::try_from(verifier.lease_left.as_millis()).unwrap_or(u64::MAX),
     })
 }
 
@@ -190,6 +209,7 @@ pub(crate) fn status(status: &Status) -> Value {
         "reaper_lag_millis": u64::try_from(status.reaper_lag.as_millis()).unwrap_or(u64::MAX),
         "start_time": status.start_time.map(time),
         "followers": status.followers,
+        "oldest_verifier": status.oldest_verifier.as_ref().map(verifier),
     })
 }
 

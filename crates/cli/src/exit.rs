@@ -37,7 +37,8 @@ pub(crate) const ALL: [Exit; 13] = [
     exit(
         7,
         "PARTLY_DONE",
-        "Some of it was done, or not all of it is shown; standard error says what is missing.",
+        "Some of it was done, not all of it is shown, or a revocation that was waited for is in force and not yet \
+         everywhere; standard error says what is missing.",
     ),
     exit(8, "NOT_CONFIRMED", "The person at the terminal did not confirm. Nothing was changed."),
     exit(126, "NOT_EXECUTABLE", "`locum exec`: the program cannot be run. Its task was ended."),

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use locum_model::limits::TOKEN_BYTES_MAX;
+use locum_model::limits::{REVOKE_WAIT_MAX, TOKEN_BYTES_MAX};
 use locum_model::{TaskId, Timestamp};
 use zeroize::Zeroizing;
 
@@ -29,6 +29,14 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     };
     let span = count.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)?;
     if span.is_zero() { Err(wrong()) } else { Ok(span) }
+}
+
+/// A span that a revocation may wait for.
+pub(crate) fn wait(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        wait if wait <= REVOKE_WAIT_MAX => Ok(wait),
+        _ => Err(format!("nothing waits for longer than {}s", REVOKE_WAIT_MAX.as_secs())),
+    }
 }
 
 /// `connector:action[=resource,…]` in two parts.
@@ -113,6 +121,14 @@ mod tests {
         }
         for bad in ["", "5", "s", "-1s", "1.5s", "0s", "1e9d", "5 s", "99999999999999999999s", "5\u{202e}s"] {
             assert!(span(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wait_has_a_bound() {
+        assert_eq!(wait("20s"), Ok(Duration::from_secs(20)));
+        for bad in ["21s", "20001ms", "1d", "0s", "5"] {
+            assert!(wait(bad).is_err(), "{bad}");
         }
     }
 

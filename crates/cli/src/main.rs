@@ -33,6 +33,7 @@ mod token;
 mod token_form;
 mod token_list;
 mod top;
+mod verifier;
 mod whoami;
 
 use std::process::ExitCode;
@@ -98,6 +99,7 @@ async fn obey(command: Command, session: &Session, output: &Output) -> Result<()
         Command::Unlock(args) => lock::unlock(args, session, output).await,
         Command::Policy(command) => policy::run(command, session, output).await,
         Command::Key(command) => key::run(command, session, output).await,
+        Command::Verifier(command) => verifier::run(command, session, output).await,
         Command::Audit(command) => audit::run(command, session, output).await,
         Command::Status => status::run(session, output).await,
         Command::Top(args) => top::run(&args, session, output).await,

@@ -34,7 +34,8 @@ pub(crate) async fn run(args: RevokeArgs, session: &Session, output: &Output) ->
         let (question, answers) = question(&selector, &preview);
         input::confirm(&question, &answers.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
-    let revocation = admin.revoke(&selector, &args.reason, before).await?;
+    let wait = args.wait.unwrap_or_default();
+    let revocation = admin.revoke_everywhere(&selector, &args.reason, before, wait).await?;
     let value = json!({
         "schema_version": document::SCHEMA_VERSION,
         "preview": document::preview(&preview),
@@ -42,7 +43,23 @@ pub(crate) async fn run(args: RevokeArgs, session: &Session, output: &Output) ->
     });
     output.data(value, || done(&selector, &preview, &revocation))?;
     advise(&selector, &revocation, output);
-    Ok(())
+    if args.wait.is_some() { everywhere(&revocation, output) } else { Ok(()) }
+}
+
+/// Whether it arrived everywhere, for whoever asked to wait for that.
+fn everywhere(revocation: &Revocation, output: &Output) -> Result<(), Failure> {
+    if revocation.everywhere {
+        output.note("it is everywhere: no verifier takes a dead token for live any more");
+        return Ok(());
+    }
+    if !revocation.missing.is_empty() {
+        output.note(&crate::verifier::rows(&revocation.missing, output));
+    }
+    let missing = match revocation.missing.len() {
+        0 => "verifiers that are not shown may not have it yet".to_owned(),
+        count => format!("{} may not have it yet", counted(count as u64, "verifier")),
+    };
+    Err(Failure::Partly(format!("it is in force, and {missing}")))
 }
 
 /// What has to be typed: the number, unless it is small; the selector where the number is not known.

@@ -1,6 +1,6 @@
 //! `locum status`.
 
-use locum_sdk::admin::{Key, Status};
+use locum_sdk::admin::{Key, Status, Verifier};
 use serde_json::{Value, json};
 
 use crate::clock::{largest, now, relative};
@@ -8,6 +8,7 @@ use crate::document;
 use crate::failure::Failure;
 use crate::output::{Output, facts};
 use crate::session::Session;
+use crate::verifier::behind;
 
 /// Shows health, counts and key ages.
 pub(crate) async fn run(session: &Session, output: &Output) -> Result<(), Failure> {
@@ -40,12 +41,21 @@ fn told(status: &Status, keys: &[Key]) -> Vec<(&'static str, String)> {
         ("tasks", status.tasks.to_string()),
         ("reaper lag", format!("{} ms", status.reaper_lag.as_millis())),
         ("followers", format!("{} of the revocation feed", status.followers)),
+        ("oldest verifier", status.oldest_verifier.as_ref().map_or_else(|| "none".to_owned(), oldest)),
         ("registry", format!("revision {}", status.registry_revision)),
         ("policy", format!("revision {}", status.policy_revision)),
         ("position", status.position.clone()),
     ];
     rows.extend(keys.iter().map(|key| ("key", key_line(key))));
     rows
+}
+
+/// A verifier on one line: who it is, what it lacks, and how long it may answer.
+fn oldest(verifier: &Verifier) -> String {
+    let Verifier { workload, connector, lease_left, .. } = verifier;
+    let gone = if verifier.connected { "" } else { " (gone)" };
+    let lag = behind(verifier).map_or_else(|| "lacks nothing".to_owned(), |lag| format!("behind by {lag}"));
+    format!("{workload} of {connector}{gone}: {lag}, may answer for {} ms", lease_left.as_millis())
 }
 
 /// A key on one line: what it is for, its state and its age.

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use locum_tests::Terminal;
+use locum_tests::follower::Follower;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -35,6 +36,8 @@ async fn listings_fit_80_columns_and_colours_can_be_refused() {
     desk.busy(REFUNDER, 2);
     let reason = "a long story that does not fit into a line of eighty columns, told to its very end";
     desk.says(OPERATOR, &["lock", "workload=spiffe://acme.test/agents/*", "--ttl", "1h", "--reason", reason]);
+    let api = desk.daemon.at("services/mail-api");
+    let _follower = Follower::new(&desk.daemon, &api, "mail").await.expect("served");
     for args in [
         &["task", "list"][..],
         &["token", "list"],
@@ -42,6 +45,7 @@ async fn listings_fit_80_columns_and_colours_can_be_refused() {
         &["audit", "tail", "-n", "20"],
         &["revoke", "workload=reader", "--reason", "x", "--dry-run"],
         &["key", "list"],
+        &["verifier", "list"],
         &["context", "list"],
     ] {
         let shown = on_80_columns(desk.command("operators/admin", args)).await;

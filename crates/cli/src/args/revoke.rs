@@ -1,7 +1,10 @@
 //! `locum revoke`: its flags.
 
+use std::time::Duration;
+
 use clap::Args;
 
+use crate::input::wait;
 use crate::selector::SelectorArgs;
 
 /// `revoke`.
@@ -13,6 +16,10 @@ pub(crate) struct RevokeArgs {
     /// Only what was issued before: a span ago (`10m`), or an RFC 3339 time.
     #[arg(long, value_name = "WHEN")]
     pub(crate) issued_before: Option<String>,
+    /// Waits until no verifier on the feed can take a dead token for live any more, at most so long (20s);
+    /// who is missing then is named, and the exit code is 7.
+    #[arg(long, value_name = "SPAN", value_parser = wait)]
+    pub(crate) wait: Option<Duration>,
     /// Shows what would die, and changes nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -161,6 +161,7 @@ mod tests {
             rows_by_workload: vec![count(HOSTILE), count("refunder")],
             rows_by_connector: vec![count(&"long".repeat(40))],
             activity: Activity::default(),
+            oldest_verifier: None,
         };
         let entry = RecordEntry {
             position: "1.1.9".to_owned(),

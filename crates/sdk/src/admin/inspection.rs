@@ -13,6 +13,7 @@ use tonic::Streaming;
 
 use crate::admin::Admin;
 use crate::admin::revocation::{NamedCount, counts};
+use crate::admin::verifier::{Verifier, verifier};
 use crate::client::Repeat;
 use crate::error::Error;
 use crate::untrusted::{bounded, bounded_to};
@@ -76,6 +77,9 @@ pub struct Status {
     pub rows_by_connector: Vec<NamedCount>,
     /// What was done since the server started.
     pub activity: Activity,
+    /// The verifier that lacks something of the feed for the longest; where none lacks anything, the one
+    /// whose lease ends first.
+    pub oldest_verifier: Option<Verifier>,
 }
 
 /// What was done since the server started, over all tenants.
@@ -225,6 +229,7 @@ impl Admin {
             rows_by_workload: counts(answer.rows_by_workload),
             rows_by_connector: counts(answer.rows_by_connector),
             activity: activity(answer.activity.unwrap_or_default()),
+            oldest_verifier: answer.oldest_verifier.map(verifier).transpose()?,
         })
     }
 

@@ -60,6 +60,7 @@ impl InspectionService for Inspection {
             followers: u32::try_from(status.followers).unwrap_or(u32::MAX),
             rows_by_workload: show::counts(&rows.by_workload),
             rows_by_connector: show::counts(&rows.by_connector),
+            oldest_verifier: self.broker.oldest_verifier(&asked.who).as_ref().map(verifiers::shown),
             activity: Some(wire::Activity {
                 tokens_issued: done.tokens_issued,
                 tokens_refused: done.tokens_refused,
