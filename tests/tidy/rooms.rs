@@ -21,6 +21,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("broker", &["model", "policy", "token", "table", "journal", "archive", "connector"]),
     // The edges.
     ("api", &["model"]),
+    ("otlp", &[]),
     ("verifier", &["model", "jose", "token"]),
     ("sdk", &["model", "api", "verifier"]),
     ("server", SERVER),
@@ -46,6 +47,7 @@ const SERVER: &[&str] = &[
     "connector",
     "broker",
     "api",
+    "otlp",
     "verifier",
 ];
 
@@ -79,14 +81,14 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     // Schedules its threads, in models; in no build that ships.
     ("shuttle", &["table"]),
     // Stored and served formats.
-    ("prost", &["api", "journal"]),
+    ("prost", &["api", "journal", "otlp"]),
     ("prost-build", &["journal"]),
     ("prost-types", &["api", "sdk"]),
     ("protox", &["api", "journal"]),
     ("crc32c", &["journal"]),
-    ("tonic", &["api", "sdk", "server"]),
+    ("tonic", &["api", "otlp", "sdk", "server"]),
     ("tonic-health", &["server"]),
-    ("tonic-prost", &["api"]),
+    ("tonic-prost", &["api", "otlp"]),
     ("tonic-prost-build", &["api"]),
     ("tonic-reflection", &["server"]),
     ("tonic-types", &["api"]),

@@ -144,6 +144,7 @@ impl Place {
             archive: Archive { enabled: true, retention: None },
             journal: Journal { segment_bytes: 32 * MIB, reserve_bytes: MIB },
             metrics: Some(LOOPBACK),
+            traces: None,
             log: LOG,
         }
     }

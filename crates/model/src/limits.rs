@@ -276,6 +276,13 @@ pub const JWK_SET_BYTES_MAX: usize = 64 * 1024;
 pub const JWK_SET_KEYS_MAX: usize = 100;
 /// Longest `kid`, in bytes.
 pub const KID_BYTES_MAX: usize = 256;
+/// Spans that wait for the collector of traces; more are counted and dropped.
+pub const SPANS_WAITING_MAX: usize = 4096;
+/// Spans that are told to the collector at once.
+pub const SPANS_PER_BATCH_MAX: usize = 512;
+/// One of at most so many requests without a trace of their own is traced.
+pub const TRACE_ONE_IN_MAX: u64 = 1_000_000;
+
 /// Largest settings file, in bytes.
 pub const SETTINGS_BYTES_MAX: usize = 1024 * 1024;
 /// Longest text of any key, in bytes.

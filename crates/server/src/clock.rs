@@ -127,6 +127,13 @@ pub fn monotonic() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// The wall clock in nanoseconds since the Unix epoch, by which collectors order spans; decides nothing here.
+pub(crate) fn wall_nanos() -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    let nanos = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+    u64::try_from(nanos).unwrap_or(0)
+}
+
 impl Clock for WallClock {
     fn now(&self) -> Result<Timestamp, ClockUnsettled> {
         Ok(read_clocks().realtime)

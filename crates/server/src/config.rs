@@ -59,6 +59,8 @@ pub struct Settings {
     pub archive: Archive,
     /// Where metrics are served, plain HTTP on loopback; none serves none.
     pub metrics: Option<SocketAddr>,
+    /// To whom traces are told; none records none.
+    pub traces: Option<Traces>,
     /// Logs.
     pub log: Log,
 }
@@ -187,6 +189,17 @@ pub struct Archive {
     pub enabled: bool,
     /// For how long entries and justifications are kept; for ever where none is set.
     pub retention: Option<Duration>,
+}
+
+/// To whom traces are told, and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traces {
+    /// The collector's OTLP/gRPC endpoint: `http` on loopback, `https` elsewhere.
+    pub collector: String,
+    /// The CA certificates that vouch for it, PEM; for `https` alone.
+    pub ca_file: Option<PathBuf>,
+    /// Of the requests that belong to no trace of their caller, one in so many is recorded.
+    pub one_in: u64,
 }
 
 /// How logs are written.

@@ -6,7 +6,7 @@
 //! Reading order: what the operator wrote ([`config`]), what
 //! the machine gives ([`clock`], [`entropy`], [`key_files`]), who gets in ([`tls`], [`accept`],
 //! [`grpc`], [`http`]), what is told ([`metrics`], [`logging`],
-//! [`supervisor`]), and what runs ([`tasks`]).
+//! [`traces`], [`supervisor`]), and what runs ([`tasks`]).
 
 pub mod accept;
 mod archive;
@@ -31,6 +31,7 @@ pub mod service;
 pub mod supervisor;
 pub mod tasks;
 pub mod tls;
+pub mod traces;
 
 #[cfg(test)]
 mod test_pki;

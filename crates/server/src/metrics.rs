@@ -24,6 +24,9 @@ mod archive;
 mod classic;
 mod feed;
 mod process;
+mod traces;
+
+pub use traces::SpanEnd;
 
 /// Buckets of durations, in seconds: from 50 µs to 10 s.
 const SECONDS: [f64; 16] = [
@@ -54,6 +57,7 @@ pub struct Metrics {
     archive: archive::Archive,
     feed: feed::Feed,
     process: process::Process,
+    traces: traces::Traces,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -156,6 +160,7 @@ impl Metrics {
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         let archive = archive::Archive::new(r);
         let process = process::Process::new(r, started);
+        let traces = traces::Traces::new(r);
         Self {
             registry,
             grpc,
@@ -175,6 +180,7 @@ impl Metrics {
             archive,
             feed,
             process,
+            traces,
         }
     }
 
@@ -247,6 +253,11 @@ impl Metrics {
     /// How the archive does.
     pub fn set_archive(&self, health: &locum_broker::ArchiveHealth) {
         self.archive.set(health);
+    }
+
+    /// So many spans ended like this.
+    pub fn spans(&self, end: SpanEnd, spans: u64) {
+        self.traces.count(end, spans);
     }
 
     /// A batch became durable.

@@ -38,6 +38,7 @@ use crate::service::{Wiring, router};
 use crate::supervisor::{Supervisor, Vital, supervision};
 use crate::tasks::{Fatal, Tasks, blocking, writer_thread};
 use crate::tls::{ClientCertificates, OwnCertificate, grpc_config, https_config};
+use crate::traces::Traces;
 
 /// How long streams and requests may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -138,6 +139,8 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     put_in_force(&broker, &reload).await?;
     let readiness = Readiness::new();
     let mut tasks = Tasks::new();
+    let around = (Arc::clone(&shared_clock), Arc::clone(&entropy));
+    let traces = start_traces(&settings, around, &metrics, &mut tasks)?;
     let current = current_trust(Arc::clone(&trust));
     let gate = Gate {
         trust: Arc::clone(&current),
@@ -146,6 +149,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         entropy: Arc::clone(&entropy),
         metrics: Arc::clone(&metrics),
         first_keys: FirstKeys::default(),
+        traces,
     };
     let wiring = Wiring {
         broker: Arc::clone(&broker),
@@ -158,14 +162,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     };
     let mut doors = Doors { tasks: &mut tasks, own: &own, metrics: &metrics };
     let grpc = doors.open_grpc(settings.server.grpc, current, gate, wiring).await?;
-    let http = match settings.server.http {
-        Some(address) => Some(doors.open_https(address, documents(&settings, &broker, &readiness)).await?),
-        None => None,
-    };
-    let metrics_at = match settings.metrics {
-        Some(address) => Some(doors.open_metrics(address).await?),
-        None => None,
-    };
+    let (http, metrics_at) = doors.open_others(&settings, documents(&settings, &broker, &readiness)).await?;
     let beside =
         Beside { broker: Arc::clone(&broker), clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), own };
     let reaper_turns = beside.start(&mut tasks);
@@ -280,6 +277,19 @@ async fn open_broker(
     Ok((broker, writer))
 }
 
+/// What records requests, and the loop that tells a collector of them.
+fn start_traces(
+    settings: &Settings,
+    around: (Arc<dyn Clock>, Arc<dyn Entropy>),
+    metrics: &Arc<Metrics>,
+    tasks: &mut Tasks,
+) -> Result<Option<Arc<Traces>>, NotStarted> {
+    let Some(wanted) = &settings.traces else { return Ok(None) };
+    let (traces, exporter) = Traces::new(wanted, around, metrics)?;
+    tasks.start("traces", exporter.run(tasks.stopping()));
+    Ok(Some(traces))
+}
+
 fn current_trust(trust: Arc<ArcSwap<Trust>>) -> CurrentTrust {
     Arc::new(move || trust.load_full())
 }
@@ -355,6 +365,23 @@ impl Doors<'_> {
             router.serve_with_incoming_shutdown(incoming, signal).await.map_err(|cause| cause.to_string())
         });
         Ok(bound)
+    }
+
+    /// The listeners that settings may leave out: of public documents and of metrics.
+    async fn open_others(
+        &mut self,
+        settings: &Settings,
+        documents: Documents,
+    ) -> Result<(Option<SocketAddr>, Option<SocketAddr>), NotStarted> {
+        let http = match settings.server.http {
+            Some(address) => Some(self.open_https(address, documents).await?),
+            None => None,
+        };
+        let metrics = match settings.metrics {
+            Some(address) => Some(self.open_metrics(address).await?),
+            None => None,
+        };
+        Ok((http, metrics))
     }
 
     async fn open_https(

@@ -47,6 +47,9 @@ pub fn check(path: &Path, flags: &Flags, clock: &dyn Clock) -> Result<Checked, P
     }
     let trust = keep(&mut found, trust(&settings, clock));
     keep(&mut found, own_certificate(&settings));
+    if let Some(traces) = &settings.traces {
+        keep(&mut found, crate::traces::endpoint(traces));
+    }
     if let Some(registry) = &registry {
         keep(&mut found, operators_fit(path, &settings, registry));
     }

@@ -67,6 +67,9 @@ pub(crate) const KEYS: &[Key] = &[
     file("archive.enabled", Some("true")),
     file("archive.retention", None),
     open("telemetry.metrics", None),
+    open("telemetry.otlp", None),
+    open("telemetry.otlp_ca_file", None),
+    open("telemetry.trace_one_in", Some("1")),
     open("log.format", Some("json")),
     open("log.level", Some("info")),
 ];

@@ -5,14 +5,16 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use locum_model::limits::{ARCHIVE_RETENTION_MAX, ARCHIVE_RETENTION_MIN, AUDIENCE_BYTES_MAX};
+use locum_model::limits::{
+    ARCHIVE_RETENTION_MAX, ARCHIVE_RETENTION_MIN, AUDIENCE_BYTES_MAX, TRACE_ONE_IN_MAX,
+};
 use locum_model::{Name, SpiffeId, TrustDomain};
 
 use super::read::Reader;
 use super::shown;
 use super::{
     Archive, DEMO_TRUST_DOMAIN, Issuer, Journal, Log, LogFormat, LogLevel, OidcIssuer, OidcRole, Operator,
-    OperatorIdentity, Role, Server, Settings, Tenants, TrustDomainFiles,
+    OperatorIdentity, Role, Server, Settings, Tenants, Traces, TrustDomainFiles,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -31,7 +33,8 @@ pub(crate) fn settings(r: &mut Reader<'_>) -> Option<Settings> {
     if let (Some(operators), Some(domains), Some(issuers)) = (&operators, &trust_domains, &oidc_issuers) {
         check_operators(r, operators, domains, issuers);
     }
-    let (journal, archive, metrics, log) = (journal(r), archive(r), metrics(r), log(r));
+    let (journal, archive, log) = (journal(r), archive(r), log(r));
+    let (metrics, traces) = (metrics(r), traces(r));
     Some(Settings {
         data_dir: data_dir?,
         server: server?,
@@ -44,6 +47,7 @@ pub(crate) fn settings(r: &mut Reader<'_>) -> Option<Settings> {
         journal: journal?,
         archive: archive?,
         metrics: metrics?,
+        traces: traces?,
         log: log?,
     })
 }
@@ -254,6 +258,41 @@ fn metrics(r: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
         let refused = "must be on loopback: metrics are served without TLS".to_owned();
         if at.ip().is_loopback() { Ok(at) } else { Err(refused) }
     })
+}
+
+fn traces(r: &mut Reader<'_>) -> Option<Option<Traces>> {
+    let collector = r.optional_parsed("telemetry.otlp", collector_url);
+    let ca_file = r.optional_path("telemetry.otlp_ca_file");
+    let one_in = r.number("telemetry.trace_one_in", 1..=TRACE_ONE_IN_MAX);
+    let (collector, ca_file) = (collector?, ca_file?);
+    match (collector.as_deref().map(|url| url.starts_with("https:")), &ca_file) {
+        (Some(true), None) => r.refuse("telemetry.otlp_ca_file", "is missing: `telemetry.otlp` is https"),
+        (Some(false) | None, Some(_)) => {
+            r.refuse("telemetry.otlp_ca_file", "needs a `telemetry.otlp` that is https")
+        }
+        (Some(_), _) => Some(Some(Traces { collector: collector?, ca_file, one_in: one_in? })),
+        (None, None) => one_in.map(|_| None),
+    }
+}
+
+/// An endpoint of OTLP over gRPC: scheme, host and port, nothing behind them and no password before.
+fn collector_url(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| Err(format!("`{}` {why}", shown(text)));
+    let (scheme, authority) = text.split_once("://").unwrap_or_default();
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    if !matches!(scheme, "http" | "https") || !authority.chars().all(plain) {
+        return Err("must be like `https://collector.acme.test:4317`".to_owned());
+    }
+    let (host, port) = authority.rsplit_once(':').unwrap_or_default();
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return wrong("has no host and port");
+    }
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    if scheme == "http" && !(host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())) {
+        return wrong("must be https, or on loopback: spans name workloads and what they did");
+    }
+    Ok(format!("{scheme}://{authority}"))
 }
 
 fn log(r: &mut Reader<'_>) -> Option<Log> {

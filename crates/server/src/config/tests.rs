@@ -97,6 +97,27 @@ fn wrong_files_are_refused_with_line_and_reason() {
         (with("\"acme.test\"", "\"demo.invalid\""), "is the demo's trust domain"),
         (with("\"acme.test\"", "\"Acme\""), "the trust domain must be"),
         (with("\"127.0.0.1:9464\"", "\"0.0.0.0:9464\""), "must be on loopback"),
+        (
+            with("[telemetry]", "[telemetry]\notlp = \"http://10.0.0.1:4317\""),
+            "must be https, or on loopback",
+        ),
+        (
+            with("[telemetry]", "[telemetry]\notlp = \"http://localhost.evil.test:1\""),
+            "must be https, or on loopback",
+        ),
+        (with("[telemetry]", "[telemetry]\notlp = \"http://127.0.0.1\""), "has no host and port"),
+        (with("[telemetry]", "[telemetry]\notlp = \"http://[::1]:4317/v1/traces\""), "must be like"),
+        (with("[telemetry]", "[telemetry]\notlp = \"https://me:pass@c.test:4317\""), "must be like"),
+        (with("[telemetry]", "[telemetry]\notlp = \"c.test:4317\""), "must be like"),
+        (
+            with("[telemetry]", "[telemetry]\notlp = \"https://c.test:4317\""),
+            "`telemetry.otlp_ca_file`: is missing",
+        ),
+        (
+            with("[telemetry]", "[telemetry]\notlp_ca_file = \"/ca\""),
+            "needs a `telemetry.otlp` that is https",
+        ),
+        (with("[telemetry]", "[telemetry]\ntrace_one_in = 0"), "must be a whole number from 1 to 1000000"),
         (with("\"operator\"", "\"root\""), "`root` is none of `viewer`"),
         (with("[\"acme\"]", "[]"), "names no tenant"),
         (with("[\"acme\"]", "[1]"), "must be a list of texts"),

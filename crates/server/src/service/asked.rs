@@ -5,6 +5,8 @@ use locum_broker::{Operator, Refusal};
 use locum_model::{Caller, Reason, Timestamp};
 use tonic::{Extensions, Request, Status};
 
+use crate::traces::Notes;
+
 /// The id that a request has in logs and answers.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub String);
@@ -19,6 +21,8 @@ pub(crate) struct Asked<W> {
     pub who: W,
     pub request_id: String,
     pub proof_end: Timestamp,
+    /// What is found out about it, where it is traced.
+    pub notes: Notes,
 }
 
 /// A request of a workload.
@@ -38,7 +42,8 @@ fn asked<W: Clone + Send + Sync + 'static>(extensions: &Extensions) -> Result<As
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     match (extensions.get::<W>(), extensions.get::<ProofEnd>()) {
         (Some(who), Some(ProofEnd(proof_end))) => {
-            Ok(Asked { who: who.clone(), request_id, proof_end: *proof_end })
+            let notes = extensions.get::<Notes>().cloned().unwrap_or_default();
+            Ok(Asked { who: who.clone(), request_id, proof_end: *proof_end, notes })
         }
         _ => Err(locum_api::status::status(Reason::RoleMissing, None, &request_id, &[])),
     }
@@ -48,18 +53,21 @@ impl<W> Asked<W> {
     /// A refusal of the broker as the caller hears it.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Status {
         tracing::info!(request_id = %self.request_id, reason = %refusal.reason(), detail = refusal.detail(), "refused");
+        self.notes.put("locum.reason", || refusal.reason().as_str());
         let detail = Some(refusal.detail()).filter(|detail| !detail.is_empty());
         locum_api::status::status(refusal.reason(), detail, &self.request_id, &[])
     }
 
     /// A message that is not of the contract's shape.
     pub(crate) fn malformed(&self, malformed: Malformed) -> Status {
+        self.notes.put("locum.reason", || malformed.reason().as_str());
         malformed.status(&self.request_id)
     }
 
     /// A failure of our own; the cause goes to the log alone.
     pub(crate) fn failed(&self, cause: &dyn std::fmt::Display) -> Status {
         tracing::error!(request_id = %self.request_id, %cause, "failed");
+        self.notes.put("locum.reason", || Reason::Internal.as_str());
         locum_api::status::status(Reason::Internal, None, &self.request_id, &[])
     }
 }

@@ -9,7 +9,7 @@ use locum_api::convert::confirmation::presented_from_wire;
 use locum_api::convert::id::name_from_wire;
 use locum_api::convert::scope::{operation_from_wire, resource_from_wire};
 use locum_api::violation::Malformed;
-use locum_broker::{Authorized, Broker, Checked, Presentation};
+use locum_broker::{ActiveToken, Authorized, Broker, Checked, Presentation};
 use locum_model::limits::INTROSPECT_BATCH_MAX;
 use locum_model::{Caller, Confirmation, Reason};
 use tokio_stream::Stream;
@@ -75,6 +75,7 @@ impl CheckService for Checks {
         let authorized = self.broker.authorize(&asked.who, &operation, resource.as_ref(), shown).await;
         let answer = match authorized.map_err(|refusal| asked.refuse(refusal))? {
             Authorized::Permitted(token) => {
+                note(&asked, "active", None, Some(&token));
                 self.metrics.check_active();
                 wire::AuthorizeResponse {
                     permitted: true,
@@ -83,6 +84,7 @@ impl CheckService for Checks {
                 }
             }
             Authorized::Insufficient(token) => {
+                note(&asked, "insufficient", Some(Reason::ScopeInsufficient), Some(&token));
                 self.metrics.check_refused(Reason::ScopeInsufficient);
                 wire::AuthorizeResponse {
                     permitted: false,
@@ -91,6 +93,7 @@ impl CheckService for Checks {
                 }
             }
             Authorized::Inactive(reason) => {
+                note(&asked, "inactive", Some(reason), None);
                 self.metrics.check_refused(reason);
                 wire::AuthorizeResponse::default()
             }
@@ -128,12 +131,27 @@ fn introspect(
     let checked = broker.introspect_token(&asked.who, &connector, shown);
     Ok(match checked.map_err(|refusal| asked.refuse(refusal))? {
         Checked::Active(token) => {
+            note(asked, "active", None, Some(&token));
             metrics.check_active();
             wire::IntrospectTokenResponse { active: true, token: Some(show::active(&token)) }
         }
         Checked::Inactive(reason) => {
+            note(asked, "inactive", Some(reason), None);
             metrics.check_refused(reason);
             wire::IntrospectTokenResponse { active: false, token: None }
         }
     })
+}
+
+/// What a trace tells about a check; of a token that is not active, nothing is told.
+fn note(asked: &Asked<Caller>, result: &'static str, reason: Option<Reason>, token: Option<&ActiveToken>) {
+    asked.notes.put("locum.result", || result);
+    if let Some(reason) = reason {
+        asked.notes.put("locum.reason", || reason.as_str());
+    }
+    if let Some(token) = token {
+        asked.notes.put("locum.jti", || token.claims.jti.to_string());
+        asked.notes.put("locum.task_id", || token.claims.task().to_string());
+        asked.notes.put("locum.audience", || token.claims.audience.clone());
+    }
 }

@@ -11,6 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::{HeaderMap, header};
 use locum_api::Role;
@@ -28,6 +29,7 @@ use super::asked::{ProofEnd, RequestId};
 use super::first_keys::FirstKeys;
 use crate::accept::Remote;
 use crate::metrics::{Metrics, Rpc};
+use crate::traces::{Notes, Open, Traces};
 
 /// Who an operator is, and what they may.
 #[derive(Clone, Debug)]
@@ -67,6 +69,8 @@ pub struct Gate {
     pub metrics: Arc<Metrics>,
     /// Which assertion is bound to which key.
     pub first_keys: FirstKeys,
+    /// What records requests for a collector; none records none.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// The layer.
@@ -103,44 +107,67 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let known = known(request.uri().path());
-        let metrics = Arc::clone(&self.gate.metrics);
-        let started = self.gate.clock.elapsed();
-        let clock = Arc::clone(&self.gate.clock);
+        // An unknown path is no label: anybody could make as many as they like.
+        let method = known(request.uri().path()).unwrap_or("/unknown/unknown");
+        let open = self.gate.traces.as_ref().and_then(|traces| traces.open(request.headers(), method));
+        if let Some(open) = &open {
+            request.extensions_mut().insert(open.notes());
+        }
+        let answering =
+            Answering { gate: Arc::clone(&self.gate), method, started: self.gate.clock.elapsed(), open };
         match self.gate.admit(&mut request) {
-            Ok(method) => {
+            Ok(()) => {
                 let answer = self.inner.call(request);
                 Box::pin(async move {
                     let response = answer.await?;
                     let code =
                         Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-                    metrics.rpc_handled(rpc(method), code, clock.elapsed().saturating_sub(started));
+                    answering.answered(code);
                     Ok(response)
                 })
             }
             Err(status) => {
-                // An unknown path is no label: anybody could make as many as they like.
-                let method = known.unwrap_or("/unknown/unknown");
-                metrics.rpc_handled(rpc(method), status.code(), clock.elapsed().saturating_sub(started));
+                answering.answered(status.code());
                 Box::pin(std::future::ready(Ok(status.into_http())))
             }
         }
     }
 }
 
+/// A request on its way.
+struct Answering {
+    gate: Arc<Gate>,
+    method: &'static str,
+    started: Duration,
+    open: Option<Open>,
+}
+
+impl Answering {
+    fn answered(self, code: Code) {
+        let took = self.gate.clock.elapsed().saturating_sub(self.started);
+        self.gate.metrics.rpc_handled(rpc(self.method), code, took);
+        if let Some(open) = self.open {
+            open.answered(code);
+        }
+    }
+}
+
 impl Gate {
     /// Lets a request through with what handlers need, or says why not.
-    fn admit(&self, request: &mut http::Request<Body>) -> Result<&'static str, Status> {
+    fn admit(&self, request: &mut http::Request<Body>) -> Result<(), Status> {
         let request_id = self.request_id();
+        let notes = request.extensions().get::<Notes>().cloned().unwrap_or_default();
+        notes.put("locum.request_id", || request_id.clone());
         let (method, allowed) = known(request.uri().path())
             .and_then(|path| Some((path, roles::may(path)?)))
             .ok_or_else(|| Status::unimplemented("no such method"))?;
         request.extensions_mut().insert(RequestId(request_id.clone()));
         if allowed.contains(&Role::Anonymous) {
-            return Ok(method);
+            return Ok(());
         }
         let refuse = |reason: Reason, detail: &str| {
             tracing::info!(request_id, method, %reason, detail, "refused at the gate");
+            notes.put("locum.reason", || reason.as_str());
             locum_api::status::status(reason, None, &request_id, &[])
         };
         let now =
@@ -148,6 +175,7 @@ impl Gate {
         let caller = self.caller(request, now).map_err(|(reason, detail)| refuse(reason, &detail))?;
         request.extensions_mut().insert(ProofEnd(caller.expires_at()));
         let operator = self.operators.iter().find(|entry| entry.who.is(&caller));
+        note_caller(&notes, &caller, operator);
         if allowed.contains(&Role::Workload) {
             // Whoever is an operator is nothing else: no identity has two roles.
             if let Some(entry) = operator {
@@ -158,12 +186,12 @@ impl Gate {
                 request.extensions_mut().insert(OperatorRole(entry.role));
             }
             request.extensions_mut().insert(caller);
-            return Ok(method);
+            return Ok(());
         }
         match operator {
             Some(entry) if allowed.contains(&entry.role) => {
                 request.extensions_mut().insert(entry.operator.clone());
-                Ok(method)
+                Ok(())
             }
             Some(entry) => Err(refuse(Reason::RoleMissing, entry.role.as_str())),
             None => Err(refuse(Reason::RoleMissing, "not an operator")),
@@ -205,6 +233,15 @@ impl Who {
             Self::Spiffe(id) => caller.spiffe_id() == Some(id),
             Self::Login(login) => caller.login() == Some(login),
         }
+    }
+}
+
+/// An operator by the name that records call them, a workload by what it proved. A login that is neither stays unnamed.
+fn note_caller(notes: &Notes, caller: &Caller, operator: Option<&OperatorEntry>) {
+    if let Some(entry) = operator {
+        notes.put("locum.operator", || entry.operator.name.clone());
+    } else if let Some(id) = caller.spiffe_id() {
+        notes.put("locum.workload", || id.to_string());
     }
 }
 

@@ -65,9 +65,11 @@ impl RevocationService for Revocation {
         };
         let (selector, reason, before, wait) = read().map_err(|malformed| asked.malformed(malformed))?;
         let level = level_of(&selector);
+        asked.notes.put("locum.level", || level.as_str());
         let revoked = self.broker.revoke(&asked.who, selector, &reason, before).await;
         let done = revoked.map_err(|refusal| asked.refuse(refusal))?;
         self.metrics.revoked(level);
+        asked.notes.put("locum.position", || done.position.to_string());
         tracing::info!(request_id = %asked.request_id, operator = %asked.who.name, position = %done.position, "revoked");
         let waited = self.wait_for_verifiers(&asked.who, done.position, wait).await;
         Ok(Response::new(wire::RevokeResponse {

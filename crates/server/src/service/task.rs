@@ -44,6 +44,7 @@ impl TaskService for Tasks {
         let (asked, message) = workload(request)?;
         let ask = start_from_wire(&message).map_err(|malformed| asked.malformed(malformed))?;
         let view = self.broker.start_task(&asked.who, ask).await.map_err(|refusal| asked.refuse(refusal))?;
+        asked.notes.put("locum.task_id", || view.started.task.to_string());
         Ok(Response::new(wire::StartTaskResponse { task: Some(show::task(&view)) }))
     }
 
@@ -57,6 +58,7 @@ impl TaskService for Tasks {
         let first = messages.message().await?.unwrap_or_default();
         let (task, holder) = held_from_wire(&first.task_id, &first.holder_secret)
             .map_err(|malformed| asked.malformed(malformed))?;
+        asked.notes.put("locum.task_id", || task.to_string());
         let (hold, view) =
             self.broker.hold_task(&asked.who, task, &holder).map_err(|refusal| asked.refuse(refusal))?;
         let Some(place) = self.holds.take(view.started.workload) else {
@@ -74,6 +76,7 @@ impl TaskService for Tasks {
         let (asked, message) = workload(request)?;
         let (task, holder) = held_from_wire(&message.task_id, &message.holder_secret)
             .map_err(|malformed| asked.malformed(malformed))?;
+        asked.notes.put("locum.task_id", || task.to_string());
         let until =
             self.broker.renew_task(&asked.who, task, &holder).map_err(|refusal| asked.refuse(refusal))?;
         Ok(Response::new(wire::RenewTaskResponse { lease_until: Some(timestamp_to_wire(until)) }))
@@ -86,6 +89,7 @@ impl TaskService for Tasks {
         let (asked, message) = workload(request)?;
         let (task, holder) = held_from_wire(&message.task_id, &message.holder_secret)
             .map_err(|malformed| asked.malformed(malformed))?;
+        asked.notes.put("locum.task_id", || task.to_string());
         let outcome = outcome::outcome_from_wire(message.outcome, "outcome")
             .map_err(|malformed| asked.malformed(malformed))?;
         let ended = self.broker.end_task(&asked.who, task, &holder, outcome).await;
@@ -100,6 +104,7 @@ impl TaskService for Tasks {
         let (asked, message) = workload(request)?;
         let task =
             task_from_wire(&message.task_id, "task_id").map_err(|malformed| asked.malformed(malformed))?;
+        asked.notes.put("locum.task_id", || task.to_string());
         let view = self.broker.get_task(&asked.who, task).map_err(|refusal| asked.refuse(refusal))?;
         Ok(Response::new(wire::GetTaskResponse { task: Some(show::task(&view)) }))
     }

@@ -29,6 +29,7 @@ impl TokenService for Tokens {
     ) -> Result<Response<wire::IssueTokenResponse>, Status> {
         let (asked, message) = workload(request)?;
         let ask = issue_from_wire(&message).map_err(|malformed| asked.malformed(malformed))?;
+        asked.notes.put("locum.task_id", || ask.task.to_string());
         let issued = match self.broker.issue_token(&asked.who, ask).await {
             Ok(issued) => issued,
             Err(refusal) => {
@@ -38,6 +39,8 @@ impl TokenService for Tokens {
         };
         self.metrics.token_issued();
         let record = &issued.record;
+        asked.notes.put("locum.jti", || record.jti.to_string());
+        asked.notes.put("locum.audience", || record.audience.clone());
         let life = record.expires_at.since(record.issued_at);
         Ok(Response::new(wire::IssueTokenResponse {
             token: issued.token.compact().into(),
