@@ -6,6 +6,9 @@ const LOCUMD: &str = env!("CARGO_BIN_EXE_locumd-under-test");
 /// The command line under test, likewise.
 const LOCUM: &str = env!("CARGO_BIN_EXE_locum-under-test");
 
+/// A backend that checks offline and tells every answer.
+const ANSWERING: &str = env!("CARGO_BIN_EXE_answering-under-test");
+
 mod start_task;
 
 mod hold_task;
@@ -32,6 +35,8 @@ mod keys;
 mod feed;
 
 mod verify_offline;
+
+mod verify_offline_faults;
 
 mod verify_offline_outage;
 

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::authority::Identity;
 use crate::party::Party;
 use crate::site::Site;
+use crate::stopped::{go_on, stop};
 use crate::wait::{eventually, within};
 
 /// Where a running daemon listens.
@@ -176,8 +177,7 @@ impl Daemon {
     ///
     /// When it is down.
     pub fn freeze(&self) {
-        let running = self.running.as_ref().expect("it is up");
-        kill_process(pid(&running.child), Signal::STOP).expect("signalled");
+        stop(pid(&self.running.as_ref().expect("it is up").child));
     }
 
     /// Lets a frozen process go on.
@@ -186,8 +186,7 @@ impl Daemon {
     ///
     /// When it is down.
     pub fn thaw(&self) {
-        let running = self.running.as_ref().expect("it is up");
-        kill_process(pid(&running.child), Signal::CONT).expect("signalled");
+        go_on(pid(&self.running.as_ref().expect("it is up").child));
     }
 
     /// Tells the process to read its files again. Wait for what the log says.

@@ -9,24 +9,30 @@
 //! Every log line of every process is read, and when a daemon goes, nothing that was told to it as a
 //! secret may stand in any of them.
 
+pub mod answering;
 pub mod assertion;
 pub mod authority;
 pub mod backend;
+pub mod clock;
 pub mod daemon;
 pub mod follower;
+pub mod history;
 pub mod hostile;
 pub mod party;
 pub mod plain_http;
 pub mod refused;
 pub mod relay;
 pub mod site;
+pub mod stopped;
 pub mod terminal;
 pub mod wait;
 pub mod work;
 
+pub use answering::Answering;
 pub use assertion::Asserter;
 pub use authority::{Authority, Identity};
 pub use daemon::Daemon;
+pub use history::History;
 pub use party::Party;
 pub use relay::{Line, Relay};
 pub use site::Site;
