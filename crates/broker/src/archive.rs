@@ -1,48 +1,19 @@
-//! [`Shelf`]: the archive behind the broker, where there is one, and how it does.
+//! The archive behind the broker, where there is one, and how it does.
 //!
 //! Nothing that decides or commits ever waits for it. What the commit path does is to leave a text
 //! in memory; everything else happens in [`Broker::index_archive`](crate::Broker::index_archive), which
 //! somebody calls in a loop, and in the questions of operators.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwapOption;
-use locum_archive::{Archive, ArchiveError, Waiting};
-use locum_journal::Events;
+use locum_archive::{Archive, ArchiveError};
 use locum_model::limits::ARCHIVE_BEHIND_MAX;
 use locum_model::{Position, Reason};
-use parking_lot::Mutex;
 
 use crate::broker::Broker;
 use crate::refusal::Refusal;
-
-/// The archive's place in the broker.
-#[derive(Default)]
-pub(crate) struct Shelf {
-    archive: ArcSwapOption<Archive>,
-    /// Somebody will attach an archive: texts are left for it.
-    expected: AtomicBool,
-    pub(crate) waiting: Waiting,
-    pub(crate) feed: Mutex<Feeding>,
-    /// The newest sequence that is indexed.
-    pub(crate) indexed: AtomicU64,
-    /// An operator wants the index to be made anew.
-    pub(crate) again: AtomicBool,
-    /// A reader met damage: somebody has to look.
-    pub(crate) suspect: AtomicBool,
-    pub(crate) rebuilds: AtomicU64,
-    trouble: Mutex<Option<String>>,
-}
-
-/// What feeding the archive keeps between two steps.
-#[derive(Default)]
-pub(crate) struct Feeding {
-    /// The index was found to be one of this journal.
-    pub(crate) checked: bool,
-    /// Where reading stands; begins anew when the index does.
-    pub(crate) events: Option<(u64, Events)>,
-}
+use crate::shelf::Feeding;
 
 /// How the archive does. Cheap to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,30 +34,6 @@ pub struct ArchiveHealth {
     pub texts_dropped: u64,
     /// What is wrong now.
     pub trouble: Option<String>,
-}
-
-// === impl Shelf ===
-
-impl Shelf {
-    pub(crate) fn get(&self) -> Option<Arc<Archive>> {
-        self.archive.load_full()
-    }
-
-    /// Whether texts are to be left for an archive.
-    pub(crate) fn is_expected(&self) -> bool {
-        self.expected.load(Ordering::Relaxed)
-    }
-
-    /// Notes what is wrong, loudly when it is news.
-    pub(crate) fn note_trouble(&self, what: Option<String>) {
-        let mut trouble = self.trouble.lock();
-        match &what {
-            Some(line) if *trouble != what => tracing::error!(cause = %line, "the archive"),
-            None if trouble.is_some() => tracing::info!("the archive works again"),
-            _ => {}
-        }
-        *trouble = what;
-    }
 }
 
 impl Broker {

@@ -9,10 +9,10 @@ use locum_model::{Position, Timestamp};
 
 use crate::archive::ArchiveHealth;
 use crate::broker::Broker;
-use crate::get_task::tenant_name;
 use crate::operator::Operator;
 use crate::refusal::Refusal;
 use crate::search_audit::reach;
+use crate::shown_name::tenant_name;
 
 /// How the archive does, in full.
 #[derive(Clone, Debug)]

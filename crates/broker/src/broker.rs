@@ -12,12 +12,12 @@ use locum_table::Table;
 use locum_token::KeyStore;
 use parking_lot::Mutex;
 
-use crate::archive::Shelf;
 use crate::commit::{Answer, Commits, Committer};
 use crate::denials::{Denial, Denials};
 use crate::fold::Fold;
-use crate::keys::KeyMove;
+use crate::key_move::KeyMove;
 use crate::refusal::Refusal;
+use crate::shelf::Shelf;
 use crate::verifiers::Verifiers;
 use crate::world::Pinned;
 

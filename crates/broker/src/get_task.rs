@@ -6,11 +6,12 @@ use std::sync::Arc;
 use locum_model::event::{Outcome, TaskStarted};
 use locum_model::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use locum_model::registry::{Registry, Workload};
-use locum_model::{Caller, ConnectorNo, Reason, Selector, Target, TaskId, TenantNo, Timestamp, WorkloadNo};
+use locum_model::{Caller, Reason, Selector, Target, TaskId, Timestamp};
 
 use crate::broker::Broker;
 use crate::operator::Operator;
 use crate::refusal::Refusal;
+use crate::shown_name::{tenant_name, workload_name};
 use crate::state::tasks::{HowEnded, TaskRow};
 use crate::task_access::not_found;
 
@@ -154,6 +155,12 @@ impl Broker {
         })
     }
 
+    /// The caller's own task, as it is shown.
+    pub(crate) fn own_task(&self, workload: &Workload, task: TaskId) -> Result<TaskView, Refusal> {
+        let view = self.view_task(task).filter(|view| view.started.workload == workload.number);
+        view.ok_or_else(|| not_found(task))
+    }
+
     pub(crate) fn view_task(&self, task: TaskId) -> Option<TaskView> {
         let registry = Arc::clone(&self.fold.pin().world.registry);
         let state = self.fold.state.read();
@@ -241,23 +248,4 @@ fn rests_on(row: &TaskRow) -> Vec<Target> {
     let mut targets = crate::rests_on::targets_of_start(&row.started);
     targets.extend(row.chain.iter().copied().map(Target::Task));
     targets
-}
-
-/// A workload's name, or its number when it is gone.
-pub(crate) fn workload_name(registry: &Registry, number: WorkloadNo) -> String {
-    registry
-        .workload(number)
-        .map_or_else(|| format!("workload #{number}"), |workload| workload.name.to_string())
-}
-
-/// A connector's name, or its number when it is gone.
-pub(crate) fn connector_name(registry: &Registry, number: ConnectorNo) -> String {
-    registry
-        .connector(number)
-        .map_or_else(|| format!("connector #{number}"), |connector| connector.name.to_string())
-}
-
-/// A tenant's name, or its number when it is gone.
-pub(crate) fn tenant_name(registry: &Registry, number: TenantNo) -> String {
-    registry.tenant(number).map_or_else(|| format!("tenant #{number}"), |tenant| tenant.name.to_string())
 }

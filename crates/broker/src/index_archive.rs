@@ -13,8 +13,8 @@ use locum_archive::{Archive, ArchiveError, Indexed, Retained};
 use locum_model::limits::ARCHIVE_BATCH_EVENTS_MAX;
 use locum_model::{Committed, Event, Timestamp};
 
-use crate::archive::Feeding;
 use crate::broker::Broker;
+use crate::shelf::Feeding;
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,16 +9,9 @@ use locum_token::{KeyRing, KeyState, RingKey};
 use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::broker::Broker;
-use crate::commit::Answer;
+use crate::key_move::KeyMove;
 use crate::operator::Operator;
 use crate::refusal::Refusal;
-
-/// A change of keys that was asked for and may not be settled yet.
-pub(crate) struct KeyMove {
-    answer: Answer,
-    /// The key that was made for it.
-    made: Option<KeyId>,
-}
 
 /// What becomes of a key.
 enum Step {

@@ -8,9 +8,9 @@ use locum_model::{Selector, Target, TaskId, Timestamp, TokenId};
 use locum_table::{ListedToken, Paging, Place};
 
 use crate::broker::Broker;
-use crate::get_task::{connector_name, tenant_name, workload_name};
 use crate::operator::Operator;
 use crate::refusal::Refusal;
+use crate::shown_name::{connector_name, tenant_name, workload_name};
 
 /// A live token as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

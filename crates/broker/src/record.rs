@@ -9,8 +9,8 @@ use locum_model::{
 
 use locum_policy::Ask;
 
-use crate::get_task::{tenant_name, workload_name};
 use crate::select::selector_text;
+use crate::shown_name::{tenant_name, workload_name};
 
 /// One entry of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]

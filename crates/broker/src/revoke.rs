@@ -57,8 +57,8 @@ impl Broker {
         let until = self.until(issued_before, self.now()?)?;
         let targets: Vec<_> = matches.iter().map(|found| found.target).collect();
         let preview = self.fold.table.preview(&targets, until, PREVIEW_ROWS_MAX);
-        let workload = |number| crate::get_task::workload_name(registry, number);
-        let connector = |number| crate::get_task::connector_name(registry, number);
+        let workload = |number| crate::shown_name::workload_name(registry, number);
+        let connector = |number| crate::shown_name::connector_name(registry, number);
         Ok(Previewed {
             by_workload: preview.by_workload.iter().map(|(no, count)| (workload(*no), *count)).collect(),
             by_connector: preview.by_connector.iter().map(|(no, count)| (connector(*no), *count)).collect(),

@@ -50,7 +50,7 @@ impl Broker {
         found.retain(|one| one.tenant.is_none_or(|tenant| operator.reaches(registry, tenant)));
         for one in &mut found {
             one.tenant_name =
-                one.tenant.map(|no| crate::get_task::tenant_name(registry, no)).unwrap_or_default();
+                one.tenant.map(|no| crate::shown_name::tenant_name(registry, no)).unwrap_or_default();
         }
         match found.len() {
             0 => Err(Refusal::new(
@@ -106,7 +106,7 @@ impl Broker {
             Target::SigningKey(kid) => (locum_token::kid_text(&kid), None),
             Target::PolicyRevision(revision) => (revision.to_string(), None),
         };
-        let tenant_name = tenant.map(|no| crate::get_task::tenant_name(registry, no)).unwrap_or_default();
+        let tenant_name = tenant.map(|no| crate::shown_name::tenant_name(registry, no)).unwrap_or_default();
         Match { target, name, tenant, tenant_name }
     }
 

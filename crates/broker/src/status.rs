@@ -5,8 +5,8 @@ use locum_model::number::{PolicyRevision, RegistryRevision};
 use locum_model::{Position, Timestamp};
 
 use crate::broker::Broker;
-use crate::get_task::{connector_name, workload_name};
 use crate::operator::Operator;
+use crate::shown_name::{connector_name, workload_name};
 
 /// How the broker is.
 #[derive(Clone, Debug)]

@@ -5,7 +5,6 @@ use locum_model::registry::Workload;
 use locum_model::{Reason, Target, TaskId, Timestamp};
 
 use crate::broker::Broker;
-use crate::get_task::TaskView;
 use crate::refusal::Refusal;
 
 /// A holder secret as shown by a caller. `Debug` shows nothing of it.
@@ -68,12 +67,6 @@ impl Broker {
             // The row is freed some time after its end.
             None => Err(Refusal::new(Reason::TaskEnded, format!("`{task}` is over"))),
         }
-    }
-
-    /// The caller's own task, as it is shown.
-    pub(crate) fn own_task(&self, workload: &Workload, task: TaskId) -> Result<TaskView, Refusal> {
-        let view = self.view_task(task).filter(|view| view.started.workload == workload.number);
-        view.ok_or_else(|| not_found(task))
     }
 
     /// Refuses when a lock covers any of `targets`.

@@ -340,9 +340,9 @@ impl Broker {
         let behind = newest.sequence.saturating_sub(row.acknowledged.unwrap_or(0));
         let out_for = self.clock.now().map_or(Duration::ZERO, |now| now.since(newest.at));
         VerifierView {
-            workload: crate::get_task::workload_name(&registry, key.workload),
-            connector: crate::get_task::connector_name(&registry, key.connector),
-            tenant: crate::get_task::tenant_name(&registry, row.tenant),
+            workload: crate::shown_name::workload_name(&registry, key.workload),
+            connector: crate::shown_name::connector_name(&registry, key.connector),
+            tenant: crate::shown_name::tenant_name(&registry, row.tenant),
             hello: Hello { instance: key.instance, version: row.version.clone() },
             connected: row.connected,
             connected_since: row.connected_since,

@@ -3,7 +3,7 @@
 use locum_model::Caller;
 
 use crate::broker::Broker;
-use crate::get_task::{connector_name, tenant_name};
+use crate::shown_name::{connector_name, tenant_name};
 
 /// A registration as its own workload sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
