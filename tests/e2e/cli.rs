@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{LOCUM, LOCUMD};
 
+mod audit;
 mod exec;
 mod exit_codes;
 mod pipe;

@@ -118,10 +118,21 @@ def metrics_are_fine(promtool: Path, address: str) -> bool:
     return True
 
 
+def export(locum: Path, folder: Path, address: str, into: Path) -> bool:
+    """Has the record of the stories written as OCSF; somebody else judges it."""
+    party = [folder / "tls" / f"operator.{end}" for end in ("pem", "key")]
+    command = [locum, "audit", "export", "--format", "ocsf", "--addr", f"https://{address}"]
+    command += ["--ca-file", folder / "trust" / "acme.test.pem", "--cert-file", party[0], "--key-file", party[1]]
+    with into.open("w") as file:
+        return subprocess.run(command, stdout=file, check=False).returncode == 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tells the stories to a locumd of their own.")
     parser.add_argument("--promtool", type=Path, metavar="FILE")
     parser.add_argument("--npm", required=True, type=Path, metavar="FOLDER", help="where node_modules is")
+    parser.add_argument("--locum", type=Path, metavar="FILE", help="exports the record at the end")
+    parser.add_argument("--ocsf", type=Path, metavar="FILE", help="where the export is written to")
     parser.add_argument("locumd", type=Path)
     told = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="locum-story-") as name:
@@ -135,6 +146,8 @@ def main() -> int:
             holds = all_hold(folder, addresses, told.npm)
             if told.promtool:
                 holds &= metrics_are_fine(told.promtool, addresses["metrics"])
+            if told.locum:
+                holds &= export(told.locum, folder, addresses["grpc"], told.ocsf)
         finally:
             stopped = locumd.stop()
     if not holds or stopped:
