@@ -16,9 +16,10 @@
 //! 3. End the task and say how it came out. From then on its tokens are dead everywhere, copies
 //!    included. A plugin that crashes instead loses its lease, which comes to the same.
 
-#![expect(clippy::print_stdout, reason = "a program for people")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
@@ -31,8 +32,22 @@ use tokio::net::TcpStream;
 type Failure = Box<dyn Error>;
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
     let order = std::env::args().nth(1).unwrap_or_else(|| "1881".to_owned());
+    match work(&order).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // What Locum refuses says why, and what would help. Programs decide by `Error::reason`.
+            match failure.downcast_ref::<locum_sdk::Error>().and_then(locum_sdk::Error::reason) {
+                Some(reason) => eprintln!("refused: {reason}: {failure}"),
+                None => eprintln!("{failure}"),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn work(order: &str) -> Result<(), Failure> {
     let orders_addr = std::env::var("ORDERS_ADDR")?;
     let client = Client::from_env()?;
     let resource = format!("order/{order}");
@@ -46,7 +61,7 @@ async fn main() -> Result<(), Failure> {
     println!("{} started", task.id());
 
     // The task ends in both cases, with the truth about how it came out.
-    let done = refund(&task, &orders_addr, &order).await;
+    let done = refund(&task, &orders_addr, order).await;
     let outcome = if done.is_ok() { Outcome::Completed } else { Outcome::Failed };
     let view = task.end(outcome).await?;
     println!("{} {}", view.task, view.state.as_str());

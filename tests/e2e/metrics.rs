@@ -1,5 +1,7 @@
 //! Metrics and logs: numbers that add up, and never a secret.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use locum_tests::work::{begin, grant, introspect, issue};
 use locum_tests::{Daemon, Site, eventually, plain_http};
 
@@ -53,6 +55,28 @@ async fn what_was_done_is_counted() {
         assert!(value.is_some_and(|value| value >= 0.0), "{line}");
     }
     assert!(!text.contains(&token) && !text.contains("refunder"), "no secret, and no name from outside");
+}
+
+#[tokio::test]
+async fn what_is_served_is_what_the_reference_lists() {
+    let page = include_str!("../../docs/reference/metrics.md");
+    let listed: BTreeMap<&str, bool> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(name, rest)| (name, rest.contains("| `")))
+        .collect();
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let text = plain_http::metrics(&daemon).await.body;
+    let declared = |line: &str| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned);
+    let served: BTreeSet<String> = text.lines().filter_map(declared).collect();
+    for name in &served {
+        assert!(listed.contains_key(name.as_str()), "`{name}` is not in docs/reference/metrics.md");
+    }
+    // What has labels begins when there is something to count.
+    for (name, _) in listed.iter().filter(|(_, has_labels)| !**has_labels) {
+        assert!(served.contains(*name), "`{name}` is listed and not served:\n{text}");
+    }
+    assert!(served.len() >= 20, "{}", served.len());
 }
 
 #[tokio::test]

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import contract
-from story import DEADLINE_SECONDS, ORDER, PURPOSE, READ, Broken, Story, arguments, equal, tell
+from story import DEADLINE_SECONDS, DOMAIN, ORDER, PURPOSE, READ, Broken, Story, arguments, equal, tell
 
 HEALTH = "grpc.health.v1.Health"
 TASKS = "locum.broker.v1.TaskService"
+DETAILS = ["google.rpc.ErrorInfo", "google.rpc.RequestInfo"]
+NOT_FOUND = 5
 UNAUTHENTICATED = 16
 
 Command = list[str | Path]
@@ -47,6 +49,9 @@ class Reflection(Story):
         called(lambda method: [*plugin, "--data", "@-", f"{url}/{method}"])
         # As buf has it: the code, shifted by three bits.
         ended_with(UNAUTHENTICATED << 3, [*stranger, "--data", "@-", f"{url}/{TASKS}/ListTasks"])
+        said = json.loads(refusal(NOT_FOUND << 3, [*plugin, "--data", "@-", f"{url}/{TASKS}/GetTask"]))
+        # buf names the details' types and leaves their bytes as they are.
+        equal("details", [detail["type"] for detail in said["details"]], DETAILS)
 
     def grpcurl_over_v1alpha(self) -> None:
         told = self.told
@@ -58,6 +63,12 @@ class Reflection(Story):
         called(lambda method: [*plugin, "-d", "@", told.grpc, method])
         # As grpcurl has it: the code, and 64.
         ended_with(UNAUTHENTICATED + 64, [*stranger, "-d", "@", told.grpc, f"{TASKS}/ListTasks"])
+        said = refusal(NOT_FOUND + 64, [*plugin, "-format-error", "-d", "@", told.grpc, f"{TASKS}/GetTask"])
+        details = json.loads(said)["details"]
+        equal("details", [detail["@type"].rpartition("/")[2] for detail in details], DETAILS)
+        equal("why", (details[0]["reason"], details[0]["domain"]), ("TASK_NOT_FOUND", DOMAIN))
+        described = ended_with(0, [*plugin, told.grpc, "describe", "google.rpc.ErrorInfo"])
+        equal("the details' type is described", "string reason = 1;" in described, True)
 
 
 def listed(version: str, services: set[str], methods: set[str]) -> None:
@@ -86,6 +97,11 @@ def called(command: Callable[[str], Command]) -> None:
     print("        health is SERVING; a task started, listed and ended")
 
 
+def refusal(code: int, command: Command) -> str:
+    """What the command says of a task that does not exist."""
+    return ran_to(code, command, {"taskId": "task-1-281474976710655"}).stderr
+
+
 def answer(command: Command, request: dict) -> dict:
     return json.loads(ended_with(0, command, request))
 
@@ -95,14 +111,18 @@ def lines(command: Command) -> list[str]:
 
 
 def ended_with(code: int, command: Command, request: dict | None = None) -> str:
-    """What the command wrote, which has to end with this exit code."""
+    return ran_to(code, command, request).stdout
+
+
+def ran_to(code: int, command: Command, request: dict | None = None) -> subprocess.CompletedProcess:
+    """The command, which has to end with this exit code."""
     asked = json.dumps(request or {})
     ran = subprocess.run(
         command, input=asked, capture_output=True, text=True, timeout=3 * DEADLINE_SECONDS, check=False
     )
     if ran.returncode != code:
         raise Broken(f"{command[-1]}: exit code {ran.returncode}, expected {code}: {ran.stderr.strip()}")
-    return ran.stdout
+    return ran
 
 
 if __name__ == "__main__":

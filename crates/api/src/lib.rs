@@ -5,6 +5,8 @@
 
 pub mod admin;
 pub mod broker;
+#[cfg(test)]
+mod contract_page;
 pub mod convert;
 pub mod errors_page;
 pub mod feed;
@@ -20,3 +22,7 @@ pub use violation::{Malformed, Violation};
 /// The encoded `google.protobuf.FileDescriptorSet` of the whole contract, imports included, for
 /// server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The encoded `FileDescriptorSet` of `google/rpc/error_details.proto`, imports included: what the
+/// details of a refusal are made of, for server reflection.
+pub use tonic_types::pb::FILE_DESCRIPTOR_SET as ERROR_DETAILS_DESCRIPTOR_SET;

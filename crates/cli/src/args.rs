@@ -45,7 +45,7 @@ Data goes to standard output, everything else to standard error.
 More: `locum help selectors|output|exit-codes|environment`.
 
 Example:
-  locum context add prod --addr https://locum.internal:7443 --ca-file ca.pem \\
+  locum context add prod --addr https://locum.internal:8443 --ca-file ca.pem \\
       --cert-file me.pem --key-file me.key
   locum status";
 

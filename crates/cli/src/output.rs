@@ -197,6 +197,11 @@ impl Output {
         let message = document["error"]["message"].as_str().unwrap_or_default();
         let mark = if self.colours(&io::stderr()) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
         self.note(&format!("{mark} {}", escaped(message)));
+        // The code under which the documents say what to do; what this machine says needs none.
+        let reason = document["error"]["reason"].as_str().unwrap_or_default();
+        if reason.parse::<locum_sdk::model::Reason>().is_ok() {
+            self.note(&format!("reason: {reason}"));
+        }
         if let Some(id) = document["error"]["request_id"].as_str() {
             self.note(&format!("request id: {}", escaped(id)));
         }

@@ -116,14 +116,14 @@ impl Story<'_> {
         let preview = async {
             let admin = actors.ok_or(EARLIER)?.operator.admin();
             let preview = admin.preview_revoke(&refunder, None).await.map_err(text)?;
-            let told = format!("workload refunder: would kill {}", counted(preview.tokens, preview.tasks));
+            let told = format!("workload=refunder: would kill {}", counted(preview.tokens, preview.tasks));
             Ok(((), told))
         };
         self.step("preview_revoke", "the operator looks first", preview).await;
         let revoke = async {
             let admin = actors.ok_or(EARLIER)?.operator.admin();
             let done = admin.revoke(&refunder, "the demo says so", None).await.map_err(text)?;
-            let names: Vec<_> = done.matches.iter().map(|m| format!("{} {}", m.level, m.name)).collect();
+            let names: Vec<_> = done.matches.iter().map(|m| format!("{}={}", m.level, m.name)).collect();
             Ok(((), format!("{}, at position {}", names.join(", "), done.position)))
         };
         self.step("revoke", "the operator revokes", revoke).await;

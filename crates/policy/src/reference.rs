@@ -76,7 +76,7 @@ fn page() -> String {
     }
     page.push_str(
         "\nA permit that leaves nobody and nothing out (no condition, and a scope without principal, action and resource) is refused, as is a policy that can never apply, \
-         a template, and an invisible character anywhere.\n\n## Schema\n\n```\n",
+         a template, and an invisible character anywhere.\n\n## Schema\n\n```text\n",
     );
     page.push_str(SCHEMA);
     page.push_str("```\n");

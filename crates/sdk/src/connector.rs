@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn only_a_plain_https_address_is_one() {
         for good in
-            ["https://locum.internal:7443", "https://127.0.0.1:7443/", "https://[::1]:7443", "https://b"]
+            ["https://locum.internal:8443", "https://127.0.0.1:7443/", "https://[::1]:7443", "https://b"]
         {
             assert!(Connector::new(&Options::new(good, "/ca")).is_ok(), "{good}");
         }

@@ -84,6 +84,8 @@ pub use wire::{TaskState, TaskView};
 
 /// The Rust of the documents compiles.
 #[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
 #[doc = include_str!("../../../docs/operating/write-a-plugin.md")]
 #[doc = include_str!("../../../docs/operating/protect-an-api.md")]
+#[allow(rustdoc::invalid_codeblock_attributes, reason = "what says how the other blocks are tested")]
 struct Documents;

@@ -86,7 +86,7 @@ impl Options {
             value(name).ok_or_else(|| Error::Options(format!("`{name}` is not set: {meaning}")))
         };
         let mut options = Self::new(
-            required("LOCUM_ADDR", "the broker's address, for instance `https://locum.internal:7443`")?,
+            required("LOCUM_ADDR", "the broker's address, for instance `https://locum.internal:8443`")?,
             required("LOCUM_CA_FILE", "a PEM file with the authorities that vouch for the broker")?,
         );
         options.certificate = match (value("LOCUM_CERT_FILE"), value("LOCUM_KEY_FILE")) {

@@ -20,6 +20,8 @@ use locum_model::{Name, SpiffeId, TrustDomain};
 mod check;
 mod keys;
 mod layers;
+#[cfg(test)]
+mod page;
 mod read;
 mod sections;
 mod show;

@@ -23,6 +23,8 @@ use crate::accept::Attempt;
 mod archive;
 mod classic;
 mod feed;
+#[cfg(test)]
+mod page;
 mod process;
 mod traces;
 

@@ -13,7 +13,7 @@ pub(crate) enum ContextCommand {
     Use(ContextNameArgs),
     /// Adds a context from `--addr`, `--ca-file` and the files that say who you are, and uses it.
     #[command(
-        after_help = "Example:\n  locum context add prod --addr https://locum.internal:7443 --ca-file ca.pem \\\n      \
+        after_help = "Example:\n  locum context add prod --addr https://locum.internal:8443 --ca-file ca.pem \\\n      \
                       --cert-file me.pem --key-file me.key"
     )]
     Add(ContextAddArgs),

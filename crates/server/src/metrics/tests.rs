@@ -6,22 +6,34 @@ use locum_model::Level;
 
 use super::*;
 
-fn filled() -> Metrics {
+const ATTEMPTS: [Attempt; 5] = [
+    Attempt::Accepted,
+    Attempt::HandshakeFailed,
+    Attempt::HandshakeTimedOut,
+    Attempt::TooMany,
+    Attempt::AcceptFailed,
+];
+
+/// Everything that can be counted was, once or more.
+pub(super) fn filled() -> Metrics {
     let metrics = Metrics::new(Timestamp::from_seconds(1_800_000_000));
     let rpc = Rpc { service: "locum.broker.v1.TokenService", method: "IssueToken" };
     metrics.rpc_handled(rpc, tonic::Code::Ok, Duration::from_millis(3));
     metrics.rpc_handled(rpc, tonic::Code::PermissionDenied, Duration::from_millis(1));
     metrics.token_issued();
     metrics.token_denied(Reason::PolicyDenied);
-    metrics.revoked(Level::Task);
+    Level::ALL.iter().for_each(|level| metrics.revoked(*level));
     metrics.check_active();
     metrics.check_refused(Reason::TokenExpired);
-    metrics.connection(Attempt::TooMany);
+    for attempt in ATTEMPTS {
+        metrics.connection(attempt);
+    }
     metrics.set_live(5, 2);
     metrics.set_reaper_lag(Duration::from_millis(1500));
     metrics.set_health(2, 7);
     metrics.set_certificate_expiry(Timestamp::from_seconds(1_900_000_000));
     metrics.batch_committed(100, Duration::from_micros(230));
+    ["chain", "snapshot", "heartbeat"].iter().for_each(|kind| metrics.feed_frames(kind, 1));
     metrics
 }
 

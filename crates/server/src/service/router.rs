@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use locum_api::FILE_DESCRIPTOR_SET;
 use locum_api::admin::v1::archive_service_server::ArchiveServiceServer;
 use locum_api::admin::v1::control_service_server::ControlServiceServer;
 use locum_api::admin::v1::inspection_service_server::InspectionServiceServer;
@@ -12,6 +11,7 @@ use locum_api::broker::v1::feed_service_server::FeedServiceServer;
 use locum_api::broker::v1::identity_service_server::IdentityServiceServer;
 use locum_api::broker::v1::task_service_server::TaskServiceServer;
 use locum_api::broker::v1::token_service_server::TokenServiceServer;
+use locum_api::{ERROR_DETAILS_DESCRIPTOR_SET, FILE_DESCRIPTOR_SET};
 use locum_broker::Broker;
 use locum_model::limits::{GRPC_MESSAGE_BYTES_MAX, HOLDS_PER_WORKLOAD_MAX, POLICY_BYTES_MAX};
 use tonic::transport::server::Router;
@@ -82,6 +82,8 @@ pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Iden
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            // The details of refusals, so that who knows the contract by reflection can read them.
+            .register_encoded_file_descriptor_set(ERROR_DETAILS_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let v1 = reflection().build_v1().map_err(|cause| cause.to_string())?;

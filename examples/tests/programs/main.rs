@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use locum_demo::{Character, Stage};
 use locum_server::clock::WallClock;
 
+mod orders_api;
+
 /// A running API that ends with the value.
 struct Api {
     child: Child,
@@ -80,7 +82,7 @@ async fn the_plugin_refunds_an_order_at_the_api() {
     let output = plugin(&stage, &api.addr, "*");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty(), "{told}");
-    assert!(told.contains("IntentNotAllowed"), "{told}");
+    assert!(told.contains("refused: INTENT_NOT_ALLOWED: "), "{told}");
 
     drop(api);
     stage.close(async {}).await.expect("closed in order");
