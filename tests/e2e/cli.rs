@@ -10,6 +10,7 @@ use crate::{LOCUM, LOCUMD};
 mod audit;
 mod exec;
 mod exit_codes;
+mod forms;
 mod pipe;
 mod policy;
 mod terminal;

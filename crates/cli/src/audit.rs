@@ -3,7 +3,7 @@
 use locum_sdk::admin::RecordEntry;
 use serde_json::{Value, json};
 
-use crate::args::{AuditCommand, TailArgs};
+use crate::args::{AuditCommand, Format, TailArgs};
 use crate::failure::Failure;
 use crate::output::{Output, escaped};
 use crate::session::Session;
@@ -26,17 +26,56 @@ pub(crate) async fn run(command: AuditCommand, session: &Session, output: &Outpu
     }
 }
 
-/// Prints entry by entry, so that a reader sees each when it comes.
 async fn tail(args: &TailArgs, session: &Session, output: &Output) -> Result<(), Failure> {
     let admin = session.client()?.admin();
-    let mut record = match args.follow {
-        true => admin.follow_record(args.last).await?,
-        false => admin.recent_record(args.last).await?,
+    let (mut record, mut entries) = match args.follow {
+        true => (admin.follow_record(args.last).await?, Entries::without_end(output)),
+        false => (admin.recent_record(args.last).await?, Entries::new(output)),
     };
     while let Some(entry) = record.next().await? {
-        output.data(document::of("entry", document::entry(&entry)), || line(&entry, output))?;
+        entries.show(&entry)?;
     }
-    Ok(())
+    entries.end(false)
+}
+
+/// Entries on their way out: a reader sees each when it comes, but for `-o json`, which is one document.
+struct Entries<'a> {
+    output: &'a Output,
+    gathered: Option<Vec<Value>>,
+    is_empty: bool,
+}
+
+impl<'a> Entries<'a> {
+    fn new(output: &'a Output) -> Self {
+        let gathered = (output.format() == Format::Json).then(Vec::new);
+        Self { output, gathered, is_empty: true }
+    }
+
+    /// For entries that go on for ever: a document for each, whatever is asked for.
+    fn without_end(output: &'a Output) -> Self {
+        Self { output, gathered: None, is_empty: false }
+    }
+
+    fn show(&mut self, entry: &RecordEntry) -> Result<(), Failure> {
+        self.is_empty = false;
+        let value = document::entry(entry);
+        match &mut self.gathered {
+            Some(gathered) => gathered.push(value),
+            None => self.output.data(document::of("entry", value), || line(entry, self.output))?,
+        }
+        Ok(())
+    }
+
+    /// There are no more, or at least none that were asked for.
+    fn end(self, more: bool) -> Result<(), Failure> {
+        match self.gathered {
+            Some(gathered) => self.output.data(document::listing("entries", gathered, more), String::new),
+            None if self.is_empty => {
+                self.output.data(document::listing("entries", Vec::new(), more), String::new)
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 async fn show(id: &str, session: &Session, output: &Output) -> Result<(), Failure> {

@@ -38,7 +38,7 @@ Data goes to standard output; notes, warnings, prompts, progress and errors go t
   -o wide      the same with every column and nothing cut
   -o json      one JSON document on one line, with `schema_version`; an error is one too, alone on
                standard error; `more` says that a listing goes on behind `--limit`
-  -o jsonl     one JSON document for each item
+  -o jsonl     one JSON document for each item; `audit tail -f` and `top` have no end, and do so for json too
   -o name      what other commands take, one on a line
   -o file      `token request` alone: the token, into the file that `--to` names (mode 0600)
   -o header    `token request` alone: `Authorization: Bearer …`, for `curl -H @-`

@@ -18,6 +18,11 @@ async fn recorded_decisions_are_replayed_and_explained() {
     let same = desk.says(OPERATOR, &["policy", "simulate", &policies, "--registry", &registry]);
     assert_eq!(same, "3 decisions replayed, 0 come out otherwise, 0 left out");
 
+    // An export tells the same as the broker does.
+    let exported = desk.site_file("record.jsonl", &desk.says(OPERATOR, &["audit", "export"]));
+    let replay = ["policy", "simulate", &policies, "--registry", &registry, "--record", &exported];
+    assert_eq!(desk.says(OPERATOR, &replay), same);
+
     // Whoever asked for mischief may, and nobody else.
     std::fs::create_dir(site.path("proposed")).expect("made");
     site.put(

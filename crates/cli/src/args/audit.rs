@@ -124,7 +124,7 @@ pub(crate) struct ExportArgs {
 /// How a line of an export is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportFormat {
-    /// As `audit tail -o json` writes it.
+    /// As `audit tail -o jsonl` writes it.
     Jsonl,
     /// As an event of OCSF 1.5.
     Ocsf,

@@ -88,7 +88,7 @@ pub(crate) struct DiffArgs {
     /// The registry to decide with; without it only the texts are compared, and cases that name theirs.
     #[arg(long, value_name = "PATH")]
     pub(crate) registry: Option<PathBuf>,
-    /// Recorded decisions to compare too: JSON lines of `locum audit tail`.
+    /// Recorded decisions to compare too: JSON lines of `locum audit tail -o jsonl` or `audit export`.
     #[arg(long, value_name = "FILE", requires = "registry")]
     pub(crate) record: Option<PathBuf>,
     /// Fails when anything comes out otherwise.
@@ -114,7 +114,7 @@ pub(crate) struct SimulateArgs {
 /// Where recorded decisions come from.
 #[derive(Args, Debug)]
 pub(crate) struct RecordArgs {
-    /// JSON lines of `locum audit tail -o jsonl`, instead of asking the broker.
+    /// JSON lines of `locum audit tail -o jsonl` or `audit export`, instead of asking the broker.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// Asks the broker for this many of its newest entries, 1 to 1000.

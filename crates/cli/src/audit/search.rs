@@ -2,7 +2,7 @@
 
 use locum_sdk::admin::{AuditDecision, AuditOrder, AuditQuery, Justifications};
 
-use super::{line, ocsf};
+use super::{Entries, ocsf};
 use crate::args::{CriteriaArgs, ExportArgs, ExportFormat, SearchArgs};
 use crate::clock::now;
 use crate::failure::Failure;
@@ -13,17 +13,18 @@ use crate::{document, input};
 /// Entries of one page.
 const PAGE: u32 = 250;
 
-/// Prints what is found, page by page as it comes.
+/// Prints what is found.
 pub(super) async fn search(args: &SearchArgs, session: &Session, output: &Output) -> Result<(), Failure> {
     let admin = session.client()?.admin();
     let query = query(&args.criteria)?;
     let order = if args.oldest_first { AuditOrder::OldestFirst } else { AuditOrder::NewestFirst };
     let (mut left, mut next, mut behind) = (args.limit, String::new(), 0);
+    let mut entries = Entries::new(output);
     loop {
         let shown = (order, justifications(&args.criteria));
         let found = admin.search_audit(&query, shown, (left.min(PAGE), &next)).await?;
         for entry in &found.page.items {
-            output.data(document::of("entry", document::entry(entry)), || line(entry, output))?;
+            entries.show(entry)?;
         }
         left -= u32::try_from(found.page.items.len()).unwrap_or(left).min(left);
         (next, behind) = (found.page.next, found.behind.max(behind));
@@ -31,6 +32,7 @@ pub(super) async fn search(args: &SearchArgs, session: &Session, output: &Output
             break;
         }
     }
+    entries.end(!next.is_empty())?;
     if behind > 0 {
         output.note(&format!("the archive is {behind} events behind: what is newest may be missing"));
     }
