@@ -144,6 +144,15 @@ async fn an_export_is_whole_in_both_forms_and_goes_on() {
     let said = text(&plain.stderr);
     let end = said.trim_end().rsplit(' ').next().expect("a position").to_owned();
     assert!(said.contains(&format!("{} entries, up to position", entries.len())), "{said}");
+    // Into a file, before somebody's eyes: how far it is, wiped at the end.
+    let file = story.desk.site_file("export.jsonl", "");
+    let program = story.desk.command(OPERATOR, &[]);
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", "\"$0\" audit export > \"$1\""]).arg(program.get_program()).arg(&file).env_clear();
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let (status, shown) = Terminal::start(shell, 80, 24).ends().await;
+    assert!(status.success() && shown.contains("\u{1b}[2K1 entries\r\u{1b}[2K"), "{shown:?}");
+    assert_eq!(std::fs::read(&file).expect("written"), plain.stdout);
     let again = export(&["--after", &end]);
     assert_eq!((text(&again.stdout).as_str(), again.status.code()), ("", Some(0)));
     story.desk.busy("agents/reader", 1);

@@ -10,6 +10,8 @@ use crate::output::{Output, harmless};
 use crate::session::Session;
 use crate::{document, input};
 
+/// Entries between two words on how far an export is.
+const PROGRESS: u64 = 500;
 /// Entries of one page.
 const PAGE: u32 = 250;
 
@@ -55,8 +57,13 @@ pub(super) async fn export(args: &ExportArgs, session: &Session, output: &Output
             ExportFormat::Ocsf => ocsf::event(&entry),
         };
         output.text(&harmless(&document))?;
+        // At once and then every so often, where the lines themselves do not show how far it is.
+        if count.is_multiple_of(PROGRESS) && !output.has_terminal() {
+            output.progress(&format!("{} entries", count + 1));
+        }
         count += 1;
     }
+    output.progressed();
     let end = export.end().filter(|end| !end.is_empty()).unwrap_or("the beginning");
     output.note(&format!("{count} entries, up to position {end}"));
     Ok(())
