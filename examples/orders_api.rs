@@ -5,6 +5,9 @@
 //! ORDERS_LISTEN=127.0.0.1:8080 cargo run --bin orders_api
 //! ```
 //!
+//! With `LOCUM_CHECK=offline`, `LOCUM_ISSUER` and `LOCUM_FEED_ROOT` besides, tokens are checked in this
+//! process, which follows the revocation feed. Nothing else changes.
+//!
 //! What to copy from here:
 //!
 //! 1. The API is a workload like any other: its certificate proves who it is, and the registry says
@@ -19,18 +22,21 @@
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::error::Error;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Path;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
-use locum_sdk::{CheckLayer, Checker, Client, VerifiedToken};
+use locum_sdk::{CheckLayer, Checker, VerifiedToken};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let listen = std::env::var("ORDERS_LISTEN").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
-    let checker = Checker::new(Client::from_env()?);
+    let setting = |name, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
+    let listen = setting("ORDERS_LISTEN", "127.0.0.1:8080");
+    let checker = Checker::from_env("orders", &setting("ORDERS_AUDIENCE", "https://orders.acme.test"))?;
+    checker.ready(Duration::from_secs(10)).await?;
     let reads = CheckLayer::operation(checker.clone(), "orders:read")?.resource(order);
     let refunds = CheckLayer::operation(checker, "orders:refund")?.resource(order);
     let routes = Router::new()

@@ -40,6 +40,8 @@ mod verify_offline_faults;
 
 mod verify_offline_outage;
 
+mod verify_offline_setup;
+
 mod reload;
 
 mod record;

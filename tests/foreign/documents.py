@@ -26,6 +26,7 @@ PAGES = (
     "docs/operating/write-policies.md",
     "docs/operating/write-a-plugin.md",
     "docs/operating/protect-an-api.md",
+    "docs/operating/check-offline.md",
     "docs/operating/revoke.md",
     "docs/operating/audit.md",
     "docs/operating/backup-and-restore.md",

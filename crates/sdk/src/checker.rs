@@ -4,6 +4,8 @@
 //! before it. *Offline* it is answered in this process by a [`Verifier`]. The answers are the same;
 //! when nobody can answer it is an [`Error`], and an error is no permission.
 
+use std::time::Duration;
+
 use locum_api::broker::v1 as wire;
 use locum_api::broker::v1::check_service_client::CheckServiceClient;
 use locum_model::ResourcePattern;
@@ -13,9 +15,11 @@ use locum_verifier::Presented;
 
 use crate::client::{Client, Repeat};
 use crate::error::Error;
+use crate::options::{Options, environment};
 use crate::untrusted::bounded;
 use crate::verified_token::VerifiedToken;
 use crate::verifier::{Answer, Unknown, Verifier};
+use crate::verifier_options::VerifierOptions;
 
 /// Checks tokens for a backend. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -105,6 +109,64 @@ impl Checker {
     /// A checker that asks the broker; see [`Checker::online`].
     pub fn new(client: Client) -> Self {
         Self::online(client)
+    }
+
+    /// A checker for one connector as the environment describes it, so that one setting decides how tokens
+    /// are checked: `LOCUM_CHECK` is `online` (also when it is not set) or `offline`.
+    ///
+    /// Online it reads [`Options::from_env`]. Offline it reads [`VerifierOptions::from_env`], follows the
+    /// feed from now on (see [`Checker::ready`]), and asks a broker about those tokens that only an online
+    /// check can answer for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`], naming what is missing or malformed.
+    pub fn from_env(connector: &str, audience: &str) -> Result<Self, Error> {
+        Self::from_lookup(connector, audience, environment)
+    }
+
+    fn from_lookup(
+        connector: &str,
+        audience: &str,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        let value = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        match value("LOCUM_CHECK").as_deref() {
+            None | Some("online") => Ok(Self::online(Client::connect(&Options::from_lookup(lookup)?)?)),
+            Some("offline") => {
+                let options = VerifierOptions::from_lookup(connector, audience, &lookup)?;
+                let asked = match value("LOCUM_ADDR") {
+                    Some(_) => Client::connect(&Options::from_lookup(&lookup)?)?,
+                    None => Client::connect(&options.brokers[0])?,
+                };
+                Ok(Self::offline(Verifier::start(options)?).or_ask(asked))
+            }
+            Some(other) => {
+                let shown = bounded(other);
+                Err(Error::Options(format!("`LOCUM_CHECK` is `online` or `offline`, not `{shown}`")))
+            }
+        }
+    }
+
+    /// Waits until tokens can be answered for. Online that is at once: the broker is asked when somebody
+    /// presents a token.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verifier::ready`].
+    pub async fn ready(&self, patience: Duration) -> Result<(), Error> {
+        match self.verifier() {
+            Some(verifier) => verifier.ready(patience).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What answers in this process; none online. For metrics.
+    pub fn verifier(&self) -> Option<&Verifier> {
+        match &self.0 {
+            Way::Online(_) => None,
+            Way::Offline { verifier, .. } => Some(verifier),
+        }
     }
 
     /// A checker that asks the broker, as a workload that is registered as serving the connectors it
@@ -276,5 +338,52 @@ async fn ask_to_authorize(
         }
         wire::AuthorizeResponse { insufficient_scope: true, .. } => Ok(Decision::Insufficient),
         wire::AuthorizeResponse { .. } => Ok(Decision::Inactive),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = "p6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6c";
+
+    fn read(authority: &str, changes: &[(&str, &str)]) -> Result<Checker, Error> {
+        let set = [
+            ("LOCUM_ADDR", "https://localhost:1"),
+            ("LOCUM_CA_FILE", authority),
+            ("LOCUM_ISSUER", "https://locum.test"),
+            ("LOCUM_FEED_ROOT", ROOT),
+        ];
+        let all = [&set, changes].concat();
+        let find = |name: &str| all.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        Checker::from_lookup("orders", "https://orders.test", find)
+    }
+
+    #[tokio::test]
+    async fn one_setting_decides_where_tokens_are_checked() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let authority = rcgen::CertificateParams::default().self_signed(&key).expect("signed");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), authority.pem()).expect("written");
+        let path = file.path().to_str().expect("plain");
+        for (set, is_offline) in
+            [(None, false), (Some(""), false), (Some("online"), false), (Some("offline"), true)]
+        {
+            let changes: Vec<_> = set.map(|set| ("LOCUM_CHECK", set)).into_iter().collect();
+            let checker = read(path, &changes).expect("all there");
+            assert_eq!(checker.verifier().is_some(), is_offline, "{set:?}");
+        }
+        read(path, &[("LOCUM_FEED_ROOT", "")]).expect("nothing of the feed is needed online");
+        let several = [("LOCUM_ADDR", ""), ("LOCUM_FEED_ADDRS", "https://localhost:1,https://localhost:2")];
+        read(path, &[&several[..], &[("LOCUM_CHECK", "offline")]].concat()).expect("the first is asked");
+        for (changes, named) in [
+            (&[("LOCUM_CHECK", "Offline")][..], "LOCUM_CHECK"),
+            (&[("LOCUM_CHECK", "offline"), ("LOCUM_FEED_ROOT", "")], "LOCUM_FEED_ROOT"),
+            (&[("LOCUM_CHECK", "offline"), ("LOCUM_ADDR", "")], "LOCUM_ADDR"),
+            (&[("LOCUM_ADDR", "")], "LOCUM_ADDR"),
+        ] {
+            let error = read(path, changes).expect_err("not that").to_string();
+            assert!(error.contains(named), "{named}: {error}");
+        }
     }
 }

@@ -21,7 +21,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use crate::client::Client;
-use crate::clock::moment;
 use crate::entropy::jitter;
 use crate::error::Error;
 use crate::untrusted::bounded;
@@ -60,24 +59,26 @@ pub(crate) async fn run(followed: Arc<Followed>, brokers: Vec<Client>) {
         sleep(PAUSE_MAX).await;
     }
     let (mut pause, mut resume) = (PAUSE_FIRST, true);
-    for broker in brokers.iter().cycle() {
+    for (broker, options) in brokers.iter().zip(&followed.options.brokers).cycle() {
         let leases_before = *followed.leases.borrow();
         let mut stream = Stream::new(&followed, broker, instance, resume);
         let ended = match stream.follow().await {
             Ok(never) => match never {},
             Err(ended) => ended,
         };
-        resume = match ended {
-            Ended::Trouble(trouble) => {
-                tell(&followed, &trouble);
-                true
-            }
+        let (trouble, goes_on) = match ended {
+            Ended::Trouble(trouble) => (trouble, true),
             Ended::PositionRefused(trouble) => {
                 tracing::error!(%trouble, "the broker's history is not the one that this verifier followed");
-                tell(&followed, &trouble);
-                false
+                (trouble, false)
             }
         };
+        resume = goes_on;
+        // Of several, whose trouble it is.
+        match brokers.len() {
+            1 => tell(&followed, &trouble),
+            _ => tell(&followed, &format!("{}: {trouble}", bounded(&options.addr))),
+        }
         if *followed.leases.borrow() > leases_before {
             pause = PAUSE_FIRST;
         }
@@ -125,9 +126,10 @@ impl<'a> Stream<'a> {
         }
         let _ = pings.try_send(first);
         let mut frames = self.open(queue).await?;
-        let (mut due, mut heard) = (moment().elapsed + self.until_next_ping(), moment().elapsed);
+        let elapsed = || self.followed.now().elapsed;
+        let (mut due, mut heard) = (elapsed() + self.until_next_ping(), elapsed());
         loop {
-            let now = moment().elapsed;
+            let now = elapsed();
             let silence_max = self.lease.max(SILENCE_MIN);
             if now.saturating_sub(heard) > silence_max {
                 return Err(Ended::Trouble("the broker is silent".to_owned()));
@@ -143,7 +145,7 @@ impl<'a> Stream<'a> {
                 Ok(Ok(Some(frame))) => {
                     // What is passed over is no sign of life: a broker that only repeats itself is left.
                     if self.take(&frame)? {
-                        heard = moment().elapsed;
+                        heard = elapsed();
                     }
                 }
                 Ok(Ok(None)) => return Err(Ended::Trouble("the broker ended the stream".to_owned())),
@@ -168,7 +170,7 @@ impl<'a> Stream<'a> {
     fn ping(&mut self) -> Result<wire::WatchRevocationsRequest, Ended> {
         let mut nonce = [0; 16];
         self.broker.entropy().fill(&mut nonce)?;
-        let ping = self.followed.core.ping(nonce, moment());
+        let ping = self.followed.core.ping(nonce, self.followed.now());
         self.on_their_way += 1;
         Ok(wire::WatchRevocationsRequest {
             nonce: ping.nonce.to_vec(),
@@ -187,7 +189,7 @@ impl<'a> Stream<'a> {
     /// Takes a frame; false when it was passed over.
     fn take(&mut self, frame: &wire::WatchRevocationsResponse) -> Result<bool, Ended> {
         let signed = SignedFrame { payload: &frame.payload, kid: &frame.kid, signature: &frame.signature };
-        match self.followed.core.apply(&Wire, signed, moment()) {
+        match self.followed.core.apply(&Wire, signed, self.followed.now()) {
             Ok(Applied::Lease(lease)) => {
                 self.lease = lease;
                 self.on_their_way = 0;
@@ -209,7 +211,7 @@ impl<'a> Stream<'a> {
     }
 
     fn report_lease(&self) {
-        let trouble = match self.followed.core.lack(moment()) {
+        let trouble = match self.followed.core.lack(self.followed.now()) {
             Some(clock @ Unknown::Clock { .. }) => Some(clock.to_string()),
             _ => None,
         };

@@ -23,8 +23,8 @@
 //!
 //! What always holds: no process-wide setting is touched (no global logger, no default crypto
 //! provider), secrets do not show in `Debug`, every call has a deadline, and a check that cannot be
-//! made is a refusal. The environment is read in [`Options::from_env`]
-//! and [`VerifierOptions::from_env`] alone.
+//! made is a refusal. The environment is read in [`Options::from_env`],
+//! [`VerifierOptions::from_env`] and [`Checker::from_env`] alone.
 //!
 //! Reading order: [`Options`] and [`Client`], [`Error`], [`Task`], [`TokenSource`], [`BearerLayer`],
 //! [`Checker`], [`CheckLayer`], [`Verifier`], [`admin`].
@@ -54,6 +54,7 @@ mod token_source;
 mod untrusted;
 mod verified_token;
 mod verifier;
+mod verifier_metrics;
 mod verifier_options;
 mod who_am_i;
 mod wire;
@@ -77,7 +78,7 @@ pub use token::Token;
 pub use token_source::{Answer, TokenBuilder, TokenSource};
 pub use untrusted::escaped;
 pub use verified_token::VerifiedToken;
-pub use verifier::{Answer as CheckAnswer, Figures, Inactive, Unknown, Verifier};
+pub use verifier::{Answer as CheckAnswer, Figures, Inactive, Moment, Unknown, Verifier};
 pub use verifier_options::VerifierOptions;
 pub use who_am_i::Identity;
 pub use wire::{TaskState, TaskView};
@@ -87,5 +88,6 @@ pub use wire::{TaskState, TaskView};
 #[doc = include_str!("../../../README.md")]
 #[doc = include_str!("../../../docs/operating/write-a-plugin.md")]
 #[doc = include_str!("../../../docs/operating/protect-an-api.md")]
+#[doc = include_str!("../../../docs/operating/check-offline.md")]
 #[allow(rustdoc::invalid_codeblock_attributes, reason = "what says how the other blocks are tested")]
 struct Documents;

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-pub use locum_verifier::{Answer, Figures, Inactive, Unknown};
+pub use locum_verifier::{Answer, Figures, Inactive, Moment, Unknown};
 
 use crate::checker::Presentation;
 use crate::client::Client;
@@ -21,6 +21,7 @@ use crate::clock::moment;
 use crate::error::Error;
 use crate::follow_feed;
 use crate::tasks;
+use crate::verifier_metrics;
 use crate::verifier_options::VerifierOptions;
 
 /// An offline verifier. Cheap to clone; the last clone that goes ends the stream.
@@ -53,6 +54,7 @@ pub(crate) struct Followed {
     pub(crate) trouble: Mutex<Option<String>>,
     /// Counts the leases, for those who wait for the first.
     pub(crate) leases: watch::Sender<u64>,
+    clock: Box<dyn Fn() -> Moment + Send + Sync>,
 }
 
 // === impl Verifier ===
@@ -65,6 +67,19 @@ impl Verifier {
     ///
     /// [`Error::Options`] for options that cannot work, or no tokio runtime.
     pub fn start(options: VerifierOptions) -> Result<Self, Error> {
+        Self::start_by(moment, options)
+    }
+
+    /// As [`Verifier::start`], by another clock than this machine's: for tests of what a backend does when
+    /// its clock is off or its machine has slept. `elapsed` never goes back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verifier::start`].
+    pub fn start_by(
+        clock: impl Fn() -> Moment + Send + Sync + 'static,
+        options: VerifierOptions,
+    ) -> Result<Self, Error> {
         options.check()?;
         let brokers = options.brokers.iter().map(Client::connect).collect::<Result<Vec<_>, _>>()?;
         let pins = core::Options::new(&options.issuer, options.root, &options.audience);
@@ -73,6 +88,7 @@ impl Verifier {
             options,
             trouble: Mutex::new(None),
             leases: watch::Sender::new(0),
+            clock: Box::new(clock),
         });
         let work = follow_feed::run(Arc::clone(&followed), brokers);
         let task = tasks::spawn(work)
@@ -99,14 +115,14 @@ impl Verifier {
     pub async fn ready(&self, patience: Duration) -> Result<(), Error> {
         let mut leases = self.0.followed.leases.subscribe();
         let answerable = async {
-            while self.0.followed.core.lack(moment()).is_some() {
+            while self.0.followed.lack().is_some() {
                 // The sender lives as long as this handle does.
                 let _ = leases.changed().await;
             }
         };
         match tokio::time::timeout(patience, answerable).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.stale(self.0.followed.core.lack(moment()).unwrap_or(Unknown::NotStarted))),
+            Err(_) => Err(self.stale(self.0.followed.lack().unwrap_or(Unknown::NotStarted))),
         }
     }
 
@@ -115,13 +131,19 @@ impl Verifier {
     /// The cause of anything but *active* is for the backend's own log.
     pub fn check<'a>(&self, presented: impl Into<Presentation<'a>>) -> Answer {
         let presentation = presented.into();
-        self.0.followed.core.check(presentation.token(), &presentation.proved(), moment())
+        self.0.followed.core.check(presentation.token(), &presentation.proved(), self.0.followed.now())
     }
 
     /// How the verifier is doing: what is left of the lease, where the feed stands, how the checks
     /// came out. For metrics.
     pub fn figures(&self) -> Figures {
-        self.0.followed.core.figures(moment())
+        self.0.followed.core.figures(self.0.followed.now())
+    }
+
+    /// The same in Prometheus' text format, to be put beside what the backend serves of its own: families
+    /// `locum_verifier_…`, each series with the label `connector`.
+    pub fn metrics(&self) -> String {
+        verifier_metrics::text(self.connector(), &self.figures())
     }
 
     /// What went wrong last with the feed; none while all is well.
@@ -141,6 +163,17 @@ impl Verifier {
             _ => unknown.to_string(),
         };
         Error::Stale(why)
+    }
+}
+
+impl Followed {
+    /// Both clocks, now.
+    pub(crate) fn now(&self) -> Moment {
+        (self.clock)()
+    }
+
+    fn lack(&self) -> Option<Unknown> {
+        self.core.lack(self.now())
     }
 }
 

@@ -36,7 +36,7 @@ impl VerifierOptions {
         Self::from_lookup(connector, audience, environment)
     }
 
-    fn from_lookup(
+    pub(crate) fn from_lookup(
         connector: &str,
         audience: &str,
         lookup: impl Fn(&str) -> Option<String>,

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use locum_demo::{Character, Stage};
+use locum_sdk::Client;
 use locum_server::clock::WallClock;
 
 mod orders_api;
@@ -17,7 +18,13 @@ struct Api {
 
 impl Api {
     fn start(stage: &Stage) -> Self {
+        Self::start_with(stage, &[])
+    }
+
+    /// The same program with these settings besides.
+    fn start_with(stage: &Stage, settings: &[(&str, &str)]) -> Self {
         let mut command = program(env!("CARGO_BIN_EXE_orders_api"), stage, Character::OrdersApi);
+        command.envs(settings.iter().copied());
         let mut child =
             command.env("ORDERS_LISTEN", "127.0.0.1:0").stdout(Stdio::piped()).spawn().expect("started");
         let mut log = BufReader::new(child.stdout.take().expect("piped"));
@@ -62,7 +69,32 @@ fn plugin(stage: &Stage, addr: &str, order: &str) -> Output {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_plugin_refunds_an_order_at_the_api() {
     let stage = Stage::open(&WallClock).await.expect("opened");
-    let mut api = Api::start(&stage);
+    refunds_an_order(stage, &[]).await;
+}
+
+/// The same program, told by one setting to check in its own process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_plugin_refunds_an_order_at_an_api_that_checks_offline() {
+    let stage = Stage::open(&WallClock).await.expect("opened");
+    let operator = Client::connect(&stage.options(Character::Operator)).expect("an operator").admin();
+    let keys = operator.list_keys().await.expect("listed");
+    let root = keys.into_iter().find(|key| key.purpose == "keyset-root").expect("a root").kid;
+    let issuer = operator.status().await.expect("told").issuer;
+    let offline = [
+        ("LOCUM_CHECK", "offline"),
+        ("LOCUM_ISSUER", &issuer),
+        ("LOCUM_FEED_ROOT", &root),
+        ("ORDERS_AUDIENCE", "https://orders.demo.invalid"),
+    ];
+    let api = Api::start_with(&stage, &offline);
+    let followers = operator.list_verifiers(0, "").await.expect("listed").items;
+    assert_eq!(followers.iter().map(|one| one.connector.as_str()).collect::<Vec<_>>(), ["orders"]);
+    drop(api);
+    refunds_an_order(stage, &offline).await;
+}
+
+async fn refunds_an_order(stage: Stage, settings: &[(&str, &str)]) {
+    let mut api = Api::start_with(&stage, settings);
 
     let output = plugin(&stage, &api.addr, "1881");
     let told = String::from_utf8_lossy(&output.stdout);
