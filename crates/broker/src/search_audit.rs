@@ -29,6 +29,8 @@ pub struct AuditQuery {
     pub operator: Option<String>,
     /// A caller's request id.
     pub request_id: Option<String>,
+    /// A subject, of the one tenant that the question reaches.
+    pub subject: Option<String>,
     /// A tenant by name.
     pub tenant: Option<Name>,
     /// What was decided.
@@ -83,7 +85,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// ARCHIVE_UNAVAILABLE, and INTERNAL when the journal cannot be read.
+    /// ARCHIVE_UNAVAILABLE, REQUEST_MALFORMED for a subject of no one tenant, and INTERNAL when the journal cannot be read.
     pub fn search_audit(
         &self,
         operator: &Operator,
@@ -92,7 +94,7 @@ impl Broker {
     ) -> Result<AuditFound, Refusal> {
         let archive = self.archive()?;
         let registry = self.registry();
-        let criteria = query.criteria(reach(operator, &registry, query.tenant.as_ref()));
+        let criteria = query.criteria(reach(operator, &registry, query.tenant.as_ref()))?;
         let found = archive.search(&criteria, (page.order, page.after), page.size);
         let found = found.map_err(|cause| self.archive_failed(cause))?;
         let indexed = found.indexed.map(|indexed| indexed.position);
@@ -175,7 +177,20 @@ pub(crate) fn reach(operator: &Operator, registry: &Registry, asked: Option<&Nam
 }
 
 impl AuditQuery {
-    fn criteria(&self, reach: Reach) -> Criteria {
+    fn criteria(&self, reach: Reach) -> Result<Criteria, Refusal> {
+        let subject = match (&self.subject, &reach) {
+            (None, _) => None,
+            // Two tenants may call two parties by one name: a subject is numbered with its tenant.
+            (Some(subject), Reach::Only(tenants)) if tenants.len() <= 1 => {
+                tenants.iter().next().map(|tenant| Facet::Subject(locum_token::subject_key(*tenant, subject)))
+            }
+            (Some(_), _) => {
+                return Err(Refusal::new(
+                    Reason::RequestMalformed,
+                    "a subject is of one tenant: name it too",
+                ));
+            }
+        };
         let text = |value: &Option<String>, facet: fn(String) -> Facet| value.clone().map(facet);
         let facets = [
             self.task.map(Facet::Task),
@@ -186,8 +201,9 @@ impl AuditQuery {
             text(&self.model, Facet::Model),
             text(&self.operator, Facet::Operator),
             text(&self.request_id, Facet::Request),
+            subject,
         ];
-        Criteria {
+        Ok(Criteria {
             reach,
             facets: facets.into_iter().flatten().collect(),
             decision: self.decision,
@@ -195,6 +211,6 @@ impl AuditQuery {
             events: self.events.clone(),
             times: self.times,
             text: self.text.clone(),
-        }
+        })
     }
 }

@@ -86,6 +86,11 @@ async fn each_criterion_finds_what_it_says() {
         (&["--workload", "spiffe://acme.test/agents/reader"], &BTreeSet::from([neighbour.clone()])),
         (&["--owner", "research"], &BTreeSet::from([neighbour.clone()])),
         (&["--model", "support-llm"], &BTreeSet::from([task.clone()])),
+        (
+            &["--subject", "spiffe://acme.test/agents/refunder", "--tenant", "acme"],
+            &BTreeSet::from([task.clone()]),
+        ),
+        (&["--subject", "spiffe://acme.test/agents/refunder", "--tenant", "globex"], &BTreeSet::new()),
         (&["--connector", "orders"], &both),
         (&["--connector", "orders", "--since", "1h", "--permitted"], &both),
         (&["--connector", "wiki"], &BTreeSet::new()),
@@ -102,6 +107,8 @@ async fn each_criterion_finds_what_it_says() {
         &["--task", "task-x"],
         &["--reason", "NO_SUCH"],
         &["-n", "0"],
+        // Whoever has all tenants has to say of which.
+        &["--subject", "alice"],
     ] {
         let refused = story.desk.run(OPERATOR, &[&["audit", "search"], wrong].concat());
         assert_eq!(refused.status.code(), Some(2), "{wrong:?}: {}", text(&refused.stderr));

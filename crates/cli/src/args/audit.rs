@@ -66,6 +66,9 @@ pub(crate) struct CriteriaArgs {
     /// About the request with this id of a caller.
     #[arg(long, value_name = "ID")]
     pub(crate) request_id: Option<String>,
+    /// On behalf of this subject; with more than one tenant, `--tenant` says of which.
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject: Option<String>,
     /// Of this tenant.
     #[arg(long, value_name = "NAME")]
     pub(crate) tenant: Option<String>,

@@ -82,6 +82,7 @@ fn query(args: &CriteriaArgs) -> Result<AuditQuery, Failure> {
         model: text(&args.model),
         operator: text(&args.operator),
         request_id: text(&args.request_id),
+        subject: text(&args.subject),
         tenant: text(&args.tenant),
         decision: match (args.permitted, args.denied) {
             (true, _) => Some(AuditDecision::Permit),

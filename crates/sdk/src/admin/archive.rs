@@ -35,6 +35,8 @@ pub struct AuditQuery {
     pub operator: String,
     /// About the request with this id of a caller.
     pub request_id: String,
+    /// On behalf of this subject; operators of more than one tenant name the tenant too.
+    pub subject: String,
     /// Of this tenant.
     pub tenant: String,
     /// With this decision.
@@ -218,6 +220,7 @@ impl AuditQuery {
             since_time: self.since.map(timestamp_to_wire),
             until_time: self.until.map(timestamp_to_wire),
             text: self.text.clone(),
+            subject: self.subject.clone(),
         }
     }
 }

@@ -236,6 +236,7 @@ fn audit_query(query: Option<&wire::AuditQuery>, field: &str) -> Result<AuditQue
         owner: wanted(&asked.owner, "owner")?,
         model: wanted(&asked.model, "model")?,
         operator: wanted(&asked.operator, "operator")?,
+        subject: wanted(&asked.subject, "subject")?,
         request_id: audit::request_id_from_wire(&asked.request_id, &at("request_id"))?,
         tenant: match asked.tenant.as_str() {
             "" => None,
