@@ -45,7 +45,7 @@ pub(crate) fn rows(verifiers: &[Verifier], output: &Output) -> String {
         plain("STATE"),
         plain("BEHIND"),
         plain("LEASE LEFT"),
-        wide("VERSION"),
+        long("VERSION"),
         wide("CONNECTED"),
         wide("SEQUENCE"),
         wide("TENANT"),

@@ -58,7 +58,7 @@ pub(crate) async fn run(followed: Arc<Followed>, brokers: Vec<Client>) {
         tell(&followed, "no randomness for the verifier's id");
         sleep(PAUSE_MAX).await;
     }
-    let (mut pause, mut resume) = (PAUSE_FIRST, true);
+    let (mut pauses, mut resume) = (Pauses::new(), true);
     for (broker, options) in brokers.iter().zip(&followed.options.brokers).cycle() {
         let leases_before = *followed.leases.borrow();
         let mut stream = Stream::new(&followed, broker, instance, resume);
@@ -79,11 +79,24 @@ pub(crate) async fn run(followed: Arc<Followed>, brokers: Vec<Client>) {
             1 => tell(&followed, &trouble),
             _ => tell(&followed, &format!("{}: {trouble}", bounded(&options.addr))),
         }
-        if *followed.leases.borrow() > leases_before {
-            pause = PAUSE_FIRST;
-        }
-        sleep(jitter(broker.entropy(), pause)).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        let has_answered = *followed.leases.borrow() > leases_before;
+        sleep(jitter(broker.entropy(), pauses.next(has_answered))).await;
+    }
+}
+
+/// The pauses between streams, before jitter.
+struct Pauses(Duration);
+
+impl Pauses {
+    fn new() -> Self {
+        Self(PAUSE_FIRST)
+    }
+
+    /// Twice the one before, up to the longest; short again after a stream that gave a lease.
+    fn next(&mut self, has_answered: bool) -> Duration {
+        let pause = if has_answered { PAUSE_FIRST } else { self.0 };
+        self.0 = (pause * 2).min(PAUSE_MAX);
+        pause
     }
 }
 
@@ -260,5 +273,19 @@ struct Described(String);
 impl fmt::Display for Described {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&bounded(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_longest_and_are_short_again_after_a_lease() {
+        let mut pauses = Pauses::new();
+        let mut millis = |has_answered| pauses.next(has_answered).as_millis();
+        let grown: Vec<_> = (0..8).map(|_| millis(false)).collect();
+        assert_eq!(grown, [50, 100, 200, 400, 800, 1_600, 3_000, 3_000]);
+        assert_eq!([millis(true), millis(false), millis(true)], [50, 100, 50]);
     }
 }

@@ -99,7 +99,7 @@ async fn who_is_missing_is_named() {
     })
     .await;
     let told = desk.says(OPERATOR, &["verifier", "list"]);
-    assert!(told.contains("gone"), "{told}");
+    assert!(told.contains("gone") && told.contains("follower 1.0"), "{told}");
     // Another tenant's operator sees neither it nor its name.
     let globex = desk.document("operators/globex-operator", &["verifier", "list"]);
     assert_eq!(globex["verifiers"], Value::Array(vec![]));
