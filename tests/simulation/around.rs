@@ -14,7 +14,7 @@ use locum_model::{Clock, ClockUnsettled, Entropy, EntropyFailed, Timestamp};
 /// A step back of more than this leaves no time at all until the clock settles.
 const STEP_BACK_MAX_MILLIS: i64 = 5_000;
 /// 2026-11-21T23:54:39Z, and a bit, so that nothing is whole by accident.
-const BEGINNING_MILLIS: i64 = 1_795_305_279_417;
+pub(crate) const BEGINNING_MILLIS: i64 = 1_795_305_279_417;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): every choice of a run.
 #[derive(Clone, Debug)]
@@ -116,6 +116,17 @@ impl ManualClock {
     pub(crate) fn settle(&self) {
         let mut hands = self.hands();
         hands.wall = hands.wall.max(hands.high);
+    }
+
+    /// What a clock would show that nobody sets back.
+    pub(crate) fn true_time(&self) -> Timestamp {
+        Timestamp::from_millis(BEGINNING_MILLIS).plus(self.hands().elapsed)
+    }
+
+    /// It shows the true time again.
+    pub(crate) fn put_right(&self) {
+        let now = self.true_time();
+        self.hands().wall = now.as_millis();
     }
 
     fn hands(&self) -> MutexGuard<'_, Hands> {

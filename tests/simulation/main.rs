@@ -9,6 +9,10 @@
 //! tokens with retries under one request id, checks, uses, ends, revocations of every level and
 //! "issued before", locks, keys, registries and policies that come and go, the reaper, snapshots.
 //!
+//! Beside it, offline verifiers follow the revocation feed over a bad network (`network`, `station`): the
+//! server's tracks and courses, the verifier and its pace are the product. Every answer of theirs is held
+//! against the model, see `hearsay`.
+//!
 //! **What counts as a failure.** The model says before each request whether it must be refused and
 //! what it commits, reads what is in the journal by itself, and says after each step of every token
 //! whether it is alive; any difference fails, in both directions: a broker that denies everything
@@ -23,26 +27,28 @@
 //! "issued before" and dies of it all the same: a moment is turned into a position, coarsely and to
 //! the safe side. A key that was revoked goes on signing what is decided later: so it is built, and
 //! the model says so too. A task past its deadline that a snapshot kept for its number's sake and that lapses again. Not simulated:
-//! the network, the feed, identity (callers are asserted), threads (the table's own tests have them) and
+//! the network of requests, new epochs, identity (callers are asserted), threads (the table's own tests have them) and
 //! a request in flight for longer than half a minute.
 //!
 //! `SIM_SEEDS=n` takes n fresh seeds, `SIM_SERIES=x` the same ones again, `SIM_SEED=x` tells one.
 //! The test `zoo` plants one bug after the other (`locum_model::bug_zoo`) and fails when one is not
-//! caught: `RUSTFLAGS="--cfg bug_zoo" cargo test -p locum-tests --test simulation --target-dir
-//! target/bug_zoo -- --nocapture zoo`.
+//! caught: `tests/run --only zoo`.
 #![expect(clippy::print_stderr, reason = "a simulation tells its progress and its failures")]
 #![expect(clippy::panic, reason = "whatever is not as it must be ends the run")]
 
 mod around;
 mod ask;
 mod force;
+mod hearsay;
 mod misfortune;
 mod model;
+mod network;
 mod plan;
 mod report;
 mod restart;
 mod run;
 mod settle;
+mod station;
 mod steps;
 mod trace;
 mod universe;

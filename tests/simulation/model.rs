@@ -208,6 +208,11 @@ impl Model {
         if token.was_dead || now >= token.expires_at || token.uses_left == Some(0) {
             return Dead::Yes;
         }
+        self.token_revoked(token)
+    }
+
+    /// A token is revoked when anything that it rests on is dead; its own end and its uses apart.
+    pub(crate) fn token_revoked(&self, token: &Token) -> Dead {
         self.killed(&token.marks, token.decided).max(self.task_dead(token.task))
     }
 

@@ -23,6 +23,7 @@ impl Run {
         self.troubled = false;
         self.clock.settle();
         self.trace.say("crash");
+        self.lose_streams();
         let around = Surroundings {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),

@@ -13,6 +13,7 @@ use locum_token::MemoryKeyStore;
 
 use crate::around::{Dice, ManualClock, SeededEntropy, poll};
 use crate::model::{Dead, Decision, Lease, Model, Over, Task, Token};
+use crate::network::Feed;
 use crate::plan::{Answer, Expected, Issue, Plan, Start, Verdict};
 use crate::trace::{Aloud, Trace};
 
@@ -57,6 +58,7 @@ pub(crate) struct Run {
     pub(crate) ticked_at: Option<Timestamp>,
     pub(crate) ticked_position: u64,
     pub(crate) next_id: u64,
+    pub(crate) feed: Feed,
 }
 
 pub(crate) fn options() -> Options {
@@ -111,8 +113,10 @@ impl Run {
             ticked_at: None,
             ticked_position: 0,
             next_id: 0,
+            feed: Feed::default(),
         };
         run.prepare_keys();
+        run.start_stations();
         run
     }
 
@@ -231,6 +235,7 @@ impl Run {
             self.model.step(entry.position.sequence);
             self.fold(&entry);
         }
+        self.note_deaths();
     }
 
     fn fold(&mut self, entry: &RecordEntry) {
@@ -281,8 +286,10 @@ impl Run {
             Plan::Start(start) => self.start(*start, entry),
             Plan::Issue(issue) => self.issue(*issue, entry),
             Plan::End { task, outcome } => {
-                if self.model.task_dead(task) == Dead::Yes {
-                    return Verdict::Late;
+                match self.model.task_dead(task) {
+                    Dead::Yes => return Verdict::Late,
+                    Dead::Maybe if !self.has_ended(task) => return Verdict::Late,
+                    Dead::Maybe | Dead::No => {}
                 }
                 self.model.tasks[task].over = Some(Over::Ended(outcome));
                 self.model.tasks[task].lease = None;
@@ -335,12 +342,10 @@ impl Run {
         {
             return Verdict::Repeated(answered.what);
         }
-        if self.model.locked(&start.lockable, start.at) {
-            return Verdict::Late;
-        }
+        let locked = self.locked(&start.lockable, start.at);
         let decided = Decision { read: start.decided, at: start.at, born: None };
         let above = start.parent.map_or(Dead::No, |parent| self.model.task_dead(parent));
-        match above.max(self.model.born_dead(&start.marks, decided)) {
+        match above.max(locked).max(self.model.born_dead(&start.marks, decided)) {
             Dead::Yes => return Verdict::Late,
             Dead::Maybe if self.broker.inspect_task(&operator(&[]), id).is_err() => return Verdict::Late,
             Dead::Maybe | Dead::No => {}
@@ -382,14 +387,12 @@ impl Run {
             return Verdict::Repeated(answered.what);
         }
         // The record's own time is in whole seconds.
-        if self.model.locked(&issue.marks, issue.at) {
-            return Verdict::Late;
-        }
+        let locked = self.locked(&issue.marks, issue.at);
         let mut marks = issue.marks;
         marks.push(format!("key {}", entry.facts["kid"]));
         marks.push(format!("token {jti}"));
         let decided = Decision { read: issue.decided, at: issue.at, born: None };
-        let dead = self.model.task_dead(issue.task).max(self.model.born_dead(&marks, decided));
+        let dead = locked.max(self.model.task_dead(issue.task)).max(self.model.born_dead(&marks, decided));
         match dead {
             Dead::Yes => return Verdict::Late,
             Dead::Maybe if !self.broker.table().holds(jti) => return Verdict::Late,
@@ -411,6 +414,21 @@ impl Run {
         let what = self.model.tokens.len() - 1;
         self.remember(issue.request, what, issue.expires_at);
         Verdict::Took(what)
+    }
+
+    fn has_ended(&self, task: usize) -> bool {
+        let view = self.broker.inspect_task(&operator(&[]), self.model.tasks[task].id);
+        view.is_ok_and(|view| view.outcome.is_some())
+    }
+
+    /// Whether a lock refuses what was decided at `at`. One that is over by now may be forgotten.
+    fn locked(&self, marks: &[String], at: Timestamp) -> Dead {
+        let is_over = self.now().is_none_or(|now| !self.model.locked(marks, now));
+        match self.model.locked(marks, at) {
+            false => Dead::No,
+            true if is_over => Dead::Maybe,
+            true => Dead::Yes,
+        }
     }
 
     fn remember(&mut self, request: Option<(String, [u8; 32])>, what: usize, until: Timestamp) {

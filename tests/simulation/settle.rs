@@ -3,6 +3,7 @@
 use locum_broker::{Authorized, Issued, TaskState, TaskView};
 use locum_model::Reason;
 
+use crate::hearsay::Wait;
 use crate::model::{Dead, Over};
 use crate::plan::{Answer, Issue, Plan, Verdict};
 use crate::run::{ISSUER, Pending, Run, is_trouble};
@@ -36,6 +37,9 @@ impl Run {
             (true, Some(verdict)) => self.settle_event(&pending, &answer, verdict),
             (true, None) if reason.is_none() => self.owed.push((pending.id, pending.what.clone())),
             (true, None) => {}
+        }
+        if let (Answer::Revoked(Ok(done)), false) = (&answer, self.blind) {
+            self.feed.waits.push(Wait(done.position));
         }
         self.keep(&pending, answer);
     }

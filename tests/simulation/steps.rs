@@ -14,7 +14,7 @@ use crate::trace::Aloud;
 use crate::universe::{self, POLICIES, Setup, Who};
 
 /// Steps of one run.
-const STEPS: usize = 400;
+const STEPS: usize = 500;
 
 /// Runs a scenario from its seed to its end and tells what it came to, as a hash.
 pub(crate) fn run(seed: u64, aloud: Aloud) -> u64 {
@@ -32,11 +32,12 @@ pub(crate) fn run(seed: u64, aloud: Aloud) -> u64 {
             run.introspect_all();
         }
     }
-    run.drain_or_crash();
+    run.heal();
     run.compact();
     run.crash();
     run.introspect_all();
     (0..run.model.tasks.len()).for_each(|at| run.inspect(at));
+    run.heal();
     run.trace.hash()
 }
 
@@ -59,7 +60,7 @@ enum Moved {
     No,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Start,
     Issue,
@@ -82,6 +83,11 @@ enum Step {
     Crash,
     Disk,
     Inspect,
+    Feed,
+    Weather,
+    Wall,
+    Restart,
+    Heal,
 }
 
 impl Run {
@@ -108,6 +114,11 @@ impl Run {
             (16, Step::Crash),
             (12, Step::Disk),
             (30, Step::Inspect),
+            (260, Step::Feed),
+            (40, Step::Weather),
+            (12, Step::Wall),
+            (6, Step::Restart),
+            (5, Step::Heal),
         ]);
         match step {
             Step::Start => self.some_start(),
@@ -150,11 +161,32 @@ impl Run {
                     self.inspect(*at);
                 }
             }
+            Step::Feed => self.some_feed(),
+            Step::Weather => self.change_weather(),
+            Step::Wall => self.set_wall(),
+            Step::Restart => {
+                let at = self.dice.below(self.feed.stations.len());
+                self.restart_station(at);
+            }
+            Step::Heal => self.heal(),
+        }
+        if step != Step::Feed && self.dice.percent(30) {
+            self.ask_stations();
         }
         match step {
             Step::Pump | Step::Time | Step::Tick | Step::Crash | Step::Disk | Step::Issue => Moved::Yes,
             _ => Moved::No,
         }
+    }
+
+    /// A while passes, and the network does what it does.
+    fn some_feed(&mut self) {
+        if self.dice.percent(70) {
+            self.clock.advance(Duration::from_millis(self.dice.next() % 900));
+        }
+        self.exchange();
+        self.ask_who_is_missing();
+        self.ask_stations();
     }
 
     // === requests ===

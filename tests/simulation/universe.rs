@@ -28,6 +28,8 @@ pub(crate) struct Present {
     pub(crate) model: bool,
     pub(crate) orders_elsewhere: bool,
     pub(crate) agent_elsewhere: bool,
+    /// Its verifiers may go on for longer without hearing from the broker.
+    pub(crate) patient: bool,
 }
 
 /// Which entries are there.
@@ -51,6 +53,7 @@ impl Setup {
             model: true,
             orders_elsewhere: false,
             agent_elsewhere: false,
+            patient: false,
         };
         Self([present; 3])
     }
@@ -59,14 +62,15 @@ impl Setup {
     pub(crate) fn changed(mut self, dice: &mut Dice) -> Self {
         let at = dice.below(3);
         let one = &mut self.0[at];
-        let flag = match dice.below(7) {
+        let flag = match dice.below(9) {
             0 if at == 2 => &mut one.tenant,
             0 | 1 => &mut one.helper,
             2 => &mut one.helper_moved,
             3 => &mut one.mail,
             4 => &mut one.model,
             5 => &mut one.orders_elsewhere,
-            _ => &mut one.agent_elsewhere,
+            6 => &mut one.agent_elsewhere,
+            _ => &mut one.patient,
         };
         *flag = !*flag;
         self
@@ -145,7 +149,7 @@ impl Setup {
             check,
             algorithm,
             ttl_max: Duration::from_secs(ttl_max),
-            staleness_bound: Duration::from_secs(2),
+            staleness_bound: Duration::from_secs(if self.0[at].patient { 20 } else { 2 }),
             actions: actions(connector),
         }
     }

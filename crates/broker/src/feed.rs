@@ -161,16 +161,20 @@ impl Feed {
 // === impl Ledger ===
 
 impl Ledger {
-    fn route(&self, committed: &Committed<Event>, table: &Table) -> Routed {
+    fn route(&mut self, committed: &Committed<Event>, table: &Table) -> Routed {
         let at = committed.event().at();
         let mut routed = Routed::default();
-        for (target, below) in dead_by(committed) {
+        let dead = dead_by(committed).into_iter().chain(self.dead_with(committed, table));
+        for (target, below) in dead.collect::<Vec<_>>() {
             let entry = |drop_after| FeedEntry { target, below, drop_after };
             let until = |exp: Timestamp| Some(exp.plus(CLOCK_SKEW_MAX));
             match target {
                 Target::Task(task) => {
                     for (connector, exp) in self.reach.of(task) {
                         routed.some.entry(connector).or_default().push(entry(until(exp)));
+                    }
+                    if below >= committed.position().watermark() {
+                        self.reach.tell(task);
                     }
                 }
                 Target::Token(jti) => match table.connector_of(jti) {
@@ -186,6 +190,24 @@ impl Ledger {
             }
         }
         routed
+    }
+
+    /// The tasks that a revocation of what was issued before some moment takes with it. What they have
+    /// issued since is younger than the moment, so that only its task tells that it is dead.
+    ///
+    /// Looks at every task with tokens out, which no other event does.
+    fn dead_with(&self, committed: &Committed<Event>, table: &Table) -> Vec<(Target, Position)> {
+        let position = committed.position();
+        let Event::Revoked(revoked) = committed.event() else { return Vec::new() };
+        if revoked.until.is_none_or(|until| until >= position.watermark()) {
+            return Vec::new();
+        }
+        #[cfg(bug_zoo)]
+        if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::FeedTasksUntold) {
+            return Vec::new();
+        }
+        let dead = self.reach.untold().filter(|task| matches!(table.task(*task), Some(Err(_))));
+        dead.map(|task| (Target::Task(task), position)).collect()
     }
 
     fn publish(&mut self, position: Position, at: Timestamp, routed: &Routed) {
@@ -217,6 +239,13 @@ impl Ledger {
 fn dead_by(committed: &Committed<Event>) -> Vec<(Target, Position)> {
     let position = committed.position();
     match committed.event() {
+        #[cfg(bug_zoo)]
+        Event::Revoked(revoked)
+            if matches!(revoked.targets[..], [Target::Subject(_), ..])
+                && locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::FeedSubjectUntold) =>
+        {
+            Vec::new()
+        }
         // Whatever the task's tokens were decided at, they are dead: no later one can be issued.
         Event::TaskEnded(ended) => vec![(Target::Task(ended.task), position)],
         Event::TaskLapsed(lapsed) => vec![(Target::Task(lapsed.task), position)],

@@ -12,6 +12,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(bug_zoo)]
+use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::limits::{FEED_FOLLOWERS_MAX, FOLLOWS_PER_WORKLOAD_MAX};
 use locum_model::limits::{LEASE_DRIFT, LEASE_DRIFT_DIVISOR};
 use locum_model::{ConnectorNo, Position, Reason, TenantNo, Timestamp, WorkloadNo};
@@ -151,12 +153,26 @@ impl Verifiers {
         rows.connections += 1;
         rows.connected += 1;
         key.connection = rows.connections;
-        // The same verifier comes again; what is still open stays until it is closed.
+        // The same verifier comes again, with the lease that it has; it may be longer than any that is told
+        // now. What is still open stays until it is closed.
         let same = |other: &VerifierKey| {
             VerifierKey { connection: 0, ..*other } == VerifierKey { connection: 0, ..key }
         };
-        rows.rows.retain(|other, row| row.connected || !same(other));
-        rows.rows.insert(key, row);
+        let mut until = row.may_answer_until;
+        rows.rows.retain(|other, row| {
+            let stays = row.connected || !same(other);
+            #[cfg(bug_zoo)]
+            let stays = stays && !(same(other) && is_planted(Bug::FeedLeaseOfBeforeForgotten));
+            if !stays {
+                until = until.max(row.may_answer_until);
+            }
+            stays
+        });
+        #[cfg(bug_zoo)]
+        if is_planted(Bug::FeedLeaseOfBeforeForgotten) {
+            until = row.may_answer_until;
+        }
+        rows.rows.insert(key, Row { may_answer_until: until, ..row });
         Ok(key)
     }
 
@@ -290,6 +306,10 @@ impl Broker {
         }
         let mut rows = self.verifiers.rows.lock();
         rows.forget(now);
+        #[cfg(bug_zoo)]
+        if is_planted(Bug::FeedGoneNotAwaited) {
+            rows.rows.retain(|_, row| row.connected);
+        }
         let late = rows.rows.iter().filter(|(_, row)| {
             row.acknowledged.is_none_or(|sequence| sequence < position.sequence) && now < row.may_answer_until
         });

@@ -52,11 +52,45 @@ pub enum Bug {
     TokenIdShort,
     /// An operator reaches every tenant.
     TenantsIgnored,
+    /// A verifier's lease begins when the heartbeat comes, not when its ping was sent (R6).
+    FeedLeaseFromReceipt,
+    /// A verifier looks after its lease when a frame comes, not when it is asked (R6).
+    FeedLeaseUnwatched,
+    /// A snapshot that begins takes the place of what is known (R2).
+    FeedSnapshotReplaces,
+    /// A verifier acknowledges a delta that it joins with the next (R5).
+    FeedAcknowledgedBeforeApplied,
+    /// A verifier does not compare owners (R1).
+    FeedOwnerForgotten,
+    /// A verifier compares a token's own task alone (D2).
+    FeedAncestorForgotten,
+    /// The feed does not tell that a subject is revoked (R1).
+    FeedSubjectUntold,
+    /// The feed does not tell of tasks that died with what was issued before a moment (R1).
+    FeedTasksUntold,
+    /// A verifier does not compare the hash that a delta names (R5).
+    FeedHashNotCompared,
+    /// A verifier does not mind that a heartbeat is ahead of it (R5).
+    FeedGapUnnoticed,
+    /// A verifier takes what another connector's verifiers are told (R5).
+    FeedOtherPartition,
+    /// A verifier believes its wall clock alone (T2).
+    FeedWallClockBelieved,
+    /// A verifier's time may go back (R2).
+    FeedTimeGoesBack,
+    /// A stream that is resumed goes on with what comes next, not with what was missed (R5).
+    FeedResumedWithoutTail,
+    /// A heartbeat does not wait for what was published before its ping came (R1).
+    FeedHeartbeatEarly,
+    /// A verifier that is gone is not waited for (R1).
+    FeedGoneNotAwaited,
+    /// A verifier that comes back is not minded for the lease that it has (R1).
+    FeedLeaseOfBeforeForgotten,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 39] = [
         Self::WatermarkOffByOne,
         Self::ConnectorForgotten,
         Self::ConnectorOwnerForgotten,
@@ -79,6 +113,23 @@ impl Bug {
         Self::BeyondIntent,
         Self::TokenIdShort,
         Self::TenantsIgnored,
+        Self::FeedLeaseFromReceipt,
+        Self::FeedLeaseUnwatched,
+        Self::FeedSnapshotReplaces,
+        Self::FeedAcknowledgedBeforeApplied,
+        Self::FeedOwnerForgotten,
+        Self::FeedAncestorForgotten,
+        Self::FeedSubjectUntold,
+        Self::FeedTasksUntold,
+        Self::FeedHashNotCompared,
+        Self::FeedGapUnnoticed,
+        Self::FeedOtherPartition,
+        Self::FeedWallClockBelieved,
+        Self::FeedTimeGoesBack,
+        Self::FeedResumedWithoutTail,
+        Self::FeedHeartbeatEarly,
+        Self::FeedGoneNotAwaited,
+        Self::FeedLeaseOfBeforeForgotten,
     ];
 }
 

@@ -195,7 +195,11 @@ pub const FEED_WAITING_ENTRIES_MAX: usize = 64 * 1024;
 /// Followers of the revocation feed at once.
 pub const FEED_FOLLOWERS_MAX: usize = 10_000;
 /// Entries in one frame of the revocation feed.
+#[cfg(not(bug_zoo))]
 pub const FEED_ENTRIES_PER_FRAME: usize = 1_024;
+/// As few as a simulation has: snapshots of several parts, and chains that end.
+#[cfg(bug_zoo)]
+pub const FEED_ENTRIES_PER_FRAME: usize = 6;
 /// How long an offline verifier may answer without hearing from Locum, when its connector does not say.
 pub const STALENESS_BOUND_DEFAULT: Duration = Duration::from_secs(2);
 /// The least that a connector may say.

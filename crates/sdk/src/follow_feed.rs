@@ -1,9 +1,7 @@
 //! The loop that follows the revocation feed: one stream at a time, over the brokers in turn.
 //!
-//! It pings every quarter of the lease, and at once after something was applied, so that the broker
-//! knows how far this verifier is. A stream that is silent for longer than the lease, or that showed a
-//! frame which only another stream can mend, is left for the next. What is believed, and for how long,
-//! is decided in `locum-verifier`; nothing here can extend a lease.
+//! When to ping, when to leave a stream, what is believed and for how long: all of that is decided in
+//! `locum-verifier`. Here are the streams themselves; nothing here can extend a lease.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +12,7 @@ use locum_api::broker::v1::feed_service_client::FeedServiceClient;
 use locum_api::feed;
 use locum_model::feed::{Entry, Frame};
 use locum_model::{EntropyFailed, Reason};
-use locum_verifier::{Applied, Codec, SignedFrame, Unknown};
+use locum_verifier::{Codec, Onward, Pace, SignedFrame, Unknown};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,14 +26,10 @@ use crate::verifier::Followed;
 
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
-/// The lease that is assumed until a heartbeat names it.
-const LEASE_ASSUMED: Duration = Duration::from_secs(2);
-/// A stream is left when it is silent for this long, or for the lease where that is longer.
-const SILENCE_MIN: Duration = Duration::from_secs(2);
 /// A stream has to be there within this.
 const OPENING_MAX: Duration = Duration::from_secs(5);
-/// Pings that may be on their way; one more would tell the broker nothing that the next will not.
-const PINGS_MAX: usize = 8;
+/// Pings that wait to be sent.
+const PINGS_MAX: usize = 16;
 
 /// The contract's wire.
 struct Wire;
@@ -114,21 +108,16 @@ struct Stream<'a> {
     broker: &'a Client,
     instance: Instance,
     resume: bool,
-    lease: Duration,
-    /// Pings that were sent since the last heartbeat.
-    on_their_way: usize,
-    /// Something was applied that no ping has acknowledged.
-    owes_acknowledgement: bool,
+    pace: Pace,
 }
 
 impl<'a> Stream<'a> {
     fn new(followed: &'a Followed, broker: &'a Client, instance: Instance, resume: bool) -> Self {
-        let (lease, on_their_way, owes_acknowledgement) = (LEASE_ASSUMED, 0, false);
-        Self { followed, broker, instance, resume, lease, on_their_way, owes_acknowledgement }
+        Self { followed, broker, instance, resume, pace: Pace::begin(followed.now().elapsed) }
     }
 
     async fn follow(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let (pings, queue) = mpsc::channel(2 * PINGS_MAX);
+        let (pings, queue) = mpsc::channel(PINGS_MAX);
         self.followed.core.begin_stream();
         let mut first = self.ping()?;
         first.connector.clone_from(&self.followed.options.connector);
@@ -139,28 +128,21 @@ impl<'a> Stream<'a> {
         }
         let _ = pings.try_send(first);
         let mut frames = self.open(queue).await?;
-        let elapsed = || self.followed.now().elapsed;
-        let (mut due, mut heard) = (elapsed() + self.until_next_ping(), elapsed());
+        self.pace.opened(self.followed.now().elapsed);
         loop {
-            let now = elapsed();
-            let silence_max = self.lease.max(SILENCE_MIN);
-            if now.saturating_sub(heard) > silence_max {
+            let now = self.followed.now().elapsed;
+            if self.pace.is_silent(now) {
                 return Err(Ended::Trouble("the broker is silent".to_owned()));
             }
-            if now >= due || (self.owes_acknowledgement && self.on_their_way < PINGS_MAX) {
+            let pause = self.pace.until_ping(now);
+            if pause.is_zero() {
                 // A full queue means that earlier pings still wait; the next one says more.
                 let _ = pings.try_send(self.ping()?);
-                self.owes_acknowledgement = false;
-                due = now + self.until_next_ping();
+                continue;
             }
-            match timeout(due.saturating_sub(now), frames.message()).await {
+            match timeout(pause, frames.message()).await {
                 Err(_due) => {}
-                Ok(Ok(Some(frame))) => {
-                    // What is passed over is no sign of life: a broker that only repeats itself is left.
-                    if self.take(&frame)? {
-                        heard = elapsed();
-                    }
-                }
+                Ok(Ok(Some(frame))) => self.take(&frame)?,
                 Ok(Ok(None)) => return Err(Ended::Trouble("the broker ended the stream".to_owned())),
                 Ok(Err(status)) => return Err(Error::of(&status).into()),
             }
@@ -181,10 +163,12 @@ impl<'a> Stream<'a> {
     }
 
     fn ping(&mut self) -> Result<wire::WatchRevocationsRequest, Ended> {
-        let mut nonce = [0; 16];
+        let (mut nonce, mut draw) = ([0; 16], [0]);
         self.broker.entropy().fill(&mut nonce)?;
-        let ping = self.followed.core.ping(nonce, self.followed.now());
-        self.on_their_way += 1;
+        self.broker.entropy().fill(&mut draw)?;
+        let now = self.followed.now();
+        let ping = self.followed.core.ping(nonce, now);
+        self.pace.pinged(now.elapsed, draw[0]);
         Ok(wire::WatchRevocationsRequest {
             nonce: ping.nonce.to_vec(),
             acknowledgement: ping.acknowledgement.map(feed::acknowledgement_to_wire),
@@ -192,35 +176,19 @@ impl<'a> Stream<'a> {
         })
     }
 
-    /// A quarter of the lease, give or take a tenth, so that many verifiers do not ping at once.
-    fn until_next_ping(&self) -> Duration {
-        let quarter = self.lease / 4;
-        // `jitter` gives between half and all of a span.
-        quarter * 9 / 10 + jitter(self.broker.entropy(), quarter * 2 / 5) - quarter / 5
-    }
-
-    /// Takes a frame; false when it was passed over.
-    fn take(&mut self, frame: &wire::WatchRevocationsResponse) -> Result<bool, Ended> {
+    fn take(&mut self, frame: &wire::WatchRevocationsResponse) -> Result<(), Ended> {
         let signed = SignedFrame { payload: &frame.payload, kid: &frame.kid, signature: &frame.signature };
-        match self.followed.core.apply(&Wire, signed, self.followed.now()) {
-            Ok(Applied::Lease(lease)) => {
-                self.lease = lease;
-                self.on_their_way = 0;
-                self.report_lease();
-            }
-            Ok(Applied::Life) => self.on_their_way = 0,
-            Ok(Applied::Delta | Applied::Snapshot) => self.owes_acknowledgement = true,
-            Ok(Applied::KeySet | Applied::SnapshotPart | Applied::Reset) => {}
-            Err(refused) if refused.ends_stream() => {
+        let now = self.followed.now();
+        match self.pace.took(self.followed.core.apply(&Wire, signed, now), now.elapsed) {
+            Onward::Stay => {}
+            Onward::Leased => self.report_lease(),
+            Onward::PassedOver(refused) => tracing::debug!(%refused, "a frame of the feed was passed over"),
+            Onward::Leave(refused) => {
                 let why = bounded(&refused.to_string());
                 return Err(Ended::Trouble(format!("a frame of the feed was refused: {why}")));
             }
-            Err(refused) => {
-                tracing::debug!(%refused, "a frame of the feed was passed over");
-                return Ok(false);
-            }
         }
-        Ok(true)
+        Ok(())
     }
 
     fn report_lease(&self) {

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use locum_jose::PublicKey;
+#[cfg(bug_zoo)]
+use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::event::KeyPurpose;
 use locum_model::feed::{Acknowledgement, Body, Entry, Frame, Key, SIGNING_CONTEXT, SnapshotEnd};
 use locum_model::limits::{FEED_PAYLOAD_BYTES_MAX, STALENESS_BOUND_MAX, VERIFIER_NONCES_MAX};
-use locum_model::{KeyId, Timestamp};
+use locum_model::{ConnectorNo, KeyId, Timestamp};
 
 use crate::codec::{Codec, SignedFrame};
 use crate::eras::Era;
@@ -57,6 +59,8 @@ pub struct Ping {
 pub(crate) struct Follower {
     /// Where the chain is, in the era of the world; none before the first snapshot.
     chain: Option<Chain>,
+    /// The partition of our own streams: the newest one in which a ping of ours was answered.
+    proved: Option<ConnectorNo>,
     /// Only a whole snapshot helps: nothing is known yet, or the broker said so.
     needs_snapshot: bool,
     collecting: Option<Collecting>,
@@ -66,6 +70,8 @@ pub(crate) struct Follower {
     not_understood: bool,
     /// Counts heartbeats, to sweep a part of what is over at each.
     turn: usize,
+    #[cfg(bug_zoo)]
+    unjoined: Vec<Entry>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +111,9 @@ impl Verifier {
 
     fn acknowledgement(&self, follower: &Follower) -> Option<Acknowledgement> {
         let Chain { sequence, head } = follower.chain?;
-        let epoch = self.world.load().eras.current()?.epoch;
+        let world = self.world.load();
+        let strayed = follower.proved.is_some_and(|proved| world.partition != Some(proved));
+        let epoch = world.eras.current().filter(|_| !strayed)?.epoch;
         Some(Acknowledgement { epoch, sequence, head })
     }
 
@@ -122,6 +130,8 @@ impl Verifier {
         now: Moment,
     ) -> Result<Applied, FrameRefused> {
         let mut follower = self.follower.lock();
+        #[cfg(bug_zoo)]
+        self.standing.watch(now);
         let taken = self.take(&mut follower, codec, signed, now);
         match &taken {
             Err(FrameRefused::Gap | FrameRefused::Forked | FrameRefused::KeySetMissing)
@@ -249,6 +259,10 @@ impl Verifier {
         let collecting = follower.collecting.take();
         may_lead_to(follower, world, standing)?;
         let begun = (part == 0).then(|| Collecting::new(standing));
+        #[cfg(bug_zoo)]
+        if part == 0 && is_planted(Bug::FeedSnapshotReplaces) {
+            self.marks.forget_everywhere(Timestamp::from_millis(i64::MAX));
+        }
         let mut collecting = begun.or(collecting).ok_or(FrameRefused::PartOutOfOrder)?;
         if collecting.len() + entries.len() > self.options.watermarks_max {
             return Err(FrameRefused::Full);
@@ -262,6 +276,10 @@ impl Verifier {
         let mut eras = world.eras.clone();
         eras.enter(standing.era);
         self.join(&entries, |sequence| eras.order_now(sequence))?;
+        if world.partition.is_some_and(|partition| partition != standing.partition) {
+            // Ours is another now, or somebody showed us one that is not ours: the next heartbeat tells.
+            self.standing.end_lease(Lack::Behind);
+        }
         if eras != world.eras || world.partition != Some(standing.partition) {
             self.replace(World { eras, partition: Some(standing.partition), ..world.clone() });
         }
@@ -300,7 +318,18 @@ impl Verifier {
         if standing.sequence <= chain.sequence {
             return Err(FrameRefused::Replayed);
         }
+        #[cfg(bug_zoo)]
+        let deferred = is_planted(Bug::FeedAcknowledgedBeforeApplied)
+            .then(|| std::mem::replace(&mut follower.unjoined, entries.to_vec()));
+        #[cfg(bug_zoo)]
+        let entries = deferred.as_deref().unwrap_or(entries);
         self.join(entries, |sequence| world.eras.order_now(sequence))?;
+        #[cfg(bug_zoo)]
+        let standing = if is_planted(Bug::FeedHashNotCompared) {
+            Standing { head: chain.head, ..standing }
+        } else {
+            standing
+        };
         if standing.head != chain.head {
             return Err(FrameRefused::Gap);
         }
@@ -334,6 +363,12 @@ impl Verifier {
         if standing.sequence < chain.sequence {
             return Err(FrameRefused::Replayed);
         }
+        #[cfg(bug_zoo)]
+        let chain = if is_planted(Bug::FeedGapUnnoticed) {
+            Chain { sequence: standing.sequence, head: standing.head }
+        } else {
+            chain
+        };
         if standing.sequence > chain.sequence {
             return Err(FrameRefused::Gap);
         }
@@ -352,6 +387,9 @@ impl Verifier {
         if follower.not_understood {
             return Ok(Applied::Life);
         }
+        #[cfg(bug_zoo)]
+        let sent = if is_planted(Bug::FeedLeaseFromReceipt) { now.elapsed } else { sent };
+        follower.proved = Some(standing.partition);
         let lease = beat.lease.min(STALENESS_BOUND_MAX);
         self.standing.set_lease(sent.saturating_add(lease), beat.server_time, now);
         follower.turn = follower.turn.wrapping_add(1);
@@ -379,6 +417,11 @@ impl Follower {
         if world.eras.current() != Some(standing.era) {
             return Err(other_era(standing.era));
         }
+        #[cfg(bug_zoo)]
+        let standing = match world.partition {
+            Some(partition) if is_planted(Bug::FeedOtherPartition) => Standing { partition, ..standing },
+            _ => standing,
+        };
         if world.partition != Some(standing.partition) {
             return Err(FrameRefused::OtherPartition);
         }
@@ -394,15 +437,16 @@ impl Follower {
 
 /// Whether a snapshot that stands here may be taken: onwards in the era followed, or in one to come.
 ///
-/// A connector that is registered anew has a larger number, and so another partition.
+/// A connector that is registered anew has a larger number, and so another partition. Whether a larger one
+/// is ours is only known once a ping is answered there: until then there is a way back.
 fn may_lead_to(follower: &Follower, world: &World, standing: Standing) -> Result<(), FrameRefused> {
     if !world.eras.may_enter(standing.era) {
         return Err(other_era(standing.era));
     }
-    if world.partition.is_some_and(|partition| standing.partition < partition) {
+    if follower.proved.is_some_and(|proved| standing.partition < proved) {
         return Err(FrameRefused::OtherPartition);
     }
-    let goes_on = world.eras.current() == Some(standing.era);
+    let goes_on = world.eras.current() == Some(standing.era) && world.partition == Some(standing.partition);
     match follower.chain {
         Some(chain) if goes_on && standing.sequence < chain.sequence => Err(FrameRefused::Older),
         _ => Ok(()),

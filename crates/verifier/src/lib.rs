@@ -14,7 +14,8 @@
 //! - Memory is bounded, whatever is sent and whatever is presented.
 //!
 //! What it deliberately does not know: the wire (a [`Codec`] is passed in), a clock (a [`Moment`] is
-//! passed in), threads, sockets. Who keeps the stream pings, feeds and reconnects; see the SDK.
+//! passed in), threads, sockets. Who keeps the stream pings and reconnects at the [`Pace`]
+//! that is said here, and feeds what comes; see the SDK.
 //!
 //! Many threads check at once: a token seen before costs one SHA-256, one probe and a few loads, and
 //! takes no lock. [`Verifier::apply`] has its effect on every check that starts after it returns.
@@ -31,6 +32,7 @@ mod verifier;
 
 mod follow;
 mod frame_refused;
+mod pace;
 mod snapshot;
 
 mod eras;
@@ -47,6 +49,7 @@ pub use frame_refused::FrameRefused;
 pub use locum_token::Claims;
 pub use moment::Moment;
 pub use options::{Options, thumbprint};
+pub use pace::{Onward, Pace};
 pub use presented::Presented;
 pub use verifier::Verifier;
 

@@ -83,6 +83,8 @@ impl Digest {
 impl Seen {
     pub(crate) fn new(digest: Digest, world: u64, claims: Claims, order: Option<u64>) -> Self {
         let levels = |keys| Levels { keys, compared: AtomicU64::new(NEVER_COMPARED) };
+        #[cfg(bug_zoo)]
+        let claims = forgetful(claims);
         Self {
             digest,
             world,
@@ -115,6 +117,21 @@ impl Seen {
         self.dead.store(level as u8, Ordering::Relaxed);
         Some(level)
     }
+}
+
+/// Claims of which something is not compared.
+#[cfg(bug_zoo)]
+fn forgetful(mut claims: Claims) -> Claims {
+    use locum_model::OwnerNo;
+    use locum_model::bug_zoo::{Bug, is_planted};
+    if is_planted(Bug::FeedOwnerForgotten) {
+        claims.standing.actors.iter_mut().for_each(|actor| actor.owner = OwnerNo(u32::MAX));
+        claims.standing.connector_owner = OwnerNo(u32::MAX);
+    }
+    if is_planted(Bug::FeedAncestorForgotten) {
+        claims.tasks = claims.tasks.split_off(claims.tasks.len() - 1);
+    }
+    claims
 }
 
 impl Levels {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use locum_jose::compact::NotCompact;
+#[cfg(bug_zoo)]
+use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::event::KeyPurpose;
 use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_BYTES_MAX};
 use locum_model::{Position, Timestamp};
@@ -42,8 +44,11 @@ pub(crate) struct Standing {
     lack: AtomicU8,
     /// The broker's time minus BOOTTIME, in milliseconds, as of the last heartbeat that counted.
     broker_offset: AtomicI64,
-    /// No check takes the time to be before this: watermarks were forgotten by it.
+    /// No check takes the time to be before this: watermarks were forgotten by it, or a check took it to be
+    /// so late. So no clock that goes back brings anything back.
     floor: AtomicI64,
+    #[cfg(bug_zoo)]
+    watched: AtomicU64,
 }
 
 /// Why there is no lease.
@@ -65,6 +70,8 @@ impl Standing {
             lack: AtomicU8::new(Lack::NotStarted as u8),
             broker_offset: AtomicI64::new(0),
             floor: AtomicI64::new(i64::MIN),
+            #[cfg(bug_zoo)]
+            watched: AtomicU64::new(0),
         }
     }
 
@@ -82,8 +89,19 @@ impl Standing {
         self.lease_until.store(until, Ordering::Release);
     }
 
+    #[cfg(bug_zoo)]
+    pub(crate) fn watch(&self, now: Moment) {
+        self.watched.store(now.nanos(), Ordering::Release);
+    }
+
     /// What is left of the lease.
     fn left(&self, now: Moment) -> Result<Duration, Unknown> {
+        #[cfg(bug_zoo)]
+        let now = if is_planted(Bug::FeedLeaseUnwatched) {
+            Moment { elapsed: Duration::from_nanos(self.watched.load(Ordering::Acquire)), ..now }
+        } else {
+            now
+        };
         let until = self.lease_until.load(Ordering::Acquire);
         match until.checked_sub(now.nanos()) {
             Some(left) if left > 0 => Ok(Duration::from_nanos(left)),
@@ -121,14 +139,24 @@ impl Standing {
         Timestamp::from_millis(self.floor.load(Ordering::Acquire))
     }
 
-    /// The time by which a token is judged: the later of both machines' clocks, and never before what
-    /// watermarks were forgotten by.
+    /// The time by which a token is judged: the later of both machines' clocks, and never before a second
+    /// that was reached. Tokens begin and end with whole seconds, so that it is written once a second.
     fn judged_by(&self, now: Moment) -> Result<Timestamp, Unknown> {
+        #[cfg(bug_zoo)]
+        if is_planted(Bug::FeedWallClockBelieved) {
+            return Ok(now.wall);
+        }
         let ahead_millis = self.ahead_millis(now);
         if u128::from(ahead_millis.unsigned_abs()) > CLOCK_SKEW_MAX.as_millis() {
             return Err(Unknown::Clock { ahead_millis });
         }
-        Ok(now.wall.max(self.broker_time(now)).max(self.floor()))
+        let time = now.wall.max(self.broker_time(now)).floor_to_second();
+        let floor = self.floor();
+        #[cfg(bug_zoo)]
+        if is_planted(Bug::FeedTimeGoesBack) {
+            return Ok(time.max(floor));
+        }
+        Ok(if time > floor { self.raise_floor(time) } else { floor })
     }
 }
 

@@ -80,6 +80,7 @@ async fn what_may_be_of_another_time_gets_everything() {
     ] {
         follower.at = shown;
         follower.again(&mail, "mail").await.expect("served");
+        assert!(matches!(follower.next().await.body, Body::KeySet { .. }), "before what they sign");
         assert_eq!(follower.next().await.body, Body::Reset, "{shown:?}");
         follower.beat().await;
         assert_eq!((follower.at, &follower.dead), (at, &dead));

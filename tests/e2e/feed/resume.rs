@@ -54,6 +54,7 @@ async fn a_restart_goes_on_with_the_sequence_and_with_everything_in_force() {
         daemon.up().await;
         let (mail, operator) = (daemon.at("services/mail-api"), daemon.operator("operator"));
         follower.again(&mail, "mail").await.expect("served");
+        assert!(matches!(follower.next().await.body, Body::KeySet { .. }), "before what they sign");
         assert_eq!(follower.next().await.body, Body::Reset, "the chain of the process before is gone");
         follower.beat().await;
         assert_eq!((follower.resets, follower.snapshots), (turn, turn + 1));
@@ -121,6 +122,7 @@ async fn who_reads_too_slowly_is_cut_and_nobody_else_is() {
     assert_eq!(reason(end_of(&mut slow.frames).await), Reason::FollowerTooSlow);
     gone.at = old;
     gone.again(&mail, "mail").await.expect("served");
+    assert!(matches!(gone.next().await.body, Body::KeySet { .. }), "before what they sign");
     assert_eq!(gone.next().await.body, Body::Reset);
     gone.beat().await;
     assert_eq!((gone.at, gone.dead), (quick.at, quick.dead));

@@ -13,9 +13,17 @@ use locum_model::{ConnectorNo, IssueRecord, TaskId, Timestamp};
 /// Rows are never listed, only looked up: the map's order does not matter.
 #[derive(Default)]
 pub(crate) struct Reach {
-    tasks: HashMap<TaskId, Vec<Out>>,
+    tasks: HashMap<TaskId, Row>,
     /// When a row is looked at next; one place for each row.
     due: BTreeSet<(Timestamp, TaskId)>,
+}
+
+/// The tokens of a task, and of all below it.
+#[derive(Default)]
+struct Row {
+    outs: Vec<Out>,
+    /// Its end was told, and so that of all of them.
+    is_told: bool,
 }
 
 /// Tokens that are out for one connector.
@@ -35,10 +43,11 @@ impl Reach {
         let (connector, exp) = (record.standing.connector, record.expires_at);
         for task in &record.tasks {
             let due = &mut self.due;
-            let outs = self.tasks.entry(*task).or_insert_with(|| {
+            let row = self.tasks.entry(*task).or_insert_with(|| {
                 due.insert((exp.plus(CLOCK_SKEW_MAX), *task));
-                Vec::with_capacity(1)
+                Row { outs: Vec::with_capacity(1), is_told: false }
             });
+            let outs = &mut row.outs;
             match outs.iter_mut().find(|out| out.connector == connector) {
                 Some(out) if out.exp < exp => (out.exp, out.record) = (exp, sequence),
                 Some(_) => {}
@@ -49,7 +58,21 @@ impl Reach {
 
     /// The connectors that a task's tokens are for, and the last expiry there.
     pub(crate) fn of(&self, task: TaskId) -> impl Iterator<Item = (ConnectorNo, Timestamp)> {
-        self.tasks.get(&task).into_iter().flatten().map(|out| (out.connector, out.exp))
+        let outs = self.tasks.get(&task).map(|row| row.outs.iter());
+        outs.into_iter().flatten().map(|out| (out.connector, out.exp))
+    }
+
+    /// The end of a task is told: no token of it is left to tell of, and none comes.
+    pub(crate) fn tell(&mut self, task: TaskId) {
+        if let Some(row) = self.tasks.get_mut(&task) {
+            row.is_told = true;
+        }
+    }
+
+    /// Every task whose end was not told, those first whose tokens end first.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = TaskId> {
+        let is_told = |task: &TaskId| self.tasks.get(task).is_some_and(|row| row.is_told);
+        self.due.iter().map(|(_, task)| *task).filter(move |task| !is_told(task))
     }
 
     /// Whether tokens of the task, or below it, may be believed somewhere.
@@ -59,8 +82,8 @@ impl Reach {
 
     /// Whether a row is what it is by the record that stands at `sequence`.
     pub(crate) fn rests_on(&self, record: &IssueRecord, sequence: u64) -> bool {
-        let outs = record.tasks.iter().filter_map(|task| self.tasks.get(task)).flatten();
-        outs.into_iter().any(|out| out.record == sequence)
+        let rows = record.tasks.iter().filter_map(|task| self.tasks.get(task));
+        rows.flat_map(|row| &row.outs).any(|out| out.record == sequence)
     }
 
     /// Forgets at most `most` tasks whose tokens are over everywhere.
@@ -71,9 +94,9 @@ impl Reach {
         {
             looked_at += 1;
             self.due.pop_first();
-            let Some(outs) = self.tasks.get_mut(&task) else { continue };
-            outs.retain(|out| now < out.exp.plus(CLOCK_SKEW_MAX));
-            match outs.iter().map(|out| out.exp).max() {
+            let Some(row) = self.tasks.get_mut(&task) else { continue };
+            row.outs.retain(|out| now < out.exp.plus(CLOCK_SKEW_MAX));
+            match row.outs.iter().map(|out| out.exp).max() {
                 Some(exp) => drop(self.due.insert((exp.plus(CLOCK_SKEW_MAX), task))),
                 None => drop(self.tasks.remove(&task)),
             }

@@ -2,16 +2,19 @@
 //!
 //! What all followers of a connector hear is made once: a *partition* has a chain of deltas
 //! ([`chain`]), the newest of which are kept ([`ring`]), and openings for those who start from nothing
-//! ([`snapshot`]). Its pump takes what the fold has published ([`hub`]). A follower has its own place
-//! in all this ([`follower`]), and its own heartbeats, each for one of its pings ([`pings`]).
+//! ([`snapshot`]). Together they are its [`Track`]. A follower has its own [`Course`] along it, and its
+//! own heartbeats, each for one of its pings ([`pings`]). None of these wait: the partition's pump ([`hub`])
+//! and the follower's stream ([`follower`]) do, and in the simulation a manual clock and a bad network.
 
 mod chain;
+mod course;
 mod follower;
 mod hub;
 mod pings;
 mod press;
 mod ring;
 mod snapshot;
+mod track;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,17 +26,20 @@ use locum_api::convert::id::{bytes_from_wire, name_from_wire};
 use locum_api::violation::Malformed;
 use locum_broker::Hello;
 use locum_model::limits::VERIFIER_VERSION_BYTES_MAX;
-use locum_model::{Caller, Name, Reason};
+use locum_model::{Caller, Name};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::asked::{Asked, workload};
 use crate::tasks::Stopping;
-use follower::{Follower, Where, witness};
-use pings::{Ping, Pings};
+use follower::Follower;
 
-pub use chain::Around;
+pub use chain::{Around, Turned};
+pub use course::{Course, Next};
 pub use hub::Hub;
+pub use pings::Ping;
+pub use snapshot::Opening;
+pub use track::Track;
 
 /// A stream has to say whom it follows within this.
 const FIRST_PING: Duration = Duration::from_secs(10);
@@ -58,49 +64,27 @@ impl FeedService for Feed {
         let first = tokio::time::timeout(FIRST_PING, pings.message()).await;
         let first = first.unwrap_or(Ok(None))?.unwrap_or_default();
         let (connector, hello, ping) = read_first(&first).map_err(|malformed| asked.malformed(malformed))?;
-        let follower = self.follow(asked, connector, hello, (pings, ping)).await?;
+        let follower = self.follow(asked, connector, hello, (pings, ping))?;
         Ok(Response::new(Box::pin(futures_util::stream::unfold(follower, Follower::step))))
     }
 }
 
 impl Feed {
-    async fn follow(
+    fn follow(
         &self,
         asked: Asked<Caller>,
         connector: Name,
         hello: Hello,
         (pings, first): (Streaming<wire::WatchRevocationsRequest>, Ping),
     ) -> Result<Follower, Status> {
-        let around = self.hub.around.clone();
-        let following = around.broker.watch_revocations(&asked.who, &connector, hello);
+        let following = self.hub.around.broker.watch_revocations(&asked.who, &connector, hello);
         let following = following.map_err(|refusal| asked.refuse(refusal))?;
-        let refuse = |reason| locum_api::status::status(reason, None, &asked.request_id, &[]);
-        let share = self.hub.join(following.connector).map_err(refuse)?;
-        let shown = first.acknowledgement;
-        let begun = match share.0.begin(shown).await {
-            Ok(begun) => begun,
-            Err(Reason::FeedPositionInvalid) => {
-                return Err(shown.map_or_else(
-                    || refuse(Reason::Internal),
-                    |shown| witness(&around, &share, &shown, &asked.request_id),
-                ));
-            }
-            Err(reason) => return Err(refuse(reason)),
-        };
-        let at = Where::begin(begun, shown.is_some(), &share).map_err(refuse)?;
-        let mut follower = Follower {
-            pings: Pings::new(pings, around.clock.elapsed()),
-            grown: share.0.grown(),
-            around,
-            share,
-            place: following.place,
-            caller: asked.who,
-            request_id: asked.request_id,
-            stopping: self.stopping.clone(),
-            at,
-        };
-        follower.hear(first)?;
-        Ok(follower)
+        let share = self.hub.join(following.connector).map_err(|reason| asked.refuse(reason.into()))?;
+        let (track, grown) = (Arc::clone(&share.0.track), share.0.grown());
+        let course = Course::begin(track, (asked.who.clone(), following.place), first);
+        let course = course.map_err(|refusal| asked.refuse(refusal))?;
+        let (request_id, stopping) = (asked.request_id, self.stopping.clone());
+        Ok(Follower { share, course, pings, request_id, stopping, grown, over: false })
     }
 }
 

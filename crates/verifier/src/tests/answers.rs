@@ -91,15 +91,20 @@ fn times_are_judged_without_leeway_by_the_later_clock() {
     let short = token(&short);
     let lag = |wall: i64| Moment { wall: Timestamp::from_millis(START * 1000 + wall), ..at(999) };
     for (now, active) in
-        [(at(999), true), (at(1000), false), (lag(0), true), (lag(-5_000), true), (lag(1_000), false)]
+        [(at(999), true), (lag(0), true), (lag(-5_000), true), (lag(1_000), false), (lag(0), false)]
     {
         assert_eq!(is_active(&verifier, &short, now), active, "{now:?}");
     }
+    // What was over once stays so, for every token, whatever the clock does.
+    assert!(!is_active(&verifier, &short, at(0)));
     // The wall clock is behind, the broker's is not.
+    let verifier = fresh(&Broker::new(), at(0));
+    assert!(is_active(&verifier, &short, at(999)));
     let behind = Moment { wall: Timestamp::from_millis(START * 1000), ..at(1_000) };
     assert_eq!(inactive(&verifier.check(&short, &BARE, behind)), Some(Reason::TokenExpired));
     let early = IssueRecord { not_before: Timestamp::from_seconds(START + 1), ..record() };
     let early = token(&early);
+    let verifier = fresh(&Broker::new(), at(0));
     assert_eq!(inactive(&verifier.check(&early, &BARE, at(999))), Some(Reason::TokenNotYetValid));
     assert!(is_active(&verifier, &early, at(1000)));
 }

@@ -156,13 +156,15 @@ impl Naive {
     }
 
     /// `a`ctive, `i`nactive or `u`nknown.
-    fn check(&self, record: &IssueRecord, now: Moment) -> char {
+    fn check(&mut self, record: &IssueRecord, now: Moment) -> char {
         let broker = now.millis() + self.clock.0;
         let wall = now.wall.as_millis();
         if now.elapsed.as_millis() as u64 >= self.lease_until || (wall - broker).abs() > 60_000 {
             return 'u';
         }
+        // Time that was once told is never taken back.
         let time = wall.max(broker).max(self.clock.1);
+        self.clock.1 = time;
         if time >= record.expires_at.as_millis() || time < record.not_before.as_millis() {
             return 'i';
         }

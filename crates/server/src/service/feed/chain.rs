@@ -49,8 +49,8 @@ pub(super) struct Chain {
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turned {
-    /// There is something new for the followers.
+pub struct Turned {
+    /// There may be something new for the followers.
     pub grew: bool,
     /// There is more to make.
     pub more: bool,

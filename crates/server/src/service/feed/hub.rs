@@ -9,15 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use locum_model::feed::Acknowledgement;
 use locum_model::limits::{FEED_PARTITION_IDLE, FEED_RING_BYTES_MAX, FEED_RINGS_BYTES_MAX};
 use locum_model::{ConnectorNo, Reason};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::chain::{Around, Chain, Judged};
-use super::ring::Place;
-use super::snapshot::{Moment, Opening};
+use super::chain::Around;
+use super::snapshot::Opening;
+use super::track::Track;
 use crate::tasks::{Group, Stopping, blocking};
 
 /// How often a pump looks after its partition when nothing happens.
@@ -36,9 +35,7 @@ pub struct Hub {
 
 /// A partition, shared by its pump and its followers.
 pub(super) struct Shared {
-    around: Around,
-    source: locum_broker::Partition,
-    pub chain: Mutex<Chain>,
+    pub track: Arc<Track>,
     /// Changes whenever the chain grew or a new one began, and when the partition is closed.
     grown: watch::Sender<State>,
     followers: AtomicUsize,
@@ -57,14 +54,6 @@ pub(super) enum State {
 
 /// One follower's part in a partition.
 pub(super) struct Share(pub Arc<Shared>);
-
-/// How a follower begins.
-pub(super) enum Beginning {
-    /// With everything: the position that was shown, if any, cannot be resumed.
-    Anew(Arc<Opening>),
-    /// With the set of keys of this number, and then what it missed.
-    Resumed { index: u64, place: Place, chain: u64 },
-}
 
 // === impl Hub ===
 
@@ -108,12 +97,8 @@ impl Hub {
         if let Some(shared) = partitions.get(&connector) {
             return Ok(Share::of(shared));
         }
-        let source = self.around.broker.follow_partition(connector);
-        let chain = Chain::begin(&self.around, &source)?;
         let shared = Arc::new(Shared {
-            around: self.around.clone(),
-            source,
-            chain: Mutex::new(chain),
+            track: Arc::new(Track::open(self.around.clone(), connector)?),
             grown: watch::Sender::new(State::Open),
             followers: AtomicUsize::new(0),
             partitions: Arc::clone(&self.count),
@@ -135,7 +120,7 @@ impl Hub {
             }
             tokio::select! {
                 () = stopping.wait() => break,
-                () = shared.source.changed() => {}
+                () = shared.track.source.changed() => {}
                 () = tokio::time::sleep(UPKEEP) => {
                     let now = self.around.clock.elapsed();
                     shared.forget_opening(now);
@@ -158,7 +143,7 @@ impl Hub {
         // Nobody joins meanwhile: joining takes the same lock.
         let idle = shared.followers.load(Ordering::Relaxed) == 0;
         if idle {
-            partitions.remove(&shared.source.connector());
+            partitions.remove(&shared.connector());
         }
         idle
     }
@@ -173,7 +158,7 @@ struct Pumped {
 impl Drop for Pumped {
     fn drop(&mut self) {
         let mut partitions = self.hub.partitions.lock();
-        let connector = self.shared.source.connector();
+        let connector = self.shared.connector();
         if partitions.get(&connector).is_some_and(|current| Arc::ptr_eq(current, &self.shared)) {
             partitions.remove(&connector);
         }
@@ -188,82 +173,36 @@ impl Shared {
     /// Makes what waits into frames and wakes the followers; whether there is more to make.
     fn turn(&self) -> bool {
         let bytes = FEED_RINGS_BYTES_MAX / self.partitions.load(Ordering::Relaxed).max(1);
-        let bytes = bytes.clamp(RING_BYTES_MIN, FEED_RING_BYTES_MAX);
-        let turned = {
-            let mut chain = self.chain.lock();
-            let before = chain.ring().end();
-            let turned = chain.turn(&self.around, &self.source, bytes);
-            self.around.metrics.feed_frames("chain", chain.ring().end() - before);
-            turned
-        };
-        match turned {
-            Ok(turned) => {
-                if turned.grew {
-                    self.grown.send_replace(State::Open);
-                }
-                turned.more
-            }
-            Err(reason) => {
-                tracing::warn!(partition = self.source.connector().0, %reason, "no frames can be made");
-                // The next turn begins anew where it has to.
-                self.grown.send_replace(State::Open);
-                false
-            }
+        let turned = self.track.turn(bytes.clamp(RING_BYTES_MIN, FEED_RING_BYTES_MAX));
+        if turned.grew {
+            self.grown.send_replace(State::Open);
         }
+        turned.more
     }
 
     /// Whose partition this is.
     pub(super) fn connector(&self) -> ConnectorNo {
-        self.source.connector()
+        self.track.connector()
     }
 
     pub(super) fn grown(&self) -> watch::Receiver<State> {
         self.grown.subscribe()
     }
 
-    /// How a follower begins that showed this.
-    ///
-    /// # Errors
-    ///
-    /// FEED_POSITION_INVALID for what cannot be, and whatever keeps a snapshot from being made.
-    pub(super) async fn begin(self: &Arc<Self>, shown: Option<Acknowledgement>) -> Result<Beginning, Reason> {
-        if let Some(shown) = shown {
-            let chain = self.chain.lock();
-            match chain.judge(&shown) {
-                Judged::At(index) => {
-                    let place = Place { sequence: shown.sequence, head: shown.head };
-                    return Ok(Beginning::Resumed { index, place, chain: chain.number });
-                }
-                Judged::Behind => {}
-                Judged::Impossible => return Err(Reason::FeedPositionInvalid),
-            }
-        }
-        Ok(Beginning::Anew(self.opening().await?))
-    }
-
     /// Frames to begin with: those that somebody else begins with, or new ones.
     pub(super) async fn opening(self: &Arc<Self>) -> Result<Arc<Opening>, Reason> {
         let mut newest = self.opening.lock().await;
-        let now = self.around.clock.elapsed();
         if let Some(opening) = newest.as_ref()
-            && opening.serves(&self.chain.lock(), now)
+            && self.track.serves(opening)
         {
             return Ok(Arc::clone(opening));
         }
-        let shared = Arc::clone(self);
-        let made = blocking(move || {
-            let (press, moment) = {
-                let chain = shared.chain.lock();
-                (Arc::clone(&chain.press), Moment::of(&chain))
-            };
-            Opening::make(&press, &shared.source, moment, now)
-        });
-        let made = made.await.map_err(|lost| {
+        let track = Arc::clone(&self.track);
+        let made = blocking(move || track.make_opening()).await.map_err(|lost| {
             tracing::error!(cause = %lost, "no snapshot was made");
             Reason::Internal
         })?;
         let opening = Arc::new(made?);
-        self.around.metrics.feed_frames("snapshot", opening.frames.len() as u64);
         *newest = Some(Arc::clone(&opening));
         Ok(opening)
     }

@@ -13,12 +13,13 @@ use locum_api::feed::acknowledgement_from_wire;
 use locum_api::violation::Malformed;
 use locum_model::feed::Acknowledgement;
 use locum_model::limits::{FEED_HEARTBEAT_SPACING, FEED_PINGS_PER_SECOND};
-use tonic::Streaming;
 
 /// A ping as it was sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ping {
+pub struct Ping {
+    /// To be echoed by a heartbeat.
     pub nonce: [u8; 16],
+    /// How far the verifier is.
     pub acknowledgement: Option<Acknowledgement>,
 }
 
@@ -35,7 +36,6 @@ pub(super) struct Asked {
 
 /// The pings of one follower.
 pub(super) struct Pings {
-    stream: Streaming<WatchRevocationsRequest>,
     allowance: Allowance,
     waiting: Option<Asked>,
     behind: Option<Asked>,
@@ -54,7 +54,11 @@ const PING: Duration = Duration::from_secs(1).checked_div(FEED_PINGS_PER_SECOND)
 
 impl Ping {
     /// A ping as it came.
-    pub(super) fn of(message: &WatchRevocationsRequest) -> Result<Self, Malformed> {
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] for what is not as the contract says.
+    pub fn of(message: &WatchRevocationsRequest) -> Result<Self, Malformed> {
         let shown = message.acknowledgement.as_ref();
         Ok(Self {
             nonce: bytes_from_wire(&message.nonce, "nonce")?,
@@ -68,22 +72,20 @@ impl Ping {
 // === impl Pings ===
 
 impl Pings {
-    pub(super) fn new(stream: Streaming<WatchRevocationsRequest>, now: Duration) -> Self {
+    pub(super) fn new(now: Duration) -> Self {
         let allowance = Allowance { left: Duration::from_secs(1), refilled: now };
-        Self { stream, allowance, waiting: None, behind: None, answered: Duration::ZERO }
+        Self { allowance, waiting: None, behind: None, answered: Duration::ZERO }
     }
 
-    /// Whether another may be read now.
-    pub(super) fn may_read(&mut self, now: Duration) -> bool {
+    /// Whether another may be heard now.
+    pub(super) fn may_hear(&mut self, now: Duration) -> bool {
         self.allowance.refill(now);
         self.allowance.left >= PING
     }
 
-    /// The next ping; none when the follower has nothing more to say. Losing the future loses nothing.
-    pub(super) async fn next(&mut self) -> Option<WatchRevocationsRequest> {
-        let message = self.stream.message().await.ok().flatten();
+    /// One was heard.
+    pub(super) fn heard(&mut self) {
         self.allowance.left = self.allowance.left.saturating_sub(PING);
-        message
     }
 
     /// A ping waits for its answer.
@@ -94,6 +96,12 @@ impl Pings {
     /// The ping that is to be answered now by a stream that is here, if any.
     pub(super) fn answer(&mut self, sequence: u64, key_set: u64, now: Duration) -> Option<Asked> {
         let is_early = now < self.answered + FEED_HEARTBEAT_SPACING;
+        #[cfg(bug_zoo)]
+        let sequence = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::FeedHeartbeatEarly) {
+            u64::MAX
+        } else {
+            sequence
+        };
         let asked = self.waiting.filter(|asked| asked.sequence <= sequence && asked.key_set <= key_set)?;
         if is_early {
             return None;

@@ -17,19 +17,21 @@ use super::press::{KeySet, Press, entry_of};
 use super::ring::Place;
 
 /// Frames to begin with, and where they bring a follower.
-pub(super) struct Opening {
-    /// For those who showed a position that cannot be resumed: what comes before all else.
-    pub reset: WatchRevocationsResponse,
-    /// The set of keys, then the parts of the snapshot.
-    pub frames: Vec<WatchRevocationsResponse>,
+pub struct Opening {
+    /// The set of keys, before anything that one of them signed.
+    pub(super) keys: WatchRevocationsResponse,
+    /// For those who have something that cannot be resumed.
+    pub(super) reset: WatchRevocationsResponse,
+    /// The snapshot.
+    pub(super) parts: Vec<WatchRevocationsResponse>,
     /// The chain that it is of.
-    pub chain: u64,
+    pub(super) chain: u64,
     /// Where in the chain it brings a follower.
-    pub place: Place,
+    pub(super) place: Place,
     /// The index of the frame that comes next.
-    pub next: u64,
+    pub(super) next: u64,
     /// The number of the set of keys that it begins with.
-    pub key_set: u64,
+    pub(super) key_set: u64,
     made_at: Duration,
 }
 
@@ -65,7 +67,7 @@ impl Opening {
         made_at: Duration,
     ) -> Result<Self, Reason> {
         let Moment { chain, place, next, keys } = moment;
-        let mut frames = vec![press.key_set(&keys, place)?];
+        let mut frames = Vec::new();
         let mut part = 0;
         let mut parts = Parts { source, cursor: Cursor::default(), count: 0, hashed: Vec::new() };
         let mut entries = parts.next();
@@ -79,8 +81,16 @@ impl Opening {
             }
             (entries, part) = (after, part + 1);
         }
-        let reset = press.frame(&keys, place, Body::Reset)?;
-        Ok(Self { reset, frames, chain, place, next, key_set: keys.number, made_at })
+        Ok(Self {
+            keys: press.key_set(&keys, place)?,
+            reset: press.frame(&keys, place, Body::Reset)?,
+            parts: frames,
+            chain,
+            place,
+            next,
+            key_set: keys.number,
+            made_at,
+        })
     }
 
     /// Whether somebody who comes now may begin with it.

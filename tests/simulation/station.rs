@@ -1,0 +1,261 @@
+//! [`Station`]: a backend's process with an offline verifier, on a machine of its own.
+//!
+//! The verifier and the pace of its stream are the product's. Made up are the machine's clocks, which
+//! run a little fast or slow, are set by somebody, and go on while it sleeps, and the loop around the
+//! stream, as the SDK has it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use locum_api::broker::v1::{WatchRevocationsRequest, WatchRevocationsResponse};
+use locum_api::feed;
+use locum_broker::Hello;
+use locum_model::feed::{Entry, Frame};
+use locum_model::{KeyId, Reason, Timestamp};
+use locum_server::service::feed::Course;
+use locum_verifier::{Codec, FrameRefused, Moment, Onward, Options, Pace, SignedFrame, Verifier};
+
+use crate::around::{BEGINNING_MILLIS, Dice};
+use crate::run::ISSUER;
+use crate::universe::TENANTS;
+
+/// The contract's wire.
+struct Wire;
+
+impl Codec for Wire {
+    type Error = feed::NotAFrame;
+
+    fn decode(&self, payload: &[u8]) -> Result<Frame, feed::NotAFrame> {
+        feed::decode(payload)
+    }
+
+    fn encode_entry(&self, entry: &Entry) -> Vec<u8> {
+        feed::encode_entry(entry)
+    }
+}
+
+/// A machine's clocks, beside the true time.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    /// What its BOOTTIME showed when the run began.
+    booted: Duration,
+    /// By how many of a thousand it runs fast; slow when negative.
+    fast: i64,
+    /// By how much its wall clock is ahead, in milliseconds.
+    ahead: i64,
+}
+
+/// What comes down a line.
+#[derive(Clone)]
+pub(crate) enum Down {
+    Frame(WatchRevocationsResponse),
+    End(Reason),
+}
+
+/// A stream, and what is on its way.
+pub(crate) struct Line {
+    pace: Pace,
+    pub(crate) up: VecDeque<WatchRevocationsRequest>,
+    pub(crate) down: VecDeque<Down>,
+    /// The broker's end, once it is there.
+    pub(crate) course: Option<Course>,
+}
+
+/// A ping that the broker has answered.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    /// Until when it lets the verifier answer, on its own clock.
+    until: Duration,
+    /// The journal's position when the broker heard it.
+    heard: u64,
+}
+
+/// A backend's process.
+pub(crate) struct Station {
+    pub(crate) tenant: usize,
+    pub(crate) connector: &'static str,
+    /// The root that it is pinned to.
+    pub(crate) root: KeyId,
+    pub(crate) core: Verifier,
+    pub(crate) line: Option<Line>,
+    clocks: Clocks,
+    instance: [u8; 16],
+    resume: bool,
+    again_at: Duration,
+    /// The latest that its wall clock ever showed while somebody asked.
+    latest: Timestamp,
+    sent: BTreeMap<[u8; 16], Duration>,
+    heard: BTreeMap<[u8; 16], u64>,
+    answered: Vec<Answered>,
+    /// The newest position that it said it was brought to.
+    pub(crate) acknowledged: u64,
+    /// Tokens that it once refused for good.
+    pub(crate) refused: BTreeSet<usize>,
+}
+
+// === impl Clocks ===
+
+impl Clocks {
+    fn moment(self, elapsed: Duration) -> Moment {
+        let millis = i64::try_from(elapsed.as_millis()).expect("a run is short");
+        let own = millis + millis * self.fast / 1000;
+        let own = Duration::from_millis(u64::try_from(own).expect("time goes on"));
+        Moment {
+            wall: Timestamp::from_millis(BEGINNING_MILLIS + millis + self.ahead),
+            elapsed: self.booted + own,
+        }
+    }
+}
+
+// === impl Station ===
+
+impl Station {
+    /// A process that has just started.
+    pub(crate) fn new(tenant: usize, connector: &'static str, root: KeyId, dice: &mut Dice) -> Self {
+        let audience = format!("https://{connector}.{}.test", TENANTS[tenant]);
+        let options = Options { memo_tokens: 64, ..Options::new(ISSUER, root, audience) };
+        let clocks = Clocks {
+            booted: Duration::from_millis(dice.next() % 5_000_000),
+            fast: dice.below(39) as i64 - 19,
+            ahead: 0,
+        };
+        Self {
+            tenant,
+            connector,
+            root,
+            core: Verifier::new(options),
+            line: None,
+            clocks,
+            instance: u128::from(dice.next()).to_be_bytes(),
+            resume: true,
+            again_at: Duration::ZERO,
+            latest: Timestamp::from_millis(0),
+            sent: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            answered: Vec::new(),
+            acknowledged: 0,
+            refused: BTreeSet::new(),
+        }
+    }
+
+    /// What its clocks show when so much time has truly passed.
+    pub(crate) fn moment(&self, elapsed: Duration) -> Moment {
+        self.clocks.moment(elapsed)
+    }
+
+    /// Somebody sets its wall clock to so many milliseconds ahead of the true time.
+    pub(crate) fn set_wall(&mut self, ahead: i64) {
+        self.clocks.ahead = ahead;
+    }
+
+    /// The latest time that its wall clock has shown to a check, this one included.
+    pub(crate) fn latest_wall(&mut self, now: Moment) -> Timestamp {
+        self.latest = self.latest.max(now.wall);
+        self.latest
+    }
+
+    pub(crate) fn hello(&self) -> Hello {
+        Hello { instance: self.instance, version: "simulated".into() }
+    }
+
+    // === the stream, as the SDK keeps it ===
+
+    /// Connects, pings, or leaves, as it is time.
+    pub(crate) fn turn(&mut self, now: Moment, dice: &mut Dice) {
+        if self.line.is_none() && now.elapsed >= self.again_at {
+            self.core.begin_stream();
+            let (up, down) = (VecDeque::new(), VecDeque::new());
+            self.line = Some(Line { pace: Pace::begin(now.elapsed), up, down, course: None });
+            let resume = self.resume;
+            self.ping(now, dice, resume);
+        }
+        let Some(line) = &self.line else { return };
+        if line.pace.is_silent(now.elapsed) {
+            return self.leave(now, dice, true);
+        }
+        while self.line.as_ref().is_some_and(|line| line.pace.until_ping(now.elapsed).is_zero()) {
+            self.ping(now, dice, true);
+        }
+    }
+
+    fn ping(&mut self, now: Moment, dice: &mut Dice, shows: bool) {
+        let Some(line) = &mut self.line else { return };
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&dice.next().to_be_bytes());
+        let ping = self.core.ping(nonce, now);
+        line.pace.pinged(now.elapsed, dice.next() as u8);
+        self.sent.insert(nonce, now.elapsed);
+        if let Some(shown) = ping.acknowledgement {
+            self.acknowledged = self.acknowledged.max(shown.sequence);
+        }
+        let shown = ping.acknowledgement.filter(|_| shows);
+        line.up.push_back(WatchRevocationsRequest {
+            nonce: nonce.to_vec(),
+            acknowledgement: shown.map(feed::acknowledgement_to_wire),
+            connector: self.connector.into(),
+            version: "simulated".into(),
+            instance: self.instance.to_vec(),
+        });
+    }
+
+    /// Leaves its stream and connects again after a while.
+    pub(crate) fn leave(&mut self, now: Moment, dice: &mut Dice, resume: bool) {
+        self.line = None;
+        self.resume = resume;
+        self.again_at = now.elapsed + Duration::from_millis(25 + dice.next() % 1_000);
+    }
+
+    /// Takes what came down the line; what the verifier made of it, for the trace.
+    pub(crate) fn take(&mut self, down: &Down, now: Moment, dice: &mut Dice) -> String {
+        let frame = match down {
+            Down::Frame(frame) => frame,
+            Down::End(reason) => {
+                self.leave(now, dice, *reason != Reason::FeedPositionInvalid);
+                return format!("ended: {reason}");
+            }
+        };
+        let signed = SignedFrame { payload: &frame.payload, kid: &frame.kid, signature: &frame.signature };
+        let taken = self.core.apply(&Wire, signed, now);
+        let told = taken.as_ref().map_or_else(|_| "no".to_owned(), |taken| format!("{taken:?}"));
+        let Some(line) = &mut self.line else { return told };
+        match line.pace.took(taken, now.elapsed) {
+            Onward::Stay | Onward::Leased => {}
+            Onward::PassedOver(_) => return "passed over".into(),
+            Onward::Leave(refused) => {
+                self.leave(now, dice, true);
+                return format!("left: {}", cause(&refused));
+            }
+        }
+        told
+    }
+
+    // === what the broker said to it, whether it arrived or not ===
+
+    /// The broker heard a ping, when its journal was at `position`.
+    pub(crate) fn was_heard(&mut self, nonce: [u8; 16], position: u64) {
+        self.heard.entry(nonce).or_insert(position);
+    }
+
+    /// The broker answered a ping.
+    pub(crate) fn was_answered(&mut self, nonce: [u8; 16], lease: Duration, now: Moment) {
+        if let (Some(sent), Some(heard)) = (self.sent.get(&nonce), self.heard.get(&nonce)) {
+            self.answered.retain(|answered| now.elapsed < answered.until);
+            self.answered.push(Answered { until: *sent + lease, heard: *heard });
+        }
+    }
+
+    /// The oldest position that it may be at while it answers now; none when it must not answer.
+    pub(crate) fn knows_at_least(&self, now: Moment) -> Option<u64> {
+        let runs = self.answered.iter().filter(|answered| now.elapsed < answered.until);
+        runs.map(|answered| answered.heard).min()
+    }
+}
+
+/// Why a stream was left. Which bytes of a bent frame are a key's own is not the same in two runs of one
+/// seed, and so neither is whether it is read before it is found out.
+fn cause(refused: &FrameRefused) -> String {
+    match refused {
+        FrameRefused::NotAKeySet(_) | FrameRefused::Signature | FrameRefused::UnknownKey => "forged".into(),
+        other => format!("{other:?}").split(|c: char| !c.is_alphabetic()).next().unwrap_or_default().into(),
+    }
+}
