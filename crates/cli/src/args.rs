@@ -37,9 +37,10 @@ pub(crate) use top::{CompletionsArgs, HelpArgs, ShellArg, TopArgs};
 pub(crate) use verifier::{VerifierCommand, VerifierListArgs};
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 internal, 2 usage, 3 not found, 4 denied, 5 not authenticated,
-6 unavailable or timeout, 7 partly done, 8 not confirmed, 126 program cannot run (exec),
-127 program not found (exec), 130 interrupted, 141 broken pipe.
+Exit codes: 0 done, 1 internal, 2 usage, 3 not found, 4 denied,
+5 not authenticated, 6 unavailable or timeout, 7 partly done, 8 not confirmed,
+126 program cannot run (exec), 127 program not found (exec), 130 interrupted,
+141 broken pipe.
 
 Data goes to standard output, everything else to standard error.
 More: `locum help selectors|output|exit-codes|environment`.
@@ -177,7 +178,7 @@ pub(crate) enum Command {
     /// Lifts the locks that were made with a selector. Revives nothing.
     #[command(after_help = "Example:\n  locum unlock model=gpt-x --reason 'review passed'")]
     Unlock(UnlockArgs),
-    /// Checks policies.
+    /// Checks, tests, explains, compares and replays policies; no broker is needed.
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Lists and rotates signing keys.
@@ -195,6 +196,9 @@ pub(crate) enum Command {
     /// Shows what goes on, again and again, until interrupted (or `q`).
     #[command(after_help = "Examples:\n  locum top\n  locum top --every 5s --count 12 > load.txt")]
     Top(TopArgs),
+    /// Has the broker read registry and policies again; what is refused leaves what was in force.
+    #[command(after_help = "Examples:\n  locum reload\n  locum reload -o json | jq .reloaded.changes")]
+    Reload,
     /// Shows for whom the broker takes you.
     #[command(after_help = "Example:\n  locum whoami --field spiffe_id")]
     Whoami,

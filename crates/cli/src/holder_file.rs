@@ -54,8 +54,13 @@ pub(crate) fn write(path: &Path, secret: &HolderSecret) -> Result<(), Failure> {
 
 /// Reads a secret, from a file that nobody else can read.
 pub(crate) fn read(path: &Path) -> Result<HolderSecret, Failure> {
-    let meta = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     let shown = escaped(&path.to_string_lossy());
+    let meta = fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::Usage(format!(
+            "the task's holder secret is not in `{shown}`: only who started the task has it; name `--holder-file`"
+        )),
+        _ => unreadable(path, &error),
+    })?;
     if meta.permissions().mode() & 0o077 != 0 {
         return Err(Failure::Usage(format!(
             "`{shown}` can be read by others: make it 0600, or start a new task"
@@ -93,6 +98,8 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
         assert!(read(&path).is_err(), "others can read it");
         remove(&path).expect("removed");
+        let missing = read(&path).expect_err("gone").to_string();
+        assert!(missing.contains("holder secret") && missing.contains("--holder-file"), "{missing}");
         remove(&path).expect("gone already");
     }
 

@@ -47,6 +47,16 @@ pub(crate) fn scope(text: &str) -> (&str, Vec<&str>) {
     }
 }
 
+/// A scope as it is written in a flag; `orders:refund on order/1`, as it is shown, is not that.
+pub(crate) fn scope_written(text: &str) -> Result<String, String> {
+    if text.contains(char::is_whitespace) {
+        return Err(
+            "resources follow an equals sign, separated by commas: `orders:refund=order/1881`".to_owned()
+        );
+    }
+    Ok(text.to_owned())
+}
+
 /// A task's id.
 pub(crate) fn task(text: &str) -> Result<TaskId, Failure> {
     text.parse().map_err(|error| Failure::Usage(format!("`{}`: {error}", escaped(text))))

@@ -24,6 +24,7 @@ mod policy;
 mod private_file;
 #[cfg(test)]
 mod reference;
+mod reload;
 mod revoke;
 mod selector;
 mod session;
@@ -103,6 +104,7 @@ async fn obey(command: Command, session: &Session, output: &Output) -> Result<()
         Command::Audit(command) => audit::run(command, session, output).await,
         Command::Status => status::run(session, output).await,
         Command::Top(args) => top::run(&args, session, output).await,
+        Command::Reload => reload::run(session, output).await,
         Command::Whoami => whoami::run(session, output).await,
         Command::Context(command) => context::run(command, session, output),
         Command::Completions(args) => help::completions(&args, output),

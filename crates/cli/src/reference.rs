@@ -7,6 +7,8 @@ use clap::{Arg, Command, CommandFactory};
 use crate::args::Cli;
 use crate::{exit, help};
 
+mod examples;
+
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/");
 const AGAIN: &str = "run `cargo test -p locum-cli -- --ignored write_the_reference_pages`";
 

@@ -21,7 +21,7 @@ pub enum Error {
     #[error("{0}")]
     Refused(Box<Refusal>),
     /// The broker gave no answer: not there, not trusted, or gone in between.
-    #[error("the broker cannot be reached: {0}")]
+    #[error("the broker cannot be reached: {0}{hint}", hint = in_brackets(about_tls(.0)))]
     Unreachable(String),
     /// The offline verifier cannot say; the caller may come again.
     #[error("the token cannot be checked offline: {0}")]
@@ -101,6 +101,16 @@ impl Error {
         }
     }
 
+    /// What would help, where that is known; it stands in the error's text too.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(refusal) => refusal.advice(),
+            Self::Unreachable(why) => about_tls(why),
+            Self::TaskOver(_) => Some("start a new task, if the work should go on"),
+            _ => None,
+        }
+    }
+
     /// What to quote when asking the broker's operators.
     pub fn request_id(&self) -> Option<&str> {
         match self {
@@ -158,6 +168,21 @@ fn kind_of(code: Code) -> ErrorKind {
     }
 }
 
+/// What is wrong when TLS does not come about, by rustls' names for it.
+fn about_tls(why: &str) -> Option<&'static str> {
+    if why.contains("UnknownIssuer") {
+        Some("LOCUM_CA_FILE does not hold the authority of the broker's certificate")
+    } else if why.contains("NotValidForName") {
+        Some("the broker's certificate is not for the name in LOCUM_ADDR")
+    } else {
+        None
+    }
+}
+
+fn in_brackets(advice: Option<&str>) -> String {
+    advice.map(|advice| format!(" ({advice})")).unwrap_or_default()
+}
+
 /// The causes of a failed connection, outermost first, each once.
 fn chain(status: &Status) -> String {
     let mut parts: Vec<String> = Vec::new();
@@ -188,6 +213,19 @@ mod tests {
         ] {
             let error = Error::of(&status);
             assert_eq!((error.kind(), error.retryable()), (kind, retryable), "{status}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_let_in_by_tls_hears_which_file_it_is() {
+        for (why, named) in [
+            ("transport error: invalid peer certificate: UnknownIssuer", Some("LOCUM_CA_FILE")),
+            ("invalid peer certificate: certificate not valid: NotValidForName", Some("LOCUM_ADDR")),
+            ("Connection refused (os error 111)", None),
+        ] {
+            let error = Error::Unreachable(why.to_owned());
+            assert_eq!(error.advice().is_some(), named.is_some(), "{why}");
+            assert!(named.is_none_or(|named| error.to_string().contains(named)), "{error}");
         }
     }
 

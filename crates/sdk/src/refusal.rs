@@ -53,6 +53,11 @@ impl Refusal {
         self.reason
     }
 
+    /// What would help, in a sentence for people; none where the message says it, or nothing would.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.reason.and_then(advice)
+    }
+
     /// What to quote when asking the broker's operators.
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
@@ -77,36 +82,97 @@ impl fmt::Display for Refusal {
         {
             write!(f, ": {detail}")?;
         }
-        match self.reason.and_then(advice) {
+        match self.advice() {
             Some(advice) => write!(f, " ({advice})"),
             None => Ok(()),
         }
     }
 }
 
-/// What the caller can do, where that is not plain from the reason.
+/// What the caller can do. Every reason is weighed: a new one does not compile until it is.
+#[rustfmt::skip] // a table is read in columns
 fn advice(reason: Reason) -> Option<&'static str> {
+    use Reason as R;
     Some(match reason {
-        Reason::ScopeBeyondIntent => {
-            "a task's intent cannot grow: declare this scope when the task is started"
-        }
-        Reason::ScopeBeyondParent => "a child task can only have what its parent has",
-        Reason::IdentityMissing => "set LOCUM_CERT_FILE and LOCUM_KEY_FILE, or LOCUM_ASSERTION_FILE",
-        Reason::IdentityExpired => "the certificate or assertion has to be renewed by the platform",
-        Reason::WorkloadUnregistered => "an operator has to register this SPIFFE ID",
-        Reason::JustificationRequired => "start the task with a justification",
-        Reason::ProofRequired => "connect with a client certificate and bind the token to it",
-        Reason::TaskNotHeld => "only the holder secret made at the task's start opens it",
-        Reason::TaskEnded | Reason::TaskLapsed | Reason::TaskRevoked => "start a new task",
-        Reason::TtlTooLong => "ask for a shorter life, or for none in particular",
-        Reason::Locked => "an operator holds a lock; it has an end",
-        _ => return None,
+        R::IdentityMissing => "set LOCUM_CERT_FILE and LOCUM_KEY_FILE, or LOCUM_ASSERTION_FILE",
+        R::IdentityInvalid => "show a certificate with one SPIFFE ID, or an assertion as the platform wrote it",
+        R::IdentityUntrustedIssuer => "an operator has to name this trust domain or issuer in the configuration",
+        R::IdentityExpired => "the certificate or assertion has to be renewed by the platform",
+        R::IdentityAudienceMismatch => "have the platform address the assertion to the broker's issuer",
+        R::IdentityMismatch => "show the certificate and the assertion of one workload",
+        R::WorkloadUnregistered => "an operator has to register this SPIFFE ID",
+        R::RoleMissing => "this is for another role; `locum whoami` says whom the broker takes you for",
+        R::RequestIdReused => "use a request id for one request and its retries alone",
+        R::IntentNotAllowed | R::PolicyDenied => "talk to who owns the policy; `locum policy explain` names the nearest rule that would allow it",
+        R::PolicyError => "who owns the policy has to correct it",
+        R::PolicyInvalid => "`locum policy check` tells what is wrong, without a broker",
+        R::RegistryInvalid => "`locumd check-config` tells what is wrong",
+        R::ConnectorUnknown => "use a connector's registered name; an operator registers them",
+        R::ConnectorNotServed => "an operator has to name this connector in the workload's `serves`",
+        R::ScopeUnknown => "ask for actions and resources that the registry lists for the connector",
+        R::ScopeBeyondIntent => "a task's intent cannot grow: declare this scope when the task is started",
+        R::ScopeBeyondParent => "a child task can only have what its parent has",
+        R::ScopeInsufficient => "get a token for this very action and resource",
+        R::TtlTooLong => "ask for a shorter life, or for none in particular",
+        R::DeadlineTooLate => "ask for an earlier deadline, or for none in particular",
+        R::ChainTooLong => "start the task further up the chain",
+        R::JustificationRequired => "start the task with a justification",
+        R::ProofRequired => "connect with a client certificate and bind the token to it",
+        R::Locked => "an operator holds a lock; it has an end",
+        R::TaskNotHeld => "only the holder secret made at the task's start opens it",
+        R::TaskEnded | R::TaskLapsed | R::TaskRevoked => "start a new task",
+        R::TokenTooLarge => "ask for fewer operations and resources at once",
+        R::SelectorForbidden => "an operator of that tenant, or of all tenants, may do this",
+        R::TimeInFuture => "name a time that has passed",
+        R::QuotaExceeded => "end tasks that are done",
+        // The message is the advice, or there is nothing that the caller could do but try again.
+        R::RequestMalformed | R::TaskNotFound | R::SelectorUnknown | R::LockUnknown | R::KeyUnknown
+        | R::FeedPositionInvalid | R::FollowerTooSlow | R::TokenIdRepeated | R::Overloaded | R::ReaperBehind
+        | R::ClockUnsettled | R::StorageFull | R::JournalUnavailable | R::ArchiveUnavailable | R::Draining
+        | R::Internal => return None,
+        // Told alike for every cause: see the table of reasons.
+        R::TokenMalformed | R::TokenUnknownKey | R::TokenSignatureInvalid | R::TokenUnknown
+        | R::TokenWrongIssuer | R::TokenWrongAudience | R::TokenNotYetValid | R::TokenExpired
+        | R::TokenRevoked | R::TokenUnproved | R::TokenSpent => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn told(reason: Reason) -> Refusal {
+        Refusal::of(&status::status(reason, None, "req-1", &[]))
+    }
+
+    /// Whoever is refused hears what to do, or that the same may work later.
+    #[test]
+    fn a_refusal_that_is_no_end_says_what_would_help() {
+        for reason in Reason::ALL {
+            let refusal = told(*reason);
+            let Some(advice) = refusal.advice() else { continue };
+            assert!(refusal.to_string().ends_with(&format!(" ({advice})")), "{refusal}");
+            assert!(advice.len() < 120 && !advice.ends_with('.'), "{advice}");
+        }
+        let final_without_a_word = |reason: &&Reason| {
+            let refusal = told(**reason);
+            let known = refusal.reason() == Some(**reason);
+            known && refusal.advice().is_none() && refusal.retry_after().is_none()
+        };
+        let silent: Vec<&str> = Reason::ALL.iter().filter(final_without_a_word).map(|r| r.as_str()).collect();
+        // Their messages name the field, the thing or the way out.
+        let plain =
+            ["REQUEST_MALFORMED", "TASK_NOT_FOUND", "TOKEN_UNKNOWN", "SELECTOR_UNKNOWN", "LOCK_UNKNOWN"];
+        assert_eq!(silent, [&plain[..], &["KEY_UNKNOWN", "FEED_POSITION_INVALID", "INTERNAL"]].concat());
+    }
+
+    /// Advice about a token would tell why it is not believed.
+    #[test]
+    fn about_a_token_nothing_is_advised() {
+        for reason in Reason::ALL.iter().filter(|reason| status::public_reason(**reason) == "TOKEN_UNKNOWN") {
+            assert_eq!(advice(*reason), None, "{reason}");
+        }
+    }
 
     #[test]
     fn a_refusal_without_details_still_says_something() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::input::span;
+use crate::input::{scope_written, span};
 
 /// `exec`.
 #[derive(Args, Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct ExecArgs {
     pub(crate) connectors: Vec<String>,
     /// What it may do: `connector:action[=resource,…]`, or `action[=resource,…]` with one connector; may
     /// be given more than once.
-    #[arg(long = "scope", required = true, value_name = "SCOPE")]
+    #[arg(long = "scope", required = true, value_parser = scope_written, value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
     /// Why, in free text: evidence for people, never a reason to allow.
     #[arg(long, default_value = "", value_name = "TEXT")]

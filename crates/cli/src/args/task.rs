@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::input::span;
+use crate::input::{scope_written, span};
 use crate::selector::SelectorArgs;
 
 /// What can be done with tasks.
@@ -40,7 +40,7 @@ pub(crate) struct StartArgs {
     /// The purpose, a short code that policy knows.
     pub(crate) purpose: String,
     /// What the task may do: `connector:action[=resource,…]`; may be given more than once.
-    #[arg(long = "scope", required = true, value_name = "SCOPE")]
+    #[arg(long = "scope", required = true, value_parser = scope_written, value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
     /// The longest that the task may take.
     #[arg(long, value_parser = span, value_name = "SPAN")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::HeldArgs;
-use crate::input::span;
+use crate::input::{scope_written, span};
 use crate::selector::SelectorArgs;
 
 /// What can be done with tokens.
@@ -40,7 +40,7 @@ pub(crate) struct RequestArgs {
     /// The connector that the token is for.
     pub(crate) connector: String,
     /// What it may do: `connector:action[=resource,…]`; may be given more than once.
-    #[arg(long = "scope", required = true, value_name = "SCOPE")]
+    #[arg(long = "scope", required = true, value_parser = scope_written, value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
     /// The life wished for.
     #[arg(long, value_parser = span, value_name = "SPAN")]
