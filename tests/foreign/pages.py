@@ -4,7 +4,7 @@ Every fenced block says what it is, and each kind is judged by something: `sh` a
 (`documents.py`), or say what they need that a test machine has not (`sh needs=systemd`). `rust` is compiled by
 `cargo test --doc`. `toml FILE` is added to that file while the page is run; `toml from=FILE` and `cedar from=FILE`
 show a part of a file of the repository, and are compared with it. `text` is for looking at alone.
-Links lead to files that are there, and to headings that they have.
+Links lead to files that are there, and to headings that they have; the tests that the threat model names are there.
 """
 
 import re
@@ -20,6 +20,8 @@ LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (?P<text>.+)$", re.MULTILINE)
 # Which pages' Rust is compiled stands where the compiler is told.
 COMPILED = ROOT / "crates" / "sdk" / "src" / "lib.rs"
+PROMISES = "docs/threat-model.md"
+PROOFS_MIN = 25
 # What a block may need that a test machine has not.
 NOT_HERE = ("systemd", "a-package", "time")
 
@@ -90,11 +92,16 @@ def within(shown: object, there: object) -> bool:
 
 def all_pages() -> list[str]:
     """Every page that is part of the repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+    return listed("*.md")
+
+
+def listed(pattern: str) -> list[str]:
+    """The files of the repository whose names match."""
+    found = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return sorted(listed.stdout.split())
+    return sorted(name for name in found.stdout.split() if (ROOT / name).exists())
 
 
 def blocks(page: str) -> Iterator[Block]:
@@ -116,7 +123,21 @@ def faults(run: tuple[str, ...]) -> list[str]:
             if block.script() and page not in run:
                 found.append(f"{block.place()}: would be run, but the page is not in PAGES")
         found += [f"{page}: {fault}" for fault in dead_links(page)]
-    return found
+    return found + [f"{PROMISES}: {fault}" for fault in missing_proofs()]
+
+
+def missing_proofs() -> Iterator[str]:
+    """Files and tests that the table of promises names and that are not there."""
+    table = (ROOT / PROMISES).read_text().partition("\n## What is promised")[2].partition("\n## ")[0]
+    files = listed("*.rs")
+    for file in set(re.findall(r"`([\w/]+\.rs)`", table)):
+        if not any(path == file or path.endswith("/" + file) for path in files):
+            yield f"there is no `{file}`"
+    sources = "".join((ROOT / path).read_text() for path in files)
+    tests = set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`", table))
+    if len(tests) < PROOFS_MIN:
+        yield f"only {len(tests)} tests are named"
+    yield from (f"there is no test `{test}`" for test in tests if f"fn {test}(" not in sources)
 
 
 def dead_links(page: str) -> Iterator[str]:
