@@ -110,6 +110,12 @@ impl Rows {
         self.shards[shard_of(key.tag())].load().is_home(key)
     }
 
+    /// The same by the tag alone.
+    pub(crate) fn is_at_home(&self, tag: Tag) -> bool {
+        let shard = self.shards[shard_of(tag)].load();
+        shard.cells[shard.home(tag)].tag() == tag
+    }
+
     /// Calls `each` for the keys of all rows until it says no. Keys that come or go meanwhile may be
     /// among them or not.
     pub(crate) fn all_keys(&self, mut each: impl FnMut(RowKey) -> bool) {

@@ -112,6 +112,7 @@ fn introspect_batch(
         let message = format_args!("must have 1 to {INTROSPECT_BATCH_MAX} entries");
         return Err(asked.malformed(Malformed::of("tokens", message)));
     }
+    broker.expect_checks(batch.tokens.iter().map(|question| question.token.as_str()));
     let answers: Result<_, Status> =
         batch.tokens.iter().map(|question| introspect(broker, metrics, asked, question)).collect();
     Ok(wire::IntrospectTokensResponse { tokens: answers? })
