@@ -64,7 +64,6 @@ fn main() {
             report.show(row.goal(if operations == 1 { goal } else { Goal::Told }));
         }
     }
-    report.finish();
 }
 
 // === impl Stage ===

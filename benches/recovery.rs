@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use locum_benches::memory::{in_own_process, resident_bytes};
+use locum_benches::on_disk::{broker_options, surroundings};
 use locum_benches::turns::middle;
-use locum_benches::{Goal, Report, Row, broker_options, jti, record, started, surroundings, timed};
+use locum_benches::{Goal, Report, Row, jti, record, started, timed};
 use locum_journal::{DiskFiles, Lane};
 use locum_model::{Event, TaskId};
 
@@ -29,7 +30,6 @@ fn main() {
     if report.wants(12) {
         run(&mut report);
     }
-    report.finish();
 }
 
 fn run(report: &mut Report) {

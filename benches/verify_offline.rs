@@ -152,7 +152,6 @@ fn main() {
         checks(&mut report);
         memory(&mut report);
     }
-    report.finish();
 }
 
 fn checks(report: &mut Report) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use locum_api::broker::v1 as wire;
 use locum_benches::drive::flat_out;
 use locum_benches::parts;
-use locum_benches::served::ISSUE;
+use locum_benches::process::Cores;
+use locum_benches::served::{self, ISSUE, Served};
 use locum_benches::wire::{Unary, framed};
 use locum_benches::{Goal, Report, Row, median};
 use prost::Message as _;
@@ -52,6 +53,7 @@ pub(crate) async fn show(report: &mut Report, stage: &Stage, peers: &Peers) {
             ("OpenBao, service token", peers.openbao.map(|rates| rates.issue), at_least(60.0)),
         ],
     );
+    behind(report, stage, ours.driven.rate()).await;
     report.progress("issuing, one in flight");
     let one = flat_out(slots(&lines, 1), span, || {}).await;
     let echo = flat_out(slots(&empty, 1), span, || {}).await;
@@ -70,6 +72,18 @@ pub(crate) async fn show(report: &mut Report, stage: &Stage, peers: &Peers) {
         )
         .beside("one fdatasync", sync),
     );
+}
+
+/// The archive follows on the same core, and takes its share of it.
+async fn behind(report: &mut Report, stage: &Stage, without: f64) {
+    report.progress("issuing, with the archive behind");
+    let served = Served::start_on(served::with_archive(), Cores::One);
+    let tasks = served.tasks(PLUGIN, TASKS).await;
+    let asks: Arc<[Bytes]> = tasks.iter().map(|task| framed(&task.ask())).collect();
+    let slots = Unary::slots(&served.plugin(PLUGIN).lines(LINES).await, IN_FLIGHT, ISSUE, &asks, is_token);
+    let rate = flat_out(slots, stage.size.span, || {}).await.rate();
+    let row = Row::new(6, "IssueToken while the archive indexes on the same core", rate, "1/s");
+    report.show(row.beside("without the archive", without));
 }
 
 fn is_token(answer: &[u8]) -> bool {

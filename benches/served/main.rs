@@ -2,8 +2,9 @@
 //! run: rows 4 to 9, 14 and 15.
 //!
 //! Servers have the first core, whatever drives them the second. Ours speaks mTLS; peers speak plainly,
-//! which is in their favour. `--grow FOLDER` draws curves instead.
+//! which is in their favour. `--grow FOLDER` draws curves too.
 
+mod crowd;
 mod grow;
 mod hold_task;
 mod introspect_token;
@@ -15,11 +16,19 @@ mod stage;
 mod start_up;
 mod watch_revocations;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use locum_benches::Report;
 use peers::Peers;
 use stage::Stage;
+
+/// Whether curves are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drawing {
+    Wanted,
+    Unwanted,
+}
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +37,10 @@ pub(crate) struct Size {
     pub span: Duration,
     /// Tokens that are asked about.
     pub tokens: usize,
-    /// Live tokens in the larger tables.
+    /// Live tokens in the largest table.
     pub crowd: u64,
+    /// Tokens that die at once while others are checked.
+    pub dying: u64,
     /// Streams that are held.
     pub holds: usize,
     /// Children of OpenBao's token.
@@ -40,25 +51,27 @@ pub(crate) struct Size {
 async fn main() {
     let mut report = Report::asked();
     let size = if report.quick { Size::QUICK } else { Size::FULL };
-    if let Some(folder) = grow::asked_for() {
-        grow::draw(&report, size, &folder).await;
-        return;
-    }
+    let folder = std::env::args().skip_while(|argument| argument != "--grow").nth(1).map(PathBuf::from);
+    let drawing = if folder.is_some() { Drawing::Wanted } else { Drawing::Unwanted };
+    let mut pictures = Vec::new();
     if (4..=7).any(|number| report.wants(number)) {
         let peers = Peers::measure(&report, size).await;
         let stage = Stage::set(&report, size).await;
         introspect_token::unary(&mut report, &stage, &peers).await;
         introspect_token::streams(&mut report, &stage, &peers).await;
         issue_token::show(&mut report, &stage, &peers).await;
-        revoke::separate(&mut report, &stage, &peers).await;
+        revoke::show(&mut report, &stage, &peers).await;
         drop(stage);
-        revoke::everything(&mut report, size, &peers).await;
+        if report.wants(7) {
+            pictures = crowd::show(&mut report, size, &peers, drawing).await;
+        }
     }
     if report.wants(8) {
         watch_revocations::show(&mut report, size).await;
     }
     if report.wants(9) {
         meanwhile::show(&mut report, size).await;
+        meanwhile::flood(&mut report).await;
     }
     if report.wants(14) {
         start_up::show(&mut report).await;
@@ -66,17 +79,26 @@ async fn main() {
     if report.wants(15) {
         hold_task::show(&mut report, size).await;
     }
-    report.finish();
+    if let Some(folder) = folder {
+        grow::draw(&report, size, pictures, &folder).await;
+    }
 }
 
 impl Size {
     const FULL: Self = Self {
-        span: Duration::from_secs(4),
+        span: Duration::from_secs(3),
         tokens: 20_000,
-        crowd: 1_000_000,
+        crowd: 10_000_000,
+        dying: 1_000_000,
         holds: 100_000,
         children: 4_800,
     };
-    const QUICK: Self =
-        Self { span: Duration::from_secs(1), tokens: 2_000, crowd: 20_000, holds: 2_000, children: 100 };
+    const QUICK: Self = Self {
+        span: Duration::from_secs(1),
+        tokens: 2_000,
+        crowd: 20_000,
+        dying: 20_000,
+        holds: 2_000,
+        children: 100,
+    };
 }

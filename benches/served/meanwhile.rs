@@ -1,4 +1,5 @@
-//! Row 9: checks while a million tokens die at once, and while the reaper frees them.
+//! Row 9: checks while a million tokens die at once, while the reaper frees them, and in a flood of
+//! forgeries.
 
 use std::time::Duration;
 
@@ -17,14 +18,16 @@ use crate::stage::{IN_FLIGHT, LINES};
 
 /// Checks a second: about a third of what one core answers.
 const RATE: f64 = 8_000.0;
+/// Forgeries a second. Each costs a signature's verification.
+const FLOOD_RATE: f64 = 2_000.0;
 /// The span before anything happens, and after each thing.
 const SPAN: Duration = Duration::from_secs(3);
 
 pub(crate) async fn show(report: &mut Report, size: Size) {
     // Replaying takes time, and the tokens have to be alive when the revocation comes.
-    let ttl = Duration::from_secs(60 + size.crowd / 20_000);
-    report.progress(format_args!("a past with {} live tokens", size.crowd));
-    let (site, expires_at) = Past { tokens: size.crowd, ttl }.make().await;
+    let ttl = Duration::from_secs(60 + size.dying / 20_000);
+    report.progress(format_args!("a past with {} live tokens", size.dying));
+    let (site, expires_at) = Past { tokens: size.dying, ttl }.make().await;
     let served = Served::start_on(site, Cores::One);
     let tokens = served.tokens(0, 2_000).await;
     let clock = locum_server::clock::SystemClock::open(&served.site.path("bench-clock")).expect("a clock");
@@ -58,8 +61,41 @@ pub(crate) async fn show(report: &mut Report, size: Size) {
     at_rate(slots, RATE, expiry + SPAN, told).await;
     revoke.await.expect("revoked");
     for (what, histogram) in [("die at once", dying), ("are freed", reaping)] {
-        let what = format!("p99 of checks while {} tokens {what}", size.crowd);
+        let what = format!("p99 of checks while {} tokens {what}", size.dying);
         let row = Row::new(9, what, histogram.micros(0.99), "µs").beside("calm", calm.micros(0.99));
         report.show(row.goal(Goal::RatioAtMost(2.0)));
     }
+}
+
+/// Checks of live tokens, while another backend asks about forgeries; beside the same while it asks about
+/// live tokens.
+pub(crate) async fn flood(report: &mut Report) {
+    let served = Served::start(Cores::One);
+    let tokens = served.tokens(0, 2_000).await;
+    report.progress(format_args!("a flood of forgeries, {FLOOD_RATE:.0} a second"));
+    let forged: Vec<String> = tokens.iter().map(|token| forged(token)).collect();
+    let checks = async |others: &[String], good: fn(&[u8]) -> bool| {
+        let (questions, theirs) = (served::questions(&tokens), served::questions(others));
+        let lines = served.backend().lines(LINES).await;
+        let their_lines = served.door("services/backend-1").lines(LINES).await;
+        let ours = Unary::slots(&lines, IN_FLIGHT, INTROSPECT, &questions, says_active);
+        let theirs = Unary::slots(&their_lines, IN_FLIGHT, INTROSPECT, &theirs, good);
+        let both = (at_rate(ours, RATE / 2.0, SPAN, drop), at_rate(theirs, FLOOD_RATE, SPAN, drop));
+        tokio::join!(both.0, both.1).0.latency
+    };
+    let calm = checks(&tokens, says_active).await;
+    let flooded = checks(&forged, |answer| !says_active(answer)).await;
+    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let what = format!("{name} of checks in a flood of forged tokens, over the wire");
+        let row = Row::new(9, what, flooded.micros(share), "µs")
+            .beside("in as many checks of live ones", calm.micros(share));
+        report.show(if name == "p99" { row.goal(Goal::RatioAtMost(2.0)) } else { row });
+    }
+}
+
+/// The same token with another signature: nothing tells before that is verified.
+fn forged(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').expect("three parts");
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    format!("{signed}.{other}{}", &signature[1..])
 }

@@ -59,20 +59,32 @@ impl Peers {
         }
         report.progress("PostgreSQL");
         peers.postgres = Postgres::start().map(|postgres| postgres.rates(span));
-        report.progress("oidc-provider");
-        if let Some(server) = OidcProvider::start().await {
-            peers.oidc_provider = Some(server.rates(span).await);
-        }
-        report.progress("OpenBao");
-        if let Some(server) = OpenBao::start().await {
-            peers.openbao = Some(server.rates(span).await);
-            if report.wants(7) {
-                report.progress(format_args!("OpenBao revokes a token with {} children", size.children));
-                peers.openbao_tree = Some((server.revoke_tree(size.children).await, size.children));
-            }
+        let oidc_provider = async move { Some(OidcProvider::start().await?.rates(span).await) };
+        peers.oidc_provider = by_itself(report, "oidc-provider", oidc_provider).await;
+        let children = size.children;
+        let openbao = async move { Some(OpenBao::start().await?.rates(span).await) };
+        peers.openbao = by_itself(report, "OpenBao", openbao).await;
+        if report.wants(7) {
+            let tree = async move { Some((OpenBao::start().await?.revoke_tree(children).await, children)) };
+            let name = format!("OpenBao revokes a token with {children} children");
+            peers.openbao_tree = by_itself(report, &name, tree).await;
         }
         peers
     }
+}
+
+/// What a peer came to; nothing when it is not installed, or when it breaks, which is its own affair.
+async fn by_itself<T: Send + 'static>(
+    report: &Report,
+    name: &str,
+    work: impl Future<Output = Option<T>> + Send + 'static,
+) -> Option<T> {
+    report.progress(name);
+    let measured = tokio::spawn(work).await;
+    measured.unwrap_or_else(|cause| {
+        report.progress(format_args!("it broke, and its rows are missing: {cause}"));
+        None
+    })
 }
 
 /// A row for each peer that was measured: `figure` a second beside theirs.

@@ -1,6 +1,7 @@
 //! What `IssueToken` cannot do without, each by itself: one decision, one signature, one `fdatasync`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -24,7 +25,7 @@ use locum_token::{KeyRing, KeyStore as _, MemoryKeyStore};
 /// The issuer of the tokens here.
 const ISSUER: &str = "https://locum.acme.test";
 
-use crate::{ISSUED, jti, nanos, record, served, timed};
+use crate::{ISSUED, jti, nanos, record, timed};
 
 /// One ES256 signature of one of our tokens, serialising included, in nanoseconds.
 pub fn signature() -> f64 {
@@ -58,6 +59,19 @@ pub fn verifying() -> impl FnMut() {
     }
 }
 
+/// What reads the claims of a token that the table has recognised, ready to be called.
+///
+/// # Panics
+///
+/// When the system gives no randomness.
+pub fn reading() -> impl FnMut() {
+    let (ring, live) = signer();
+    let token = locum_token::sign(&ring, ISSUER, &live).expect("signed");
+    move || {
+        black_box(locum_token::read_recognised(black_box(token.compact()))).expect("read");
+    }
+}
+
 fn signer() -> (KeyRing, Live<IssueRecord>) {
     let store = MemoryKeyStore::default();
     let (published, private) =
@@ -83,7 +97,7 @@ pub fn decision() -> f64 {
 ///
 /// When the policies do not compile.
 pub fn deciding() -> impl FnMut() {
-    let text = PolicyText { name: "all.cedar".to_owned(), text: served::policies(10) };
+    let text = PolicyText { name: "all.cedar".to_owned(), text: policies(10) };
     let policies = locum_policy::compile(&[text]).expect("they compile");
     let known = RegistryEntities::of(Arc::new(registry()));
     let owner = "support".parse().expect("plain");
@@ -165,4 +179,21 @@ fn registry() -> Registry {
     };
     entries.connectors.insert(connector.number, connector);
     Registry::of(entries)
+}
+
+/// One policy that lets the plugins read orders, among others that are looked at and do not apply.
+pub(crate) fn policies(count: usize) -> String {
+    let mut text = String::from(
+        "@id(\"read-orders\")\npermit (\n  principal in Locum::Tenant::\"acme\",\n  action,\n  \
+         resource in Locum::Tenant::\"acme\"\n) when {\n  resource.effect == Locum::Effect::\"read\"\n};\n",
+    );
+    for n in 1..count {
+        write!(
+            text,
+            "\n@id(\"other-{n}\")\npermit (\n  principal in Locum::Tenant::\"acme\",\n  action,\n  \
+             resource in Locum::Tenant::\"acme\"\n) when {{\n  context.purpose == \"purpose-{n}\"\n}};\n"
+        )
+        .expect("a string grows");
+    }
+    text
 }

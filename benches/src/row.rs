@@ -41,14 +41,13 @@ pub enum Goal {
     Told,
 }
 
-/// What a bench was asked for, and the rows that it has shown so far.
+/// What a bench was asked for, and how it shows its rows.
 #[derive(Debug, Default)]
 pub struct Report {
     /// A short form: less time, fewer rows, same code.
     pub quick: bool,
     json: bool,
     only: Option<u8>,
-    rows: Vec<Row>,
 }
 
 // === impl Row ===
@@ -215,35 +214,21 @@ impl Report {
         self.only.is_none_or(|only| only == number)
     }
 
-    /// Takes a row, and prints it at once unless JSON is asked for.
+    /// Prints a row that is asked for: for people, or as one line of JSON. At once, so that what was
+    /// measured before a failure is not lost.
     #[expect(clippy::print_stdout, reason = "the answer of a bench")]
     pub fn show(&mut self, row: Row) {
-        if !self.wants(row.number) {
-            return;
+        match (self.wants(row.number), self.json) {
+            (false, _) => {}
+            (true, false) => println!("{row}"),
+            (true, true) => println!("{}", row.to_json()),
         }
-        if !self.json {
-            println!("{row}");
-        }
-        self.rows.push(row);
     }
 
     /// Says on stderr what is going on.
     #[expect(clippy::print_stderr, reason = "the progress of a bench")]
     pub fn progress(&self, what: impl fmt::Display) {
         eprintln!("   … {what}");
-    }
-
-    /// The rows so far.
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
-    }
-
-    /// Ends the report: with JSON asked for, prints all rows as one array.
-    #[expect(clippy::print_stdout, reason = "the answer of a bench")]
-    pub fn finish(self) {
-        if self.json {
-            println!("{:#}", Value::Array(self.rows.iter().map(Row::to_json).collect()));
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 use serde_json::Value;
 
+use crate::parts::policies;
 use crate::process::{Cores, Process, built};
 use crate::wire::{Door, Line, framed};
 
@@ -195,12 +196,25 @@ pub async fn ask_all(lines: &[Line], path: &'static str, bodies: Vec<Bytes>) -> 
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// An installation for benches: no debugging in its log, its own registry and ten policies.
+/// An installation for benches: no debugging in its log, its own registry and ten policies, and no
+/// archive: no peer keeps an index for search, and one of a past of ten million tokens would be made for
+/// minutes behind everything that is measured.
 ///
 /// # Panics
 ///
 /// When the disk does not take it.
 pub fn installation() -> Site {
+    let site = with_archive();
+    site.put("locumd.toml", &format!("{}\n[archive]\nenabled = false\n", site.text("locumd.toml")));
+    site
+}
+
+/// The same with the archive, as a server has it that nobody has set otherwise.
+///
+/// # Panics
+///
+/// When the disk does not take it.
+pub fn with_archive() -> Site {
     let site = Site::new();
     site.edit("locumd.toml", "level = \"debug\"", "level = \"info\"");
     site.edit("locumd.toml", "segment_bytes = 33554432\nreserve_bytes = 1048576", "");
@@ -249,21 +263,4 @@ fn workload(text: &mut String, (name, path): (&str, &str), n: usize, kind: &str)
          identity = \"spiffe://acme.test/{path}-{n}\"\nowner = \"support\"\n{kind}\n"
     )
     .expect("a string grows");
-}
-
-/// One policy that lets the plugins read orders, among others that are looked at and do not apply.
-pub(crate) fn policies(count: usize) -> String {
-    let mut text = String::from(
-        "@id(\"read-orders\")\npermit (\n  principal in Locum::Tenant::\"acme\",\n  action,\n  \
-         resource in Locum::Tenant::\"acme\"\n) when {\n  resource.effect == Locum::Effect::\"read\"\n};\n",
-    );
-    for n in 1..count {
-        write!(
-            text,
-            "\n@id(\"other-{n}\")\npermit (\n  principal in Locum::Tenant::\"acme\",\n  action,\n  \
-             resource in Locum::Tenant::\"acme\"\n) when {{\n  context.purpose == \"purpose-{n}\"\n}};\n"
-        )
-        .expect("a string grows");
-    }
-    text
 }

@@ -1,9 +1,10 @@
-//! What becomes of rows: shown, merged into one array, or recorded for the documentation.
+//! What becomes of rows, one JSON object a line: shown, merged into one array, or recorded for the
+//! documentation.
 //!
 //! - `show FILE...` prints them for people.
 //! - `merge FILE...` prints one array.
 //! - `record COMMIT FILE...` writes `benches/baseline/figures.json` and the table between the markers in
-//!   `docs/performance/README.md`. Run it from the root.
+//!   `docs/performance/README.md`, and says what is left to write there by hand. Run it from the root.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,6 +18,8 @@ const BASELINE: &str = "benches/baseline/figures.json";
 const PAGE: &str = "docs/performance/README.md";
 const BEGIN: &str = "<!-- figures: written by benches/run --record -->";
 const END: &str = "<!-- end of figures -->";
+/// Numbers of the goals.
+const GOALS: std::ops::RangeInclusive<u8> = 1..=15;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -42,15 +45,16 @@ fn main() -> Result<(), Error> {
 fn read(files: &[&str]) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
     for file in files {
-        let array: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
-        for value in array.as_array().ok_or("not an array of rows")? {
-            rows.push(Row::from_json(value).ok_or_else(|| format!("{file}: not a row: {value}"))?);
+        for line in fs::read_to_string(file)?.lines() {
+            let value = serde_json::from_str(line)?;
+            rows.push(Row::from_json(&value).ok_or_else(|| format!("{file}: not a row: {value}"))?);
         }
     }
     rows.sort_by_key(|row| row.number);
     Ok(rows)
 }
 
+#[expect(clippy::print_stderr, reason = "what is left to do")]
 fn record(commit: &str, rows: &[Row]) -> Result<(), Error> {
     let machine = machine();
     let baseline = json!({
@@ -63,9 +67,29 @@ fn record(commit: &str, rows: &[Row]) -> Result<(), Error> {
     fs::create_dir_all(Path::new(BASELINE).parent().ok_or("no folder")?)?;
     fs::write(BASELINE, format!("{baseline:#}\n"))?;
     let page = fs::read_to_string(PAGE)?;
-    let table = format!("\nMeasured at {commit} on {machine}.\n\n{}", table(rows));
+    let missing = numbers(GOALS.filter(|number| !rows.iter().any(|row| row.number == *number)));
+    let missing = missing.map_or_else(String::new, |missing| format!("\nNot measured: {missing}.\n"));
+    let table = format!("\nMeasured at {commit} on {machine}.\n{missing}\n{}", table(rows));
     fs::write(PAGE, between_markers(&page, &table).ok_or("the page has no markers")?)?;
+    if let Some(unexplained) = numbers(unexplained(&page, rows).into_iter()) {
+        eprintln!("{PAGE} does not say yet what stands in the way of: {unexplained}");
+    }
     Ok(())
+}
+
+fn numbers(numbers: impl Iterator<Item = u8>) -> Option<String> {
+    let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+    (!numbers.is_empty()).then(|| numbers.join(", "))
+}
+
+/// Goals that are not met and have no paragraph of their own, which begins `**N.**`.
+fn unexplained(page: &str, rows: &[Row]) -> Vec<u8> {
+    let explained = |number: &u8| page.lines().any(|line| line.starts_with(&format!("**{number}.**")));
+    let mut unmet: Vec<u8> =
+        rows.iter().filter(|row| row.met() == Some(false)).map(|row| row.number).collect();
+    unmet.dedup();
+    unmet.retain(|number| !explained(number));
+    unmet
 }
 
 fn table(rows: &[Row]) -> String {
@@ -141,5 +165,14 @@ mod tests {
             ),
             "{table}"
         );
+    }
+
+    #[test]
+    fn what_is_not_met_is_to_be_explained() {
+        let row = |number, figure| Row::new(number, "it", figure, "ms").goal(Goal::AtMost(1.0));
+        let rows = [row(3, 2.0), row(3, 3.0), row(4, 0.5), row(6, 2.0)];
+        assert_eq!(unexplained("**6.** The disk.\n", &rows), [3]);
+        assert_eq!(unexplained("", &rows), [3, 6]);
+        assert_eq!(numbers([3, 6].into_iter()).as_deref(), Some("3, 6"));
     }
 }
