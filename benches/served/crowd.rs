@@ -71,10 +71,11 @@ pub(crate) async fn show(report: &mut Report, size: Size, peers: &Peers, drawing
 
 impl Crowd {
     async fn stand(tokens: u64, size: Size, drawing: Drawing) -> Self {
-        let (site, _) = Past { tokens, ttl: TTL }.make().await;
-        let served = Served::start_on(site, Cores::One);
+        let few = usize::try_from(tokens).unwrap_or(usize::MAX);
+        let made = Past { tokens, ttl: TTL, asked: size.tokens.min(few) }.make().await;
+        let served = Served::start_on(made.site, Cores::One);
         let checks = match drawing {
-            Drawing::Wanted => Some(checks(&served, tokens, size).await),
+            Drawing::Wanted => Some(checks(&served, &made.tokens, size).await),
             Drawing::Unwanted => None,
         };
         let operator = served.operator().line().await.expect("a connection");
@@ -111,10 +112,10 @@ fn body() -> Bytes {
     framed(&locum_tests::work::revoke(Target::Workload(format!("agent-{CROWDED}"))))
 }
 
-async fn checks(served: &Served, tokens: u64, size: Size) -> [f64; 2] {
-    let asked = served.tokens(0, size.tokens.min(usize::try_from(tokens).unwrap_or(usize::MAX))).await;
+async fn checks(served: &Served, asked: &[String], size: Size) -> [f64; 2] {
+    served.recognise(asked).await;
     let nothing = Nothing::start(served, &asked[0]);
-    let questions = served::questions(&asked);
+    let questions = served::questions(asked);
     let slots = |lines: &[_]| Unary::slots(lines, IN_FLIGHT, INTROSPECT, &questions, says_active);
     let lines = served.backend().lines(LINES).await;
     let check = costed(&served.process, slots(&lines), size.span / 3).await;

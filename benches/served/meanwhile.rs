@@ -6,7 +6,7 @@ use std::time::Duration;
 use locum_api::admin::v1::selector::Target;
 use locum_benches::drive::at_rate;
 use locum_benches::histogram::Histogram;
-use locum_benches::past::{CROWDED, Past};
+use locum_benches::past::{CROWDED, Made, Past};
 use locum_benches::process::Cores;
 use locum_benches::served::{self, INTROSPECT, REVOKE, Served, says_active};
 use locum_benches::wire::{Unary, framed};
@@ -27,9 +27,9 @@ pub(crate) async fn show(report: &mut Report, size: Size) {
     // Replaying takes time, and the tokens have to be alive when the revocation comes.
     let ttl = Duration::from_secs(60 + size.dying / 20_000);
     report.progress(format_args!("a past with {} live tokens", size.dying));
-    let (site, expires_at) = Past { tokens: size.dying, ttl }.make().await;
+    let Made { site, expires_at, tokens } = Past { tokens: size.dying, ttl, asked: 2_000 }.make().await;
     let served = Served::start_on(site, Cores::One);
-    let tokens = served.tokens(0, 2_000).await;
+    served.recognise(&tokens).await;
     let clock = locum_server::clock::SystemClock::open(&served.site.path("bench-clock")).expect("a clock");
     let left = expires_at.since(clock.now().expect("settled"));
     assert!(left > SPAN * 3, "setting up took too long: the tokens live {left:?} more");

@@ -29,21 +29,35 @@ pub struct Past {
     pub tokens: u64,
     /// How long they live from now on.
     pub ttl: Duration,
+    /// Tokens of plugin 0 that are to be asked about. Issued before: afterwards the tenant may have as
+    /// many live tasks as it can.
+    pub asked: usize,
+}
+
+/// An installation with a past.
+pub struct Made {
+    /// The installation.
+    pub site: Site,
+    /// When the crowd's tokens expire.
+    pub expires_at: Timestamp,
+    /// The tokens to be asked about.
+    pub tokens: Vec<String>,
 }
 
 impl Past {
-    /// An installation with this past, and when its tokens expire.
+    /// An installation with this past.
     ///
     /// # Panics
     ///
     /// When the disk does not take it.
-    pub async fn make(self) -> (Site, Timestamp) {
+    pub async fn make(self) -> Made {
         let served = Served::start_on(installation(), Cores::All);
+        let tokens = served.tokens(0, self.asked).await;
         served.tokens(CROWDED, 1).await;
         let Served { process, site, .. } = served;
         process.terminate();
         let expires_at = self.append(&site);
-        (site, expires_at)
+        Made { site, expires_at, tokens }
     }
 
     fn append(self, site: &Site) -> Timestamp {

@@ -142,6 +142,19 @@ impl Served {
     }
 }
 
+impl Served {
+    /// Asks about each of `tokens` once: after a start the first answer takes a signature's verification.
+    ///
+    /// # Panics
+    ///
+    /// When one is not active.
+    pub async fn recognise(&self, tokens: &[String]) {
+        let lines = self.backend().lines(2).await;
+        let answers = ask_all(&lines, INTROSPECT, questions(tokens).to_vec()).await;
+        assert!(answers.iter().all(|answer| says_active(answer)), "every token is alive");
+    }
+}
+
 impl OpenTask {
     /// A request for a token with the longest life.
     pub fn ask(&self) -> wire::IssueTokenRequest {
