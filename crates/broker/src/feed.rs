@@ -11,7 +11,7 @@ mod in_force;
 mod partition;
 mod reach;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_TTL_MAX};
@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::fold::Verdict;
+use crate::state::tasks::Tasks;
 use in_force::InForce;
 use partition::Waiting;
 use reach::Reach;
@@ -92,15 +93,21 @@ impl Feed {
         Self { ledger: Mutex::default(), head: watch::Sender::new(0), endings: watch::Sender::new(0) }
     }
 
-    /// Publishes what `committed` means to those who follow. `table` has it applied.
-    pub(crate) fn publish(&self, committed: &Committed<Event>, verdict: &Verdict, table: &Table) {
+    /// Publishes what `committed` means to those who follow. `table` and `tasks` have it applied.
+    pub(crate) fn publish(
+        &self,
+        committed: &Committed<Event>,
+        verdict: &Verdict,
+        table: &Table,
+        tasks: &Tasks,
+    ) {
         let position = committed.position();
         let mut ledger = self.ledger.lock();
         ledger.position = position;
         if let (Event::TokenIssued(record), Verdict::Applied(Applied::Issued(_))) =
             (committed.event(), verdict)
         {
-            ledger.reach.issued(record, position.sequence);
+            ledger.reach.issued(record, position.sequence, tasks);
         }
         let routed = match verdict {
             Verdict::Repeated | Verdict::Applied(Applied::TooLate(_)) => Routed::default(),
@@ -192,22 +199,30 @@ impl Ledger {
         routed
     }
 
-    /// The tasks that a revocation of what was issued before some moment takes with it. What they have
-    /// issued since is younger than the moment, so that only its task tells that it is dead.
+    /// Tasks that die with an event whose entries their tokens do not stand under.
     ///
-    /// Looks at every task with tokens out, which no other event does.
+    /// They rest on a connector that those tokens are not for, or on its owner. Or the revocation is one of what was
+    /// issued before some moment: what they have issued since is younger than that. Only then is every
+    /// task with tokens out looked at.
     fn dead_with(&self, committed: &Committed<Event>, table: &Table) -> Vec<(Target, Position)> {
         let position = committed.position();
-        let Event::Revoked(revoked) = committed.event() else { return Vec::new() };
-        if revoked.until.is_none_or(|until| until >= position.watermark()) {
-            return Vec::new();
-        }
         #[cfg(bug_zoo)]
         if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::FeedTasksUntold) {
             return Vec::new();
         }
-        let dead = self.reach.untold().filter(|task| matches!(table.task(*task), Some(Err(_))));
-        dead.map(|task| (Target::Task(task), position)).collect()
+        let targets = match committed.event() {
+            Event::Revoked(revoked) => &revoked.targets,
+            Event::RegistryActivated(activated) => &activated.removed,
+            _ => return Vec::new(),
+        };
+        let dead = |task: &TaskId| matches!(table.task(*task), Some(Err(_)));
+        let tasks: BTreeSet<_> = match committed.event() {
+            Event::Revoked(revoked) if revoked.until.is_some_and(|until| until < position.watermark()) => {
+                self.reach.untold().filter(dead).collect()
+            }
+            _ => targets.iter().flat_map(|target| self.reach.hidden_by(*target)).filter(dead).collect(),
+        };
+        tasks.into_iter().map(|task| (Target::Task(task), position)).collect()
     }
 
     fn publish(&mut self, position: Position, at: Timestamp, routed: &Routed) {

@@ -83,7 +83,7 @@ impl Fold {
             self.state.write().timeline.note(committed.event().at(), position);
         }
         self.advance(position);
-        self.feed.publish(committed, &verdict, &self.table);
+        self.feed.publish(committed, &verdict, &self.table, &self.state.read().tasks);
         verdict
     }
 

@@ -28,6 +28,23 @@ pub(crate) fn targets_of_start(started: &TaskStarted) -> Vec<Target> {
     targets
 }
 
+/// What a task rests on and a token of it, or of one below it, does not say: other connectors that it
+/// names, and their owners. None where there is no such thing.
+pub(crate) fn unsaid(started: &TaskStarted, record: &IssueRecord) -> Option<Box<[Target]>> {
+    let standing = &record.standing;
+    let says = |target: &Target| match target {
+        Target::Connector(connector) => *connector == standing.connector,
+        Target::Owner(owner) => {
+            *owner == standing.connector_owner || standing.actors.iter().any(|actor| actor.owner == *owner)
+        }
+        _ => false,
+    };
+    let named = started.connectors.iter();
+    let named = named.flat_map(|named| [Target::Connector(named.number), Target::Owner(named.owner)]);
+    let unsaid: Box<[_]> = named.filter(|target| !says(target)).collect();
+    (!unsaid.is_empty()).then_some(unsaid)
+}
+
 /// Every target that a lock could refuse a new token by.
 pub(crate) fn targets_of_issue(record: &IssueRecord) -> Vec<Target> {
     let standing = &record.standing;
