@@ -66,7 +66,7 @@ pub enum Bug {
     FeedAncestorForgotten,
     /// The feed does not tell that a subject is revoked (R1).
     FeedSubjectUntold,
-    /// The feed does not tell of tasks that died with what was issued before a moment (R1).
+    /// The feed does not tell of tasks that died of what their tokens do not say (R1).
     FeedTasksUntold,
     /// A verifier does not compare the hash that a delta names (R5).
     FeedHashNotCompared,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use locum_model::event::Locked;
-use locum_model::limits::REQUEST_TIMEOUT;
 use locum_model::{Target, Timestamp};
 
 /// For how long after its end a lifted lock is remembered as such: as long as its events may be kept.
 const LIFTED_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// For how long after its end a lock is known: far longer than an event can wait to be committed.
+const ENDED_KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// The locks, oldest first. A lock ends by the clock; freeing it is housekeeping.
 #[derive(Debug, Default)]
@@ -61,12 +63,12 @@ impl Locks {
         self.by_number.len()
     }
 
-    /// Frees locks whose time has been over for as long as any event may be under way.
+    /// Frees locks whose time has been over for longer than any event can have been under way.
     ///
     /// INVARIANT: an event is judged by its own time. Were a lock freed sooner, one that was decided
-    /// before its end would be judged otherwise by a replay, which has no reaper.
+    /// before its end and waited for the disk would be judged otherwise by a replay, which has no reaper.
     pub(crate) fn free(&mut self, now: Timestamp) {
-        self.by_number.retain(|_, lock| now < lock.until.plus(REQUEST_TIMEOUT));
+        self.by_number.retain(|_, lock| now < lock.until.plus(ENDED_KEPT));
         self.lifted.retain(|_, until| now < until.plus(LIFTED_KEPT));
     }
 }
