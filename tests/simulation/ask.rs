@@ -305,6 +305,9 @@ impl Run {
     /// Whether a lease may be extended now; none while nobody can say.
     fn may_hold(&self, asker: &Asker, task: usize, secret: [u8; 32]) -> Option<bool> {
         let known = &self.model.tasks[task];
+        if self.ghosts.contains(&known.id) {
+            return None;
+        }
         let own = self.model.workload_mark(asker.who).as_ref() == Some(&known.workload);
         if !own || known.secret != secret || known.lease.is_none_or(|lease| lease.ran_out) {
             return Some(false);

@@ -145,11 +145,16 @@ impl Run {
 
     /// R5: a verifier has exactly the broker's set, so that what is alive is not refused.
     fn may_be_inactive(&self, at: usize, which: usize, why: Inactive, latest: Timestamp, who: &str) {
+        let is_right = self.is_rightly_inactive(at, which, why, latest);
+        assert!(is_right, "R5: {who} refuses {}, which is alive: {why}", self.model.tokens[which].jti);
+    }
+
+    fn is_rightly_inactive(&self, at: usize, which: usize, why: Inactive, latest: Timestamp) -> bool {
         let (station, token) = (&self.feed.stations[at], &self.model.tokens[which]);
         let own =
             self.model.tasks[token.task].who.tenant == station.tenant && token.connector == station.connector;
         let revoked = self.model.token_revoked(token);
-        let is_right = match why {
+        match why {
             Inactive::WrongAudience => !own || !self.is_served(which) || revoked != Dead::No,
             Inactive::Revoked(_) => revoked != Dead::No,
             Inactive::Unproved => false,
@@ -160,8 +165,7 @@ impl Run {
                 let over = latest.max(self.clock.true_time()).plus(ahead) >= token.expires_at;
                 over || revoked != Dead::No
             }
-        };
-        assert!(is_right, "R5: {who} refuses {}, which is alive: {why}", token.jti);
+        }
     }
 
     fn may_be_unknown(&self, at: usize, why: Unknown, now: Moment, who: &str) {
@@ -222,6 +226,7 @@ impl Run {
     fn answers_right(&mut self, at: usize) {
         let Some(time) = self.now() else { return };
         let now = self.feed.stations[at].moment(self.clock.elapsed());
+        let latest = self.feed.stations[at].latest_wall(now);
         for which in 0..self.model.tokens.len() {
             let (station, token) = (&self.feed.stations[at], &self.model.tokens[which]);
             let own = self.model.tasks[token.task].who.tenant == station.tenant
@@ -234,10 +239,12 @@ impl Run {
                 (Dead::Maybe, _) => true,
                 (Dead::Yes, Answer::Active(_)) => false,
                 (Dead::Yes, _) => true,
-                // Uses are counted online; and what was refused by a clock ahead stays so.
+                // Uses are counted online; and a clock that was ahead ends tokens early for a while.
                 (Dead::No, Answer::Unknown(Unknown::OnlineOnly)) => token.uses_left.is_some(),
                 (Dead::No, Answer::Active(_)) => true,
-                (Dead::No, Answer::Inactive(_)) => refused,
+                (Dead::No, Answer::Inactive(why)) => {
+                    refused || self.is_rightly_inactive(at, which, *why, latest)
+                }
                 (Dead::No, Answer::Unknown(_)) => false,
             };
             assert!(is_right, "a verifier of {tenant} that is well says of {}: {answer:?}", token.jti);
