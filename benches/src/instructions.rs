@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 /// How much more than its baseline a path may take. Random hash seeds and allocations move counts by
 /// about a hundredth; a change that costs a twentieth is one to look at.
 pub const TOLERANCE: f64 = 0.05;
+/// What keys, drawn anew by each run, may cost beyond that, in instructions: a probe more on a short path.
+const SLACK: f64 = 16.0;
 
 /// Instructions of one run of each path, by name.
 pub type Counts = BTreeMap<String, f64>;
@@ -26,7 +28,8 @@ pub struct Compared {
 impl Compared {
     /// Whether it may stay so: it is there on both sides and takes no more than the tolerance allows.
     pub fn holds(&self) -> bool {
-        matches!((self.before, self.now), (Some(before), Some(now)) if now <= before * (1.0 + TOLERANCE))
+        let most = |before: f64| before * (1.0 + TOLERANCE) + SLACK;
+        matches!((self.before, self.now), (Some(before), Some(now)) if now <= most(before))
     }
 
     /// Whether it takes so much less that the baseline should be recorded anew.
@@ -77,7 +80,7 @@ mod tests {
         let before = [("lookup", 1_000.0), ("sign", 200_000.0)];
         assert!(held(&before, &before));
         assert!(held(&before, &[("lookup", 1_049.0), ("sign", 100_000.0)]), "within, and better");
-        assert!(!held(&before, &[("lookup", 1_051.0), ("sign", 200_000.0)]), "beyond");
+        assert!(!held(&before, &[("lookup", 1_067.0), ("sign", 200_000.0)]), "beyond");
         assert!(!held(&before, &[("lookup", 1_000.0)]), "a path that is gone");
         assert!(!held(&before[..1], &before), "a path without a baseline");
         assert!(!held(&before, &[("lookup", f64::NAN), ("sign", 1.0)]), "no number");
