@@ -106,6 +106,34 @@ async fn a_task_s_end_goes_only_where_its_tokens_are() {
     assert_eq!(late.dead, mail.dead);
 }
 
+/// A token for mail says neither that its task names orders too, nor who owns orders.
+#[tokio::test]
+async fn what_dies_with_another_connector_is_told_where_its_tokens_are() {
+    for target in [Target::Connector("orders".to_owned()), Target::Owner("payments".to_owned())] {
+        let mut daemon = Daemon::start(LOCUMD, Site::new()).await;
+        let (refunder, api) = (daemon.at("agents/refunder"), daemon.at("services/mail-api"));
+        let mail = || grant("mail:list", &[]);
+        let both = vec![grant("orders:refund", &["order/*"]), mail()];
+        let named = begin(&daemon, &refunder, both).await.expect("allowed");
+        let part = begin_part(&daemon, &refunder, &named, vec![mail()]).await.expect("allowed");
+        let other = begin(&daemon, &refunder, vec![mail()]).await.expect("allowed");
+        for task in [&part, &other] {
+            issue(&daemon, &refunder, task.ask("mail:list", &["mailbox/1"])).await.expect("issued");
+        }
+        let mut follower = Follower::new(&daemon, &api, "mail").await.expect("served");
+        follower.beat().await;
+        daemon.operator("operator").revocation().revoke(revoke(target)).await.expect("revoked");
+        follower.hears(Level::Task, task_id(&named.task_id)).await;
+        assert!(!follower.dead.contains_key(&(Level::Task, task_id(&other.task_id))), "it names mail alone");
+        // A restart has only the journal to know it from.
+        daemon.kill().await;
+        daemon.up().await;
+        let mut late = Follower::new(&daemon, &daemon.at("services/mail-api"), "mail").await.expect("served");
+        late.beat().await;
+        assert_eq!(late.dead, follower.dead);
+    }
+}
+
 #[tokio::test]
 async fn a_new_key_is_told_on_an_open_stream() {
     let daemon = Daemon::start(LOCUMD, Site::new()).await;
