@@ -6,6 +6,9 @@
 mod archive;
 mod control;
 mod inspection;
+mod named_count;
+mod page;
+mod record;
 mod revocation;
 mod verifier;
 
@@ -14,11 +17,12 @@ pub use archive::{
     RetentionPlan,
 };
 pub use control::{Key, PolicyFile, PolicyProblem, PolicyVerdict, Reloaded, Rotation};
-pub(crate) use inspection::page_size;
-pub use inspection::{
-    Activity, History, LiveToken, LiveTokens, Page, Record, RecordEntry, Status, TaskQuery, TokenQuery,
-};
-pub use revocation::{Lock, Match, NamedCount, Preview, Revocation, parse_selector, selector_text};
+pub use inspection::{Activity, LiveToken, LiveTokens, Status, TaskQuery, TokenQuery};
+pub use named_count::NamedCount;
+pub use page::Page;
+pub(crate) use page::page_size;
+pub use record::{History, Record, RecordEntry};
+pub use revocation::{Lock, Match, Preview, Revocation, parse_selector, selector_text};
 pub use verifier::Verifier;
 
 use crate::client::Client;

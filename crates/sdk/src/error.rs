@@ -9,8 +9,8 @@ use locum_model::scope::NotAScope;
 use locum_model::{EntropyFailed, Reason};
 use tonic::{Code, Status};
 
+use crate::ending::Ending;
 use crate::refusal::Refusal;
-use crate::task_handle::Ending;
 use crate::untrusted::bounded;
 
 /// Why a call did not work.

@@ -13,9 +13,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use crate::ending::Ending;
 use crate::entropy::jitter;
 use crate::error::Error;
-use crate::task_handle::{Ending, TaskHandle};
+use crate::task_handle::TaskHandle;
 use crate::wire::TaskState;
 
 const PAUSE_FIRST: Duration = Duration::from_millis(200);

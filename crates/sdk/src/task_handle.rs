@@ -12,28 +12,16 @@ use locum_api::broker::v1::task_service_client::TaskServiceClient;
 use locum_api::convert;
 use locum_model::event::Outcome;
 use locum_model::limits::TASK_LEASE_DEFAULT;
-use locum_model::{Reason, TaskId, Timestamp};
+use locum_model::{TaskId, Timestamp};
 use tokio::sync::watch;
 
 use crate::client::{Client, Repeat};
+use crate::ending::Ending;
 use crate::error::Error;
 use crate::holder_secret::HolderSecret;
 use crate::task::Task;
 use crate::token_source::TokenBuilder;
 use crate::wire::{TaskState, TaskView, required_time, task};
-
-/// How a task was over, as far as its holder can know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ending {
-    /// Its holder or an operator ended it, or a task above it.
-    Ended,
-    /// Its lease or deadline ran out.
-    Lapsed,
-    /// It, or something that it rests on, was revoked.
-    Revoked,
-    /// The broker knows no such task of this holder.
-    Lost,
-}
 
 /// A task that this process can act on.
 #[derive(Clone)]
@@ -151,21 +139,11 @@ impl TaskHandle {
     /// Draws from an answer what it says about the task itself.
     pub(crate) fn learn<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &answer
-            && let Some(ending) = error.reason().and_then(ending_of)
+            && let Some(ending) = error.reason().and_then(Ending::said_by)
         {
             self.over(ending);
         }
         answer
-    }
-}
-
-fn ending_of(reason: Reason) -> Option<Ending> {
-    match reason {
-        Reason::TaskEnded => Some(Ending::Ended),
-        Reason::TaskLapsed => Some(Ending::Lapsed),
-        Reason::TaskRevoked => Some(Ending::Revoked),
-        Reason::TaskNotFound | Reason::TaskNotHeld => Some(Ending::Lost),
-        _ => None,
     }
 }
 
@@ -175,16 +153,5 @@ impl fmt::Debug for TaskHandle {
             .field("task", &self.0.task)
             .field("ending", &self.ending())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ended => "it was ended",
-            Self::Lapsed => "its lease or deadline ran out",
-            Self::Revoked => "it, or what it rests on, was revoked",
-            Self::Lost => "the broker knows no such task of this holder",
-        })
     }
 }

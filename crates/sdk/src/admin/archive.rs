@@ -9,8 +9,9 @@ use locum_model::Timestamp;
 use tokio::time::timeout;
 use tonic::Streaming;
 
-use crate::admin::inspection::{RecordEntry, entry, page_size};
-use crate::admin::{Admin, Page};
+use crate::admin::Admin;
+use crate::admin::page::{Page, page_size};
+use crate::admin::record::{RecordEntry, entry};
 use crate::client::Repeat;
 use crate::error::Error;
 use crate::untrusted::bounded;

@@ -8,7 +8,8 @@ use locum_api::convert;
 use locum_model::{Selector, Timestamp};
 
 use crate::admin::Admin;
-use crate::admin::inspection::{Page, page_size};
+use crate::admin::named_count::{NamedCount, counts};
+use crate::admin::page::{Page, page_size};
 use crate::admin::verifier::{Verifier, verifier};
 use crate::client::Repeat;
 use crate::error::Error;
@@ -24,15 +25,6 @@ pub struct Match {
     pub name: String,
     /// The tenant; empty where the level has none.
     pub tenant: String,
-}
-
-/// A name and how many.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedCount {
-    /// The name.
-    pub name: String,
-    /// How many.
-    pub count: u64,
 }
 
 /// What a revocation would kill.
@@ -256,10 +248,6 @@ fn matches(matches: Vec<wire::Match>) -> Vec<Match> {
         tenant: bounded(&m.tenant),
     };
     matches.into_iter().map(one).collect()
-}
-
-pub(crate) fn counts(counts: Vec<wire::NamedCount>) -> Vec<NamedCount> {
-    counts.into_iter().map(|c| NamedCount { name: bounded(&c.name), count: c.count }).collect()
 }
 
 fn lock(lock: Option<wire::ActiveLock>) -> Result<Lock, Error> {

@@ -8,7 +8,7 @@ use locum_api::convert::time::optional_duration_from_wire;
 use locum_model::Timestamp;
 
 use crate::admin::Admin;
-use crate::admin::inspection::{Page, page_size};
+use crate::admin::page::{Page, page_size};
 use crate::client::Repeat;
 use crate::error::Error;
 use crate::untrusted::bounded;
