@@ -8,8 +8,9 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::files::FileLayer;
-use crate::journal::Head;
-use crate::lookup::Marks;
+use crate::format::cursor::Cursor;
+use crate::head::Head;
+use crate::marks::Marks;
 
 /// The durable journal.
 pub(crate) struct Durable {
@@ -59,5 +60,13 @@ impl Extent {
     /// The segment after one.
     pub(crate) fn successor(&self, first_sequence: u64) -> Option<u64> {
         self.segments.range((Bound::Excluded(first_sequence), Bound::Unbounded)).next().copied()
+    }
+
+    /// How far the segment of `cursor` may be read: the newest one to the durable end.
+    pub(crate) fn limit(&self, cursor: &Cursor) -> u64 {
+        match self.successor(cursor.header().first_sequence) {
+            Some(_) => u64::MAX,
+            None => self.end,
+        }
     }
 }

@@ -3,48 +3,20 @@
 use std::io;
 use std::sync::Arc;
 
-use locum_model::{Committed, Event, Position, Reason};
+use locum_model::{Committed, Event};
 
-use crate::damage::{Damage, Flaw};
 use crate::durable::{Durable, Extent};
 use crate::files::{FileLayer, SECTOR_BYTES};
 use crate::format::cursor::Cursor;
-use crate::format::names::{self, Listing, RESERVE};
+use crate::format::names::{Listing, RESERVE};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::format::tail::Tail;
+use crate::open_error::{OpenError, missing};
+use crate::options::Options;
 use crate::reader::Reader;
 use crate::recover::recover;
 use crate::space::{self, STEP_BYTES};
 use crate::writer::{Segment, State, Writer};
-
-/// How a journal is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// A segment that reaches this length is followed by a new one.
-    pub segment_bytes: u64,
-    /// Disk space that is kept for urgent events.
-    pub reserve_bytes: u64,
-    /// The broker whose journal this is.
-    pub home: u16,
-}
-
-/// Which events may use the reserve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// Everything that may be refused when the disk is full.
-    Ordinary,
-    /// Revocations, ends and locks: they may use the reserve.
-    Urgent,
-}
-
-/// How far the journal goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// The last event's position; sequence 0 when there is none.
-    pub position: Position,
-    /// The hash over everything up to here.
-    pub hash: [u8; 32],
-}
 
 /// An open journal.
 pub struct Journal {
@@ -52,40 +24,6 @@ pub struct Journal {
     pub writer: Writer,
     /// A reader; clone it freely.
     pub reader: Reader,
-}
-
-/// Why a journal cannot be opened. Nothing that was acknowledged was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file system refused.
-    #[error("the journal cannot be {doing}")]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// What the file system said.
-        source: io::Error,
-    },
-    /// Something acknowledged is damaged or missing.
-    #[error(transparent)]
-    Damaged(Damage),
-    /// A file was written by a later version of Locum.
-    #[error("`{file}` has format {found}, this version reads up to {known}")]
-    FutureFormat {
-        /// The file.
-        file: String,
-        /// Its format.
-        found: u16,
-        /// The newest that this version knows.
-        known: u16,
-    },
-    /// The journal belongs to another broker.
-    #[error("the journal is of home {found}, not of home {expected}")]
-    WrongHome {
-        /// The home in the options.
-        expected: u16,
-        /// The home in the files.
-        found: u16,
-    },
 }
 
 /// Opens the journal and replays it: the newest snapshot, then every event after it, in order.
@@ -188,33 +126,4 @@ fn journal(
 
 fn trying(doing: &'static str) -> impl Fn(io::Error) -> OpenError {
     move |source| OpenError::Io { doing, source }
-}
-
-/// The segment that begins with this sequence is not there.
-pub(crate) fn missing(first_sequence: u64) -> Damage {
-    Damage { file: names::segment(first_sequence), offset: 0, sequence: first_sequence, flaw: Flaw::Missing }
-}
-
-impl From<Damage> for OpenError {
-    fn from(damage: Damage) -> Self {
-        match damage {
-            Damage { file, flaw: Flaw::FutureFormat { found, known }, .. } => {
-                Self::FutureFormat { file, found, known }
-            }
-            damage => Self::Damaged(damage),
-        }
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { segment_bytes: 64 << 20, reserve_bytes: 16 << 20, home: 1 }
-    }
-}
-
-impl OpenError {
-    /// What a caller is told.
-    pub fn reason(&self) -> Reason {
-        Reason::JournalUnavailable
-    }
 }

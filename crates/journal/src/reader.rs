@@ -11,7 +11,7 @@ use crate::damage::{Damage, Flaw};
 use crate::durable::Durable;
 use crate::files::FileLayer;
 use crate::format::cursor::Cursor;
-use crate::journal::Head;
+use crate::head::Head;
 use crate::snapshot::{self, SnapshotError, SnapshotReport};
 
 /// Reads what is durable. Clones share one view.
@@ -115,7 +115,7 @@ impl Events {
                     return Ok(event);
                 }
             }
-            let limit = self.limit(&cursor);
+            let limit = self.durable.extent().limit(&cursor);
             if !cursor.step(limit)? {
                 cursor = self.successor(&*files, &cursor)?;
             }
@@ -125,35 +125,12 @@ impl Events {
     fn begin(&self, files: &dyn FileLayer) -> Result<Cursor, Damage> {
         let first = self.durable.extent().segment_of(self.next_sequence);
         let mut cursor = Cursor::open(files, first.unwrap_or(1))?;
-        cursor.skip_to(self.next_sequence, self.limit(&cursor))?;
+        cursor.skip_to(self.next_sequence, self.durable.extent().limit(&cursor))?;
         Ok(cursor)
-    }
-
-    /// How far a segment may be read: the newest one to the durable end.
-    fn limit(&self, cursor: &Cursor) -> u64 {
-        let extent = self.durable.extent();
-        match extent.successor(cursor.header().first_sequence) {
-            Some(_) => u64::MAX,
-            None => extent.end,
-        }
     }
 
     fn successor(&self, files: &dyn FileLayer, cursor: &Cursor) -> Result<Cursor, Damage> {
         let next = self.durable.extent().successor(cursor.header().first_sequence);
-        follow(files, cursor, next.ok_or_else(|| cursor.damage(Flaw::Missing))?)
+        cursor.follow(files, next.ok_or_else(|| cursor.damage(Flaw::Missing))?)
     }
-}
-
-/// Opens the segment that follows `cursor`, which stands at its segment's end.
-pub(crate) fn follow(files: &dyn FileLayer, cursor: &Cursor, next: u64) -> Result<Cursor, Damage> {
-    if cursor.next_sequence() != next {
-        return Err(cursor.damage(Flaw::Missing));
-    }
-    let successor = Cursor::open(files, next)?;
-    let header = successor.header();
-    // An epoch may move on from one segment to the next, the home may not.
-    let follows = header.predecessor == cursor.hash()
-        && header.home == cursor.header().home
-        && header.epoch >= cursor.header().epoch;
-    if follows { Ok(successor) } else { Err(successor.damage(Flaw::Chain)) }
 }

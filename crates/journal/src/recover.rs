@@ -14,8 +14,8 @@ use crate::files::FileLayer;
 use crate::format::cursor::Cursor;
 use crate::format::names::Listing;
 use crate::format::tail::{self, Tail};
-use crate::journal::{OpenError, Options, missing};
-use crate::reader::follow;
+use crate::open_error::{OpenError, missing};
+use crate::options::Options;
 use crate::snapshot::newest_usable;
 
 /// Events that change hands at once: enough that handing over costs nothing, few enough to stay in cache.
@@ -87,7 +87,7 @@ fn read(
         }
         let next = listing.segments.range(cursor.header().first_sequence + 1..).next();
         match (stepped, next) {
-            (Ok(_at_end), Some(next)) => cursor = follow(files, &cursor, *next)?,
+            (Ok(_at_end), Some(next)) => cursor = cursor.follow(files, *next)?,
             (Ok(_at_end), None) => {
                 return tail::judge(&cursor, None).map(|tail| (cursor, tail)).map_err(OpenError::from);
             }

@@ -17,8 +17,7 @@ use crate::format::cursor::Cursor;
 use crate::format::names::{self, Listing, SNAPSHOT_PARTIAL};
 use crate::format::snapshot::{SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotHeader};
 use crate::format::{digest, record};
-use crate::journal::Head;
-use crate::reader::follow;
+use crate::head::Head;
 
 /// How much is written at once, in bytes.
 const WRITE_BYTES: usize = 1 << 20;
@@ -160,7 +159,7 @@ fn compact(
         if cursor.step(u64::MAX)? {
             continue;
         }
-        let successor = follow(files, &cursor, cursor.next_sequence())?;
+        let successor = cursor.follow(files, cursor.next_sequence())?;
         if successor.header() == target.header() {
             break;
         }

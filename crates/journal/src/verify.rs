@@ -16,8 +16,8 @@ use crate::format::names::Listing;
 use crate::format::snapshot::SnapshotCursor;
 use crate::format::tail::{self, Tail};
 use crate::format::window::Window;
-use crate::journal::{Head, missing};
-use crate::reader::follow;
+use crate::head::Head;
+use crate::open_error::missing;
 
 /// Snapshots that are compared event by event: the newest ones, which a start may use. Of older
 /// ones the hash and the place in the chain are checked.
@@ -100,7 +100,7 @@ pub fn verify(files: &dyn FileLayer, progress: &mut dyn FnMut(Progress)) -> Resu
         stepped?;
         check_remainder(&cursor)?;
         snapshots.place(files, &cursor)?;
-        cursor = follow(files, &cursor, *next)?;
+        cursor = cursor.follow(files, *next)?;
     };
     snapshots.finish()?;
     Ok(Report {

@@ -18,8 +18,18 @@ use crate::format::SEQUENCE_MAX;
 use crate::format::frame::{self, Tag};
 use crate::format::record;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::journal::{Head, Lane, Options};
+use crate::head::Head;
+use crate::options::Options;
 use crate::space::{self, STEP_BYTES};
+
+/// Which events may use the reserve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Everything that may be refused when the disk is full.
+    Ordinary,
+    /// Revocations, ends and locks: they may use the reserve.
+    Urgent,
+}
 
 /// A frame's buffer that grew beyond this is given back.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;

@@ -11,8 +11,8 @@ use super::window::Window;
 use super::{Hash, is_zero, names};
 use crate::damage::{Damage, Flaw};
 use crate::files::{FileLayer, OpenFile};
-use crate::journal::Head;
-use crate::lookup::Mark;
+use crate::head::Head;
+use crate::marks::Mark;
 
 /// A place in a segment. What lies before it is checked.
 pub(crate) struct Cursor {
@@ -130,6 +130,20 @@ impl Cursor {
             Ok(None) => Ok(false),
             Err(flaw) => Err(self.damage(flaw)),
         }
+    }
+
+    /// Opens the segment that follows this one, at whose end this stands.
+    pub(crate) fn follow(&self, files: &dyn FileLayer, next: u64) -> Result<Self, Damage> {
+        if self.next_sequence != next {
+            return Err(self.damage(Flaw::Missing));
+        }
+        let successor = Self::open(files, next)?;
+        let header = successor.header;
+        // An epoch may move on from one segment to the next, the home may not.
+        let follows = header.predecessor == self.hash
+            && header.home == self.header.home
+            && header.epoch >= self.header.epoch;
+        if follows { Ok(successor) } else { Err(successor.damage(Flaw::Chain)) }
     }
 
     /// This cursor, freshly opened, at a place that one before it reached.
