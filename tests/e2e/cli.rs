@@ -17,22 +17,22 @@ mod terminal;
 mod verifier;
 
 /// A desk from which everybody runs `locum`, each with files of their own.
-struct Desk {
-    daemon: Daemon,
+pub(crate) struct Desk {
+    pub(crate) daemon: Daemon,
 }
 
 impl Desk {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::on(Site::new()).await
     }
 
-    async fn on(site: Site) -> Self {
+    pub(crate) async fn on(site: Site) -> Self {
         std::fs::create_dir(site.path("home")).expect("made");
         Self { daemon: Daemon::start(LOCUMD, site).await }
     }
 
     /// A command line of whoever has this path in `acme.test`.
-    fn command(&self, who: &str, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, who: &str, args: &[&str]) -> Command {
         let site = &self.daemon.site;
         let file = |end: &str| site.path(&format!("{}.{end}", who.replace('/', "-")));
         if !file("pem").exists() {
@@ -53,30 +53,35 @@ impl Desk {
     }
 
     /// Runs it, with pipes.
-    fn run(&self, who: &str, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, who: &str, args: &[&str]) -> Output {
         self.command(who, args).output().expect("it runs")
     }
 
     /// What it prints; it has to succeed.
-    fn says(&self, who: &str, args: &[&str]) -> String {
+    pub(crate) fn says(&self, who: &str, args: &[&str]) -> String {
         let output = self.run(who, args);
         assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
         text(&output.stdout).trim_end().to_owned()
     }
 
     /// The document that it prints with `-o json`.
-    fn document(&self, who: &str, args: &[&str]) -> Value {
+    pub(crate) fn document(&self, who: &str, args: &[&str]) -> Value {
         let printed = self.says(who, &[args, &["-o", "json"]].concat());
         serde_json::from_str(&printed).expect("one JSON document")
     }
 
+    /// A path of the site, as text.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.daemon.site.path(name).to_string_lossy().into_owned()
+    }
+
     /// A file of the site with this content: its path.
-    fn site_file(&self, name: &str, content: &str) -> String {
+    pub(crate) fn site_file(&self, name: &str, content: &str) -> String {
         self.daemon.site.put(name, content).to_string_lossy().into_owned()
     }
 
     /// A task of the refunder's, started by `locum`, with so many tokens: its id and the tokens.
-    fn busy(&self, who: &str, tokens: usize) -> (String, Vec<String>) {
+    pub(crate) fn busy(&self, who: &str, tokens: usize) -> (String, Vec<String>) {
         let task =
             self.says(who, &["task", "start", "refund-order", "--scope", "orders:read", "--lease", "10m"]);
         let request = ["token", "request", &task, "orders", "--scope", "orders:read=order/1"];
@@ -86,9 +91,9 @@ impl Desk {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
-const REFUNDER: &str = "agents/refunder";
-const OPERATOR: &str = "operators/operator";
+pub(crate) const REFUNDER: &str = "agents/refunder";
+pub(crate) const OPERATOR: &str = "operators/operator";

@@ -66,4 +66,6 @@ mod restore;
 
 mod cli;
 
+mod every_command;
+
 mod supervision;

@@ -216,3 +216,22 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  locum help exit-codes\n  locum help task list")]
     Help(HelpArgs),
 }
+
+impl Command {
+    /// Whether what it tells of has a name that other commands take. Known before anything is done: a
+    /// command that cannot answer in the form that is asked for must not act.
+    pub(crate) fn has_names(&self) -> bool {
+        match self {
+            Self::Token(TokenCommand::Decode(_)) => false,
+            Self::Task(_) | Self::Token(_) | Self::Lock(_) | Self::Unlock(_) => true,
+            Self::Key(_) | Self::Verifier(_) | Self::Context(_) => true,
+            Self::Audit(command) => {
+                matches!(command, AuditCommand::Tail(_) | AuditCommand::Search(_))
+            }
+            // What they print is not theirs to form.
+            Self::Exec(_) | Self::Completions(_) | Self::Help(_) => true,
+            Self::Revoke(_) | Self::Policy(_) | Self::Status | Self::Top(_) => false,
+            Self::Reload | Self::Whoami => false,
+        }
+    }
+}

@@ -21,22 +21,33 @@ pub(crate) fn run(command: ContextCommand, session: &Session, output: &Output) -
     })?;
     let mut contexts = Contexts::read(&file)?;
     match command {
-        ContextCommand::List => return list(&contexts, output),
-        ContextCommand::Show(args) => return show(args.name.as_deref(), &contexts, output),
+        ContextCommand::List => list(&contexts, output),
+        ContextCommand::Show(args) => show(args.name.as_deref(), &contexts, output),
         ContextCommand::Use(args) => {
             let name = known(&args.name, &contexts)?;
-            output.note(&format!("now in use: {name}"));
-            contexts.current = Some(name);
+            contexts.current = Some(name.clone());
+            contexts.write(&file)?;
+            told(&name, &contexts.places[&name], &contexts, "now in use", output)
         }
-        ContextCommand::Add(args) => add(&args, session.global(), &mut contexts, output)?,
+        ContextCommand::Add(args) => {
+            let name = add(&args, session.global(), &mut contexts, output)?;
+            contexts.write(&file)?;
+            let did = if args.keep_current { "added" } else { "added and now in use" };
+            told(&name, &contexts.places[&name], &contexts, did, output)
+        }
         ContextCommand::Remove(args) => {
             let name = known(&args.name, &contexts)?;
-            contexts.places.remove(&name);
-            contexts.current = contexts.current.filter(|current| *current != name);
-            output.note(&format!("removed: {name}"));
+            let place = contexts.places.remove(&name);
+            contexts.current = contexts.current.take().filter(|current| *current != name);
+            contexts.write(&file)?;
+            told(&name, &place.unwrap_or_default(), &contexts, "removed", output)
         }
     }
-    contexts.write(&file)
+}
+
+/// What was done with a context, once it is written.
+fn told(name: &Name, place: &Place, contexts: &Contexts, did: &str, output: &Output) -> Result<(), Failure> {
+    output.data(document::of("context", value(name, place, contexts)), || format!("{did}: {name}"))
 }
 
 fn add(
@@ -44,7 +55,7 @@ fn add(
     global: &Global,
     contexts: &mut Contexts,
     output: &Output,
-) -> Result<(), Failure> {
+) -> Result<Name, Failure> {
     let name = name_of(&args.name)?;
     if contexts.places.contains_key(&name) && !args.replace {
         return Err(Failure::Usage(format!("`{name}` is there already: say `--replace`")));
@@ -74,12 +85,10 @@ fn add(
         }
     }
     contexts.places.insert(name.clone(), place);
-    let is_used = !args.keep_current;
-    output.note(&format!("added: {name}{}", if is_used { ", and now in use" } else { "" }));
-    if is_used {
-        contexts.current = Some(name);
+    if !args.keep_current {
+        contexts.current = Some(name.clone());
     }
-    Ok(())
+    Ok(name)
 }
 
 fn list(contexts: &Contexts, output: &Output) -> Result<(), Failure> {

@@ -47,6 +47,9 @@ pub(crate) const ALL: [Exit; 13] = [
     exit(141, "BROKEN_PIPE", "Whoever read standard output went away (128 + SIGPIPE). Nothing is said."),
 ];
 
+/// What is left for the meaning on a terminal of 80 columns, beside code and reason.
+const MEANING_COLUMNS: usize = 56;
+
 const fn exit(code: u8, reason: &'static str, meaning: &'static str) -> Exit {
     Exit { code, reason, meaning }
 }
@@ -60,10 +63,20 @@ pub(crate) fn reason(code: u8) -> &'static str {
 pub(crate) fn text() -> String {
     let mut text = String::from("CODE  REASON             MEANING\n");
     for Exit { code, reason, meaning } in ALL {
-        let _fits = writeln!(text, "{code:>4}  {reason:<17}  {meaning}");
+        let _fits = write!(text, "{code:>4}  {reason:<17} ");
+        let mut left = MEANING_COLUMNS;
+        for word in meaning.split(' ') {
+            if left <= word.chars().count() {
+                let _fits = write!(text, "\n{:24}", "");
+                left = MEANING_COLUMNS;
+            }
+            left -= 1 + word.chars().count();
+            let _fits = write!(text, " {word}");
+        }
+        text.push('\n');
     }
     text.push_str(
-        "\nThe reason stands in the error document (`-o json`) where the broker gave none of its own.",
+        "\nThe reason stands in the error document (`-o json`) where the broker gave none\nof its own.",
     );
     text
 }

@@ -8,21 +8,25 @@ use crate::failure::Failure;
 use crate::output::{Output, escaped};
 
 const SELECTORS: &str = "\
-A selector says what list, revoke, lock and unlock apply to: one level and one id, in words or with
-the flag of the level. The broker narrows it to your tenants.
+A selector says what list, revoke, lock and unlock apply to: one level and one
+id, in words or with the flag of the level. The broker narrows it to your
+tenants.
 
-  token=JTI                 one token
-  task=TASK                 a task and everything below it
-  subject=SUBJECT           everything on behalf of one subject
-  workload=NAME             one workload
-  workload=spiffe://…/*     all workloads that a SPIFFE ID pattern meets: `*` for one segment of the
-                            path, a last `**` for one or more; expanded by the broker and shown
-  connector=NAME            everything for one connector
-  tenant=NAME               everything of one tenant
-  owner=NAME                everything that one owner answers for
-  model=NAME                everything behind which one model stands
-  signing-key=KID           everything signed with one key (operators of all tenants)
-  policy-revision=NUMBER    everything that one policy set allowed (operators of all tenants)
+  token=JTI                one token
+  task=TASK                a task and everything below it
+  subject=SUBJECT          everything on behalf of one subject
+  workload=NAME            one workload
+  workload=spiffe://…/*    all workloads that a SPIFFE ID pattern meets: `*` for
+                           one segment of the path, a last `**` for one or
+                           more; expanded by the broker and shown
+  connector=NAME           everything for one connector
+  tenant=NAME              everything of one tenant
+  owner=NAME               everything that one owner answers for
+  model=NAME               everything behind which one model stands
+  signing-key=KID          everything signed with one key (operators of all
+                           tenants)
+  policy-revision=NUMBER   everything that one policy set allowed (operators of
+                           all tenants)
 
 Examples:
   locum task list workload=refunder
@@ -32,24 +36,35 @@ Examples:
   locum unlock model=gpt-x --reason 'review passed'";
 
 const OUTPUT: &str = "\
-Data goes to standard output; notes, warnings, prompts, progress and errors go to standard error.
+Data goes to standard output; notes, warnings, prompts, progress and errors go
+to standard error.
 
   -o table     for people: relative times, cut to the terminal's width
   -o wide      the same with every column and nothing cut
-  -o json      one JSON document on one line, with `schema_version`; an error is one too, alone on
-               standard error; `more` says that a listing goes on behind `--limit`
-  -o jsonl     one JSON document for each item; `audit tail -f` and `top` have no end, and do so for json too
-  -o name      what other commands take, one on a line
-  -o file      `token request` alone: the token, into the file that `--to` names (mode 0600)
-  -o header    `token request` alone: `Authorization: Bearer …`, for `curl -H @-`
-  -o env-file  `token request` alone: LOCUM_TOKEN and LOCUM_TOKEN_EXPIRE_TIME
-  -o credential-process   `token request` alone: JSON with `Version`, `Token` and `Expiration`
-  -o exec-credential      `token request` alone: an ExecCredential, as kubectl takes it
-  --field PATH one value alone, by its path in the JSON document (of each item in a listing)
+  -o json      one JSON document on one line, with `schema_version`; an error is
+               one too, alone on standard error; `more` says that a listing goes
+               on behind `--limit`
+  -o jsonl     one JSON document for each item; `audit tail -f` and `top` have
+               no end, and do so for json too
+  -o name      what other commands take, one on a line; refused, before anything
+               is done, where nothing has a name
+  --field PATH one value alone, by its path in the JSON document (of each item
+               in a listing)
 
-In JSON times are RFC 3339 in UTC, spans are milliseconds. Listings never hold a token or a secret.
-Whatever others wrote is shown with its control, invisible and direction characters escaped.
-Colours are for terminals; `--no-color`, `NO_COLOR` and `TERM=dumb` switch them off.
+For `locum token request` alone, the token as other programs take it:
+
+  -o file      into the file that `--to` names (mode 0600)
+  -o header    `Authorization: Bearer …`, for `curl -H @-`
+  -o env-file  LOCUM_TOKEN and LOCUM_TOKEN_EXPIRE_TIME
+  -o credential-process
+               JSON with `Version`, `Token` and `Expiration`
+  -o exec-credential
+               an ExecCredential, as kubectl takes it
+
+In JSON times are RFC 3339 in UTC, spans are milliseconds. Listings never hold a
+token or a secret. Whatever others wrote is shown with its control, invisible
+and direction characters escaped. Colours are for terminals; `--no-color`,
+`NO_COLOR` and `TERM=dumb` switch them off.
 
 Examples:
   locum task list -o name | xargs -n 1 locum task show
@@ -64,12 +79,14 @@ const ENVIRONMENT: &str = "\
   LOCUM_KEY_FILE        its key (PEM)
   LOCUM_ASSERTION_FILE  the bearer assertion to show
   NO_COLOR              no colours
-  XDG_CONFIG_HOME       where contexts are kept: locum/contexts.toml below it, or below ~/.config
+  XDG_CONFIG_HOME       where contexts are kept: locum/contexts.toml below it,
+                        or below ~/.config
   XDG_RUNTIME_DIR       where holder secrets are kept
 
-The broker is named by one source, never by a mixture: a context that is named (`--context`,
-LOCUM_CONTEXT), else the environment (LOCUM_ADDR and its kin), else the current context. Flags then
-say the rest. Secrets are read from files and standard input, never from flags or the environment.
+The broker is named by one source, never by a mixture: a context that is named
+(`--context`, LOCUM_CONTEXT), else the environment (LOCUM_ADDR and its kin),
+else the current context. Flags then say the rest. Secrets are read from files
+and standard input, never from flags or the environment.
 
 Example:
   LOCUM_CONTEXT=lab locum status";

@@ -32,7 +32,7 @@ pub(crate) async fn run(args: LockArgs, session: &Session, output: &Output) -> R
     output.data(document::of("lock", document::lock(&lock)), || rows(std::slice::from_ref(&lock), output))?;
     covers(&lock.matches).for_each(|line| output.note(&line));
     let word = shell_word(&shown(&selector));
-    output.note(&format!("what is out already lives on; to revoke it: locum revoke {word} --reason '…'"));
+    output.note(&format!("to revoke what is out: locum revoke {word} --reason '…'"));
     Ok(())
 }
 

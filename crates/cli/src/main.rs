@@ -41,7 +41,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, TaskCommand, TokenCommand};
+use crate::args::{Cli, Command, Format, TaskCommand, TokenCommand};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
@@ -71,6 +71,9 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
     let takes_a_token = matches!(cli.command, Command::Token(TokenCommand::Request(_)));
     if cli.global.output.is_for_tokens() && !takes_a_token {
         return Err(Failure::Usage("this output format is for `locum token request` alone".to_owned()));
+    }
+    if cli.global.output == Format::Name && !cli.command.has_names() {
+        return Err(Failure::Usage("nothing here has a name: use another `-o`".to_owned()));
     }
     let session = Session::new(cli.global);
     if let Command::Task(TaskCommand::Hold(args)) = cli.command {

@@ -28,6 +28,8 @@ pub(crate) struct Output {
     format: Format,
     field: Option<String>,
     colour: Colour,
+    /// Whether the terminal knows no escapes.
+    is_dumb: bool,
     has_progress: Cell<bool>,
 }
 
@@ -40,19 +42,26 @@ enum Colour {
 impl Output {
     pub(crate) fn new(global: &Global) -> Self {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let dumb = set("TERM").is_some_and(|term| term == "dumb");
-        let refused = global.no_color || dumb || set("NO_COLOR").is_some();
+        let is_dumb = set("TERM").is_some_and(|term| term == "dumb");
+        let refused = global.no_color || is_dumb || set("NO_COLOR").is_some();
         Self {
             format: global.output,
             field: global.field.clone(),
             colour: if refused { Colour::Never } else { Colour::OnTerminals },
+            is_dumb,
             has_progress: Cell::default(),
         }
     }
 
     /// For failures before the command line is understood.
     pub(crate) fn json() -> Self {
-        Self { format: Format::Json, field: None, colour: Colour::Never, has_progress: Cell::default() }
+        Self {
+            format: Format::Json,
+            field: None,
+            colour: Colour::Never,
+            is_dumb: true,
+            has_progress: Cell::default(),
+        }
     }
 
     /// Prints the document, a part of it, or what `people` makes for people.
@@ -133,7 +142,7 @@ impl Output {
 
     /// Whether data goes to a terminal.
     pub(crate) fn has_terminal(&self) -> bool {
-        io::stdout().is_terminal()
+        io::stdout().is_terminal() && !self.is_dumb
     }
 
     /// The columns of the terminal that data goes to; none where there is none or `-o wide` is asked.
@@ -176,7 +185,7 @@ impl Output {
 
     /// Says how far a long command is, on one line that the next one replaces; only to a terminal.
     pub(crate) fn progress(&self, text: &str) {
-        if io::stderr().is_terminal() {
+        if io::stderr().is_terminal() && !self.is_dumb {
             self.has_progress.set(true);
             let _told = write!(io::stderr(), "\r\u{1b}[2K{text}");
         }

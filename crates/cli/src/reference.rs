@@ -8,24 +8,15 @@ use crate::args::Cli;
 use crate::{exit, help};
 
 mod examples;
+mod page;
+mod shown;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/");
 const AGAIN: &str = "run `cargo test -p locum-cli -- --ignored write_the_reference_pages`";
 
 /// Every command with its words, parents before children.
 fn commands() -> Vec<(String, Command)> {
-    let mut root = Cli::command();
-    root.build();
-    let mut found = Vec::new();
-    walk(&root, "locum", &mut found);
-    found
-}
-
-fn walk(command: &Command, words: &str, found: &mut Vec<(String, Command)>) {
-    found.push((words.to_owned(), command.clone()));
-    for child in command.get_subcommands().filter(|child| child.get_name() != "help" || words == "locum") {
-        walk(child, &format!("{words} {}", child.get_name()), found);
-    }
+    page::commands(Cli::command(), "locum")
 }
 
 fn pages() -> [(&'static str, String); 2] {
@@ -43,63 +34,11 @@ fn cli_page() -> String {
     let root = Cli::command();
     let globals: Vec<&Arg> = root.get_arguments().filter(|arg| arg.is_global_set()).collect();
     page.push_str("\n## Flags of every command\n\n");
-    arguments(&mut page, &globals);
+    page::arguments(&mut page, &globals);
     for (words, command) in commands() {
-        section(&mut page, &words, &command);
+        page::section(&mut page, &words, &command);
     }
     page
-}
-
-fn section(page: &mut String, words: &str, command: &Command) {
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let _fits = write!(page, "\n## {words}\n\n{}\n", cell(&about));
-    let own = |arg: &&Arg| !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version");
-    let own: Vec<&Arg> = command.get_arguments().filter(own).collect();
-    if !own.is_empty() {
-        page.push('\n');
-        arguments(page, &own);
-    }
-    if let Some(examples) = command.get_after_help() {
-        let _fits = write!(page, "\n```text\n{examples}\n```\n");
-    }
-}
-
-fn arguments(page: &mut String, arguments: &[&Arg]) {
-    page.push_str("| argument | default | meaning |\n|---|---|---|\n");
-    for arg in arguments {
-        let values: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-        let takes_value = arg.get_action().takes_values() && !arg.is_hide_default_value_set();
-        let default =
-            if takes_value && !values.is_empty() { format!("`{}`", values.join(" ")) } else { String::new() };
-        let possible: Vec<String> =
-            arg.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
-        let mut meaning = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        if !possible.is_empty() && arg.get_action().takes_values() {
-            let _fits = write!(meaning, " One of {}.", possible.join(", "));
-        }
-        let _fits = writeln!(page, "| `{}` | {default} | {} |", cell(&signature(arg)), cell(&meaning));
-    }
-}
-
-/// `-n, --limit <COUNT>`, `<TASK>`.
-fn signature(arg: &Arg) -> String {
-    let names: Vec<String> =
-        [arg.get_short().map(|c| format!("-{c}")), arg.get_long().map(|l| format!("--{l}"))]
-            .into_iter()
-            .flatten()
-            .collect();
-    let values = arg.get_value_names().unwrap_or_default();
-    let values = values.iter().map(|value| format!("<{value}>")).collect::<Vec<_>>().join(" ");
-    match (names.is_empty(), arg.get_action().takes_values()) {
-        (true, _) => values,
-        (false, true) => format!("{} {values}", names.join(", ")),
-        (false, false) => names.join(", "),
-    }
-}
-
-/// A text within a table of Markdown.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
 }
 
 #[test]

@@ -92,10 +92,7 @@ fn done(selector: &Selector, preview: &Preview, revocation: &Revocation) -> Stri
 /// What a revocation does not do by itself.
 fn advise(selector: &Selector, revocation: &Revocation, output: &Output) {
     if let Some(until) = revocation.residual_until {
-        output.warn(&format!(
-            "backends that check by signature alone may still believe tokens until {until} ({})",
-            relative(until, now())
-        ));
+        output.warn(&format!("APIs with JWKS alone may believe tokens until {until}"));
     }
     // A token has no successor of its own, and an old policy set or key decides nothing new.
     let has_no_future =

@@ -88,6 +88,8 @@ async fn keep(handle: &TaskHandle, file: Option<PathBuf>) -> Result<PathBuf, Fai
 /// Holds a task until it is over or the person says stop; then it is let go, not ended.
 pub(crate) async fn hold(args: &HeldArgs, session: &Session, output: &Output) -> Result<(), Failure> {
     let (handle, file) = held(args, session)?;
+    // Holding rides out a broker that is away for a while. One that was never there is an error.
+    session.client()?.get_task(handle.id()).await?;
     let task = handle.hold();
     output.note(&format!("holding {}; its lease runs on when this is interrupted", task.id()));
     let ending = tokio::select! {

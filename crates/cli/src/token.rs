@@ -8,13 +8,12 @@ use serde_json::{Map, Value, json};
 use crate::args::{DecodeArgs, Format, IntrospectArgs, RequestArgs, TokenCommand};
 use crate::clock::{now, relative};
 use crate::failure::Failure;
-use crate::output::{Output, escaped, table};
+use crate::output::{Output, Sheet, escaped, long, plain, table};
 use crate::private_file::replace;
 use crate::session::Session;
 use crate::{document, input, task, token_form, token_list};
 
-const WARNING: &str =
-    "NOT VERIFIED: this is what the token says; nobody checked its signature, its time or its revocation";
+const WARNING: &str = "NOT VERIFIED: nobody checked its signature, its time or its revocation";
 
 /// Runs one of the verbs.
 pub(crate) async fn run(command: TokenCommand, session: &Session, output: &Output) -> Result<(), Failure> {
@@ -105,7 +104,8 @@ fn decode(args: &DecodeArgs, output: &Output) -> Result<(), Failure> {
                 .map(|(name, value)| vec![part.to_owned(), name.clone(), shown(name, value)])
                 .collect()
         };
-        table(&["UNVERIFIED", "NAME", "VALUE"], [rows("header", &header), rows("claim", &claims)].concat())
+        let columns = [plain("UNVERIFIED"), plain("NAME"), long("VALUE")];
+        output.sheet(&Sheet::new(&columns, [rows("header", &header), rows("claim", &claims)].concat()))
     })
 }
 

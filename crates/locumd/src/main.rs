@@ -2,134 +2,24 @@
 //!
 //! Standard output carries results, standard error everything else.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use locum_server::config::Flags;
 use locum_server::{daemon, journal_accept, journal_check};
 
+mod args;
 mod check_config;
 mod demo;
+#[cfg(test)]
+mod reference;
 mod show_config;
+
+use crate::args::{Arguments, Command, ConfigCommand, JournalCommand};
 
 /// The answer is no: settings are wrong, a journal is damaged.
 const FOUND_BAD: u8 = 1;
-
-/// The credential broker.
-#[derive(Debug, Parser)]
-#[command(version, about, after_help = EXIT_CODES)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-const EXIT_CODES: &str = "Exit codes:
-  0  done, all well
-  1  something is wrong; standard error says what
-  2  the arguments are wrong";
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Serves until SIGTERM or SIGINT; SIGHUP reads certificates, bundles, registry and policies again.
-    ///
-    /// Logs go to standard error; the line `listening` names the addresses.
-    #[command(after_help = EXIT_CODES)]
-    Serve {
-        /// The settings file.
-        #[arg(long, default_value = "/etc/locum/locumd.toml")]
-        config: PathBuf,
-        /// Sets one key over every other layer, `server.grpc=127.0.0.1:8443` for example.
-        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
-        set: Vec<(String, String)>,
-    },
-    /// Reads the settings and everything they point at, and tells every problem at once.
-    ///
-    /// Variables LOCUM_SECTION__KEY count as they would at a start. Nothing is changed.
-    #[command(after_help = EXIT_CODES)]
-    CheckConfig {
-        /// The settings file.
-        #[arg(long, default_value = "/etc/locum/locumd.toml")]
-        config: PathBuf,
-        /// Sets one key over every other layer, `server.grpc=127.0.0.1:8443` for example.
-        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
-        set: Vec<(String, String)>,
-    },
-    /// Shows the settings.
-    #[command(subcommand)]
-    Config(ConfigCommand),
-    /// Asks the server that runs by these settings, on this machine, whether it takes traffic.
-    ///
-    /// For health checks inside a container. Needs `server.http`.
-    #[command(after_help = EXIT_CODES)]
-    Probe {
-        /// The settings file.
-        #[arg(long, default_value = "/etc/locum/locumd.toml")]
-        config: PathBuf,
-        /// Sets one key over every other layer, `server.http=127.0.0.1:8444` for example.
-        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
-        set: Vec<(String, String)>,
-    },
-    /// Tells the story of a token with a real server, a plugin, an API and an operator.
-    ///
-    /// Needs no files: loopback, free ports and a temporary directory that is removed at the end.
-    #[command(after_help = EXIT_CODES)]
-    Demo(demo::DemoArgs),
-    /// Takes the machine's clock for right although it lies behind what was seen. Stop the server first.
-    ///
-    /// For a clock that was ahead and was set back: a server then knows no time and refuses everything.
-    /// Time still does not go back; it stands still until the clock has caught up.
-    #[command(after_help = EXIT_CODES)]
-    AcceptClock {
-        /// The settings file.
-        #[arg(long, default_value = "/etc/locum/locumd.toml")]
-        config: PathBuf,
-    },
-    /// Works on a journal while no broker runs on it.
-    #[command(subcommand)]
-    Journal(JournalCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum ConfigCommand {
-    /// Prints every key with its value, in the order of the reference file. Changes nothing.
-    ///
-    /// Values are shown as they stand; `check-config` judges them. Secrets are paths, so none is shown.
-    #[command(after_help = EXIT_CODES)]
-    Show {
-        /// The settings file.
-        #[arg(long, default_value = "/etc/locum/locumd.toml")]
-        config: PathBuf,
-        /// Sets one key over every other layer, `server.grpc=127.0.0.1:8443` for example.
-        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
-        set: Vec<(String, String)>,
-        /// Says of each where it came from: default, file and line, variable, or flag.
-        #[arg(long)]
-        sources: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum JournalCommand {
-    /// Checks every segment and snapshot from the first on. Changes nothing.
-    #[command(after_help = EXIT_CODES)]
-    Verify {
-        /// The journal's directory.
-        dir: PathBuf,
-    },
-    /// Takes a restored copy for the journal from now on. Stop the server first.
-    ///
-    /// A copy has forgotten what was revoked and ended since it was made. So everything that was ever issued
-    /// is revoked, every key that signs tokens is retired, and a new epoch begins. It cannot be undone.
-    #[command(after_help = EXIT_CODES)]
-    AcceptRestore {
-        /// The journal's directory.
-        dir: PathBuf,
-        /// Who accepts, for the record.
-        #[arg(long, value_name = "NAME")]
-        by: String,
-    },
-}
 
 fn main() -> ExitCode {
     let well = |()| ExitCode::SUCCESS;
@@ -174,11 +64,6 @@ fn journal_verify(dir: &Path) -> Result<(), String> {
 fn accept_restore(dir: &Path, by: &str) -> Result<(), String> {
     let accepted = journal_accept::accept_restore_now(dir, by);
     accepted.map(|told| println!("{told}")).map_err(|error| error.to_string())
-}
-
-fn key_and_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 #[expect(clippy::print_stderr, reason = "the answer of a command line tool, not a log")]
