@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use locum_benches::memory::{in_own_process, resident_bytes};
 use locum_benches::on_disk::{broker_options, surroundings};
+use locum_benches::process::own_cpu;
 use locum_benches::turns::middle;
 use locum_benches::{Goal, Report, Row, jti, record, started, timed};
 use locum_journal::{DiskFiles, Lane};
@@ -39,13 +40,17 @@ fn run(report: &mut Report) {
     let bytes = write(report, dir.path(), tokens);
     let own = |mode: &str| in_own_process(&[mode.to_owned(), dir.path().to_string_lossy().into_owned()]);
     let (mut recovered, mut decoded, mut resident) = (Vec::new(), Vec::new(), Vec::new());
+    let mut spent = (Vec::new(), Vec::new());
     for round in 0..rounds {
         report.progress(format!("recovering, round {} of {rounds}", round + 1));
         let figures = own("--recover");
         assert_eq!(figures[1], tokens as f64, "every token is back");
         recovered.push(figures[0]);
         resident.push(figures[2]);
-        decoded.push(own("--decode")[0]);
+        spent.0.push(figures[3]);
+        let figures = own("--decode");
+        decoded.push(figures[0]);
+        spent.1.push(figures[1]);
     }
     let (recovered, decoded) = (middle(recovered), middle(decoded));
     let goal = Goal::AtMost(6.0 * tokens as f64 / 10_000_000.0);
@@ -53,6 +58,11 @@ fn run(report: &mut Report) {
         Row::new(12, format!("recovery of {tokens} live tokens, whole broker"), recovered, "s")
             .beside("reading and decoding the same events alone", decoded)
             .goal(goal),
+    );
+    let each = |spent| middle(spent) * 1e6 / tokens as f64;
+    report.show(
+        Row::new(12, "CPU of a recovery, both threads, for each token", each(spent.0), "µs")
+            .beside("reading and decoding alone", each(spent.1)),
     );
     report.show(Row::new(12, "live tokens recovered", tokens as f64 / recovered, "1/s"));
     report.show(Row::new(12, "snapshot and segments a token", bytes as f64 / tokens as f64, "B"));
@@ -89,24 +99,26 @@ fn write(report: &Report, dir: &Path, tokens: u64) -> u64 {
     listed.map(|entry| entry.and_then(|entry| entry.metadata()).map_or(0, |file| file.len())).sum()
 }
 
-/// Prints the seconds that a broker takes to come up, its tokens, and its resident bytes.
+/// Prints the seconds that a broker takes to come up, its tokens, its resident bytes, and its CPU.
 #[expect(clippy::print_stdout, reason = "the answer to the process that asked")]
 fn recover(dir: &Path) {
     let before = resident_bytes();
     let ((broker, _committer), took) =
         timed(|| locum_broker::Broker::open(broker_options(), surroundings(dir)).expect("a broker"));
     let resident = resident_bytes() - before;
-    println!("{} {} {resident}", took.as_secs_f64(), broker.table().counts().tokens);
+    let spent = own_cpu().as_secs_f64();
+    println!("{} {} {resident} {spent}", took.as_secs_f64(), broker.table().counts().tokens);
 }
 
-/// Prints the seconds that it takes to read and decode alone.
+/// Prints the seconds that it takes to read and decode alone, and its CPU.
 #[expect(clippy::print_stdout, reason = "the answer to the process that asked")]
 fn decode(dir: &Path) {
     let files = Arc::new(DiskFiles::open(dir.join("journal")).expect("a journal directory"));
-    let mut events = 0_u64;
+    let mut events = 0;
     let (_, took) = timed(|| {
-        locum_journal::open(files, broker_options().journal, &mut |_| events += 1).expect("opens");
+        locum_journal::open(files, broker_options().journal, &mut |batch| events += batch.len())
+            .expect("opens");
     });
     assert!(events > 0 && took > Duration::ZERO);
-    println!("{}", took.as_secs_f64());
+    println!("{} {}", took.as_secs_f64(), own_cpu().as_secs_f64());
 }

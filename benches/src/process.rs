@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
 /// A server's process. It is killed when dropped.
 pub struct Process {
@@ -160,6 +161,22 @@ pub fn built(name: &str) -> PathBuf {
     let path = folder.join(name);
     assert!(path.exists(), "`{name}` is not built: run benches/run, or cargo build --release");
     path
+}
+
+/// What all threads of this process have spent on a core.
+pub fn own_cpu() -> Duration {
+    since_start(ClockId::ProcessCPUTime)
+}
+
+/// What this thread has spent on a core.
+pub fn thread_cpu() -> Duration {
+    since_start(ClockId::ThreadCPUTime)
+}
+
+fn since_start(clock: ClockId) -> Duration {
+    let spent = clock_gettime(clock);
+    let seconds = u64::try_from(spent.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(spent.tv_nsec).unwrap_or(0))
 }
 
 /// Puts this thread on one core, or on all.

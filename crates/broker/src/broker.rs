@@ -90,14 +90,9 @@ impl Broker {
     /// [`StartError`] when the journal is damaged, of a later format or in use, or there is no time.
     pub fn open(options: Options, around: Surroundings) -> Result<(Arc<Self>, Committer), StartError> {
         let fold = Arc::new(Fold::new(options.journal.home, Arc::clone(&around.keys)));
-        let mut ahead = Vec::with_capacity(REPLAYED_AT_ONCE);
-        let journal = locum_journal::open(around.files, options.journal.clone(), &mut |committed| {
-            ahead.push(committed);
-            if ahead.len() == REPLAYED_AT_ONCE {
-                fold.replay(&mut ahead);
-            }
+        let journal = locum_journal::open(around.files, options.journal.clone(), &mut |events| {
+            events.chunks(REPLAYED_AT_ONCE).for_each(|some| fold.replay(some));
         })?;
-        fold.replay(&mut ahead);
         let journal_epoch = journal.writer.head().position.epoch;
         fold.stand_at(journal.writer.head().position);
         let newest = fold.state.read().timeline.newest();

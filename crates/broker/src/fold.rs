@@ -87,23 +87,23 @@ impl Fold {
         verdict
     }
 
-    /// Applies the events of a restart, in order, and leaves none.
+    /// Applies some events of a restart, in order.
     ///
     /// Where their rows will be is looked at first, so that the misses of many overlap.
-    pub(crate) fn replay(&self, events: &mut Vec<Committed<Event>>) {
+    pub(crate) fn replay(&self, events: &[Committed<Event>]) {
         let issued = events.iter().filter_map(|committed| match committed.event() {
             Event::TokenIssued(record) => Some(record.jti),
             _ => None,
         });
         self.table.warm(&issued.collect::<Vec<_>>());
-        for committed in events.drain(..) {
+        for committed in events {
             #[cfg(bug_zoo)]
             if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::UsesNotReplayed)
                 && committed.event().name() == "token-used"
             {
                 continue;
             }
-            self.apply(&committed);
+            self.apply(committed);
         }
     }
 

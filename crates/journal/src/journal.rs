@@ -26,7 +26,8 @@ pub struct Journal {
     pub reader: Reader,
 }
 
-/// Opens the journal and replays it: the newest snapshot, then every event after it, in order.
+/// Opens the journal and replays it: the newest snapshot, then every event after it, in order, some at
+/// a time and never none.
 ///
 /// What holds on return: everything that was ever acknowledged went through `replay`, or was left
 /// out of a snapshot as no longer mattering; all of it is durable; a batch torn by a crash is
@@ -39,7 +40,7 @@ pub struct Journal {
 pub fn open(
     files: Arc<dyn FileLayer>,
     options: Options,
-    replay: &mut dyn FnMut(Committed<Event>),
+    replay: &mut dyn FnMut(&[Committed<Event>]),
 ) -> Result<Journal, OpenError> {
     let mut listing = Listing::read(&*files).map_err(trying("listed"))?;
     for partial in &listing.partials {

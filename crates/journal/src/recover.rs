@@ -2,9 +2,10 @@
 //!
 //! Two threads share the work: one reads, checks and decodes, the caller's applies. The order in which
 //! events are applied is that of the journal, whichever of the two is ahead; a bounded number of
-//! batches lies between them.
+//! batches lies between them. What was applied goes back to the thread that made it, which frees it:
+//! an allocator is slow where one thread frees what another one goes on allocating.
 
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 use locum_model::{Committed, Event};
@@ -25,9 +26,13 @@ const BATCHES_MAX: usize = 16;
 
 /// Events on their way from the thread that reads to the one that applies.
 struct Belt {
-    batch: Vec<Committed<Event>>,
-    to: SyncSender<Vec<Committed<Event>>>,
+    batch: Batch,
+    to: SyncSender<Batch>,
+    /// Batches that were applied.
+    back: Receiver<Batch>,
 }
+
+type Batch = Vec<Committed<Event>>;
 
 /// Replays everything and returns the end of it.
 ///
@@ -36,11 +41,12 @@ pub(crate) fn recover(
     files: &dyn FileLayer,
     options: &Options,
     listing: &Listing,
-    replay: &mut dyn FnMut(Committed<Event>),
+    replay: &mut dyn FnMut(&[Committed<Event>]),
 ) -> Result<(Cursor, Tail), OpenError> {
     thread::scope(|scope| {
         let (to, from) = mpsc::sync_channel(BATCHES_MAX);
-        let mut belt = Belt { batch: Vec::with_capacity(BATCH_EVENTS), to };
+        let (returned, back) = mpsc::channel();
+        let mut belt = Belt { batch: Vec::with_capacity(BATCH_EVENTS), to, back };
         let reader =
             thread::Builder::new().name("locum-recovery".to_owned()).spawn_scoped(scope, move || {
                 let read = read(files, options, listing, &mut |event| belt.put(event));
@@ -48,7 +54,11 @@ pub(crate) fn recover(
                 read
             });
         let reader = reader.map_err(|source| OpenError::Io { doing: "read by a second thread", source })?;
-        from.iter().flatten().for_each(replay);
+        for batch in from {
+            replay(&batch);
+            // Nobody takes it back once everything is read: then it is freed here.
+            let _ = returned.send(batch);
+        }
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
@@ -112,8 +122,12 @@ impl Belt {
     }
 
     fn hand_over(&mut self) {
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_EVENTS));
+        if self.batch.is_empty() {
+            return;
+        }
+        let mut next = self.back.try_recv().unwrap_or_else(|_none| Vec::with_capacity(BATCH_EVENTS));
+        next.clear();
         // Nobody takes it only when the other thread panicked, and then nothing is opened.
-        let _ = self.to.send(batch);
+        let _ = self.to.send(std::mem::replace(&mut self.batch, next));
     }
 }

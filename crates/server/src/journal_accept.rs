@@ -92,8 +92,9 @@ pub fn accept_restore(dir: &Path, by: &str, now: Timestamp) -> Result<String, No
     let files = DiskFiles::open(dir)?;
     locum_journal::verify(&files, &mut |_progress| {})?;
     let mut known = Known::default();
-    let mut journal =
-        locum_journal::open(std::sync::Arc::new(files), Options::default(), &mut |event| known.note(&event))?;
+    let mut journal = locum_journal::open(std::sync::Arc::new(files), Options::default(), &mut |events| {
+        events.iter().for_each(|event| known.note(event))
+    })?;
     let before = journal.writer.head().position;
     if before.sequence == 0 {
         return Err(NotAccepted::Empty);

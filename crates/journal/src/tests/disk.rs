@@ -104,7 +104,8 @@ fn a_journal_lives_on_a_disk() {
     drop(journal);
     let files = Arc::new(DiskFiles::open(&path).expect("free again"));
     let mut replayed = Vec::new();
-    let journal = open(Arc::clone(&files) as _, options(), &mut |event| replayed.push(event)).expect("opens");
+    let journal = open(Arc::clone(&files) as _, options(), &mut |events| replayed.extend_from_slice(events))
+        .expect("opens");
     assert_eq!((journal.writer.head(), &replayed), (head, &written));
     drop(journal);
     let report = verify(&*files, &mut |_| {}).expect("holds");

@@ -166,7 +166,7 @@ proptest! {
         }
         drop(journal);
         let mut recovered = BTreeMap::new();
-        open(Arc::new(files.clone()), options(), &mut |event| fold(&mut recovered, &event)).expect("opens");
+        open(Arc::new(files.clone()), options(), &mut |events| events.iter().for_each(|event| fold(&mut recovered, event))).expect("opens");
         prop_assert_eq!(&recovered, &state);
         let mut full = BTreeMap::new();
         let (journal, _) = opened(&files).expect("opens");
