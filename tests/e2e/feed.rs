@@ -171,10 +171,13 @@ async fn only_backends_follow_and_only_what_they_serve() {
     ] {
         assert_eq!(fields(open(&mail, first).await.map(drop)), [field]);
     }
-    let (pings, mut frames) = open(&mail, right()).await.expect("served");
-    let ping = wire::WatchRevocationsRequest { nonce: vec![0; 17], ..Default::default() };
-    pings.send(ping).await.expect("room");
-    assert_eq!(reason(end_of(&mut frames).await), Reason::RequestMalformed);
+    // Too long; and neither a ping nor an acknowledgement.
+    for nonce in [vec![0; 17], vec![]] {
+        let (pings, mut frames) = open(&mail, right()).await.expect("served");
+        let ping = wire::WatchRevocationsRequest { nonce, ..Default::default() };
+        pings.send(ping).await.expect("room");
+        assert_eq!(reason(end_of(&mut frames).await), Reason::RequestMalformed);
+    }
 }
 
 #[tokio::test]

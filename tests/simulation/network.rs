@@ -218,7 +218,9 @@ impl Run {
     fn hear(&mut self, at: usize, message: &WatchRevocationsRequest) -> Result<(), Reason> {
         let ping = Ping::of(message).expect("a good ping");
         let position = self.broker.status().position.sequence;
-        self.feed.stations[at].was_heard(ping.nonce, position);
+        if let Some(nonce) = ping.nonce {
+            self.feed.stations[at].was_heard(nonce, position);
+        }
         let Some(line) = self.line(at) else { return Ok(()) };
         if let Some(course) = &mut line.course {
             return course.hear(ping).map_err(|refusal| refusal.reason());

@@ -13,7 +13,7 @@ use locum_broker::Hello;
 use locum_model::feed::{Entry, Frame};
 use locum_model::{KeyId, Reason, Timestamp};
 use locum_server::service::feed::Course;
-use locum_verifier::{Codec, FrameRefused, Moment, Onward, Options, Pace, SignedFrame, Verifier};
+use locum_verifier::{Codec, Due, FrameRefused, Moment, Onward, Options, Pace, SignedFrame, Verifier};
 
 use crate::around::{BEGINNING_MILLIS, Dice};
 use crate::run::ISSUER;
@@ -173,9 +173,27 @@ impl Station {
         if line.pace.is_silent(now.elapsed) {
             return self.leave(now, dice, true);
         }
-        while self.line.as_ref().is_some_and(|line| line.pace.until_ping(now.elapsed).is_zero()) {
-            self.ping(now, dice, true);
+        while let Some(line) = &mut self.line {
+            match line.pace.due(now.elapsed) {
+                Due::Nothing(_) => return,
+                Due::Ping => self.ping(now, dice, true),
+                Due::Acknowledgement => self.acknowledge(now),
+            }
         }
+    }
+
+    fn acknowledge(&mut self, now: Moment) {
+        let Some(line) = &mut self.line else { return };
+        line.pace.acknowledged(now.elapsed);
+        let Some(shown) = self.core.acknowledgement() else { return };
+        self.acknowledged = self.acknowledged.max(shown.sequence);
+        line.up.push_back(WatchRevocationsRequest {
+            acknowledgement: Some(feed::acknowledgement_to_wire(shown)),
+            connector: self.connector.into(),
+            version: "simulated".into(),
+            instance: self.instance.to_vec(),
+            ..WatchRevocationsRequest::default()
+        });
     }
 
     fn ping(&mut self, now: Moment, dice: &mut Dice, shows: bool) {

@@ -152,6 +152,17 @@ impl Follower {
         self.pings.send(ping).await.expect("the stream is open");
     }
 
+    /// Says what was applied, and wants no answer.
+    ///
+    /// # Panics
+    ///
+    /// When the stream is gone.
+    pub async fn acknowledge(&self) {
+        let acknowledgement = Some(acknowledgement_to_wire(self.at));
+        let said = wire::WatchRevocationsRequest { acknowledgement, ..Default::default() };
+        self.pings.send(said).await.expect("the stream is open");
+    }
+
     /// Reads until a heartbeat answers the newest ping; the lease that it gives.
     ///
     /// # Panics

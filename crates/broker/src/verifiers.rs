@@ -217,6 +217,11 @@ fn lease_end(now: Duration, lease: Duration) -> Duration {
 // === impl VerifierPlace ===
 
 impl VerifierPlace {
+    /// The verifier says how far it is and asks for no lease; the caller has checked that it can be there.
+    pub fn acknowledged(&self, acknowledged: Option<u64>) {
+        self.broker.verifiers.heard(self.key, acknowledged, Duration::ZERO);
+    }
+
     /// The verifier pinged, and says how far it is; the caller has checked that it can be there.
     pub fn pinged(&self, acknowledged: Option<u64>) {
         let lease = self.broker.staleness_bound(self.key.connector);

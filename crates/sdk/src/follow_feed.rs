@@ -12,7 +12,7 @@ use locum_api::broker::v1::feed_service_client::FeedServiceClient;
 use locum_api::feed;
 use locum_model::feed::{Entry, Frame};
 use locum_model::{EntropyFailed, Reason};
-use locum_verifier::{Codec, Onward, Pace, SignedFrame, Unknown};
+use locum_verifier::{Codec, Due, Onward, Pace, SignedFrame, Unknown};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -134,12 +134,20 @@ impl<'a> Stream<'a> {
             if self.pace.is_silent(now) {
                 return Err(Ended::Trouble("the broker is silent".to_owned()));
             }
-            let pause = self.pace.until_ping(now);
-            if pause.is_zero() {
-                // A full queue means that earlier pings still wait; the next one says more.
-                let _ = pings.try_send(self.ping()?);
-                continue;
-            }
+            let pause = match self.pace.due(now) {
+                Due::Nothing(pause) => pause,
+                // A full queue means that earlier ones still wait; the next one says more.
+                Due::Ping => {
+                    let _ = pings.try_send(self.ping()?);
+                    continue;
+                }
+                Due::Acknowledgement => {
+                    if let Some(shown) = self.acknowledgement() {
+                        let _ = pings.try_send(shown);
+                    }
+                    continue;
+                }
+            };
             match timeout(pause, frames.message()).await {
                 Err(_due) => {}
                 Ok(Ok(Some(frame))) => self.take(&frame)?,
@@ -172,6 +180,16 @@ impl<'a> Stream<'a> {
         Ok(wire::WatchRevocationsRequest {
             nonce: ping.nonce.to_vec(),
             acknowledgement: ping.acknowledgement.map(feed::acknowledgement_to_wire),
+            ..wire::WatchRevocationsRequest::default()
+        })
+    }
+
+    /// How far the verifier is; none where it cannot tell.
+    fn acknowledgement(&mut self) -> Option<wire::WatchRevocationsRequest> {
+        self.pace.acknowledged(self.followed.now().elapsed);
+        let shown = self.followed.core.acknowledgement()?;
+        Some(wire::WatchRevocationsRequest {
+            acknowledgement: Some(feed::acknowledgement_to_wire(shown)),
             ..wire::WatchRevocationsRequest::default()
         })
     }

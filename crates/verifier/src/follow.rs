@@ -106,10 +106,16 @@ impl Verifier {
             follower.nonces.pop_front();
         }
         follower.nonces.push_back((nonce, now.elapsed));
-        Ping { nonce, acknowledgement: self.acknowledgement(&follower) }
+        Ping { nonce, acknowledgement: self.reached(&follower) }
     }
 
-    fn acknowledgement(&self, follower: &Follower) -> Option<Acknowledgement> {
+    /// How far it is, to be said at once when a delta was applied; none before the first snapshot. Unlike a
+    /// ping it asks for nothing: the lease that runs goes on.
+    pub fn acknowledgement(&self) -> Option<Acknowledgement> {
+        self.reached(&self.follower.lock())
+    }
+
+    fn reached(&self, follower: &Follower) -> Option<Acknowledgement> {
         let Chain { sequence, head } = follower.chain?;
         let world = self.world.load();
         let strayed = follower.proved.is_some_and(|proved| world.partition != Some(proved));

@@ -49,7 +49,7 @@ pub use frame_refused::FrameRefused;
 pub use locum_token::Claims;
 pub use moment::Moment;
 pub use options::{Options, thumbprint};
-pub use pace::{Onward, Pace};
+pub use pace::{Due, Onward, Pace};
 pub use presented::Presented;
 pub use verifier::Verifier;
 

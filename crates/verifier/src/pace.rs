@@ -11,20 +11,33 @@ use crate::frame_refused::FrameRefused;
 const LEASE_ASSUMED: Duration = Duration::from_secs(2);
 /// A stream is left when it is silent for this long, or for the lease where that is longer.
 const SILENCE_MIN: Duration = Duration::from_secs(2);
-/// Pings that may be on their way; one more would tell the broker nothing that the next will not.
-const PINGS_MAX: usize = 8;
+/// Acknowledgements are at least this far apart: far fewer than a broker reads, and one says what those
+/// before it would have said.
+const ACKNOWLEDGEMENT_SPACING: Duration = Duration::from_millis(2);
 
-/// When to ping, on BOOTTIME: every quarter of the lease, and at once when something was applied, so that
-/// the broker knows how far this verifier is.
+/// When to ping, on BOOTTIME: every quarter of the lease, and at once when everything in force was applied,
+/// which gives no lease by itself. A delta is acknowledged at once, so that the broker knows how far this
+/// verifier is, without a ping: nobody has to sign an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     lease: Duration,
     due: Duration,
     heard: Duration,
-    /// Pings that were sent since the last heartbeat.
-    on_their_way: usize,
-    /// Something was applied that no ping has acknowledged.
+    /// Something was applied that nothing sent has acknowledged.
     owes_acknowledgement: bool,
+    /// From when on the next acknowledgement may be sent.
+    acknowledges_from: Duration,
+}
+
+/// What is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// A ping: a nonce, and how far the verifier is.
+    Ping,
+    /// How far the verifier is, without a nonce.
+    Acknowledgement,
+    /// Nothing for so long, unless a frame comes.
+    Nothing(Duration),
 }
 
 /// What a frame means for its stream.
@@ -45,7 +58,13 @@ pub enum Onward {
 impl Pace {
     /// A stream begins at `now`: its first ping is due.
     pub fn begin(now: Duration) -> Self {
-        Self { lease: LEASE_ASSUMED, due: now, heard: now, on_their_way: 0, owes_acknowledgement: false }
+        Self {
+            lease: LEASE_ASSUMED,
+            due: now,
+            heard: now,
+            owes_acknowledgement: false,
+            acknowledges_from: now,
+        }
     }
 
     /// The stream is open since `now`: silence is counted from here.
@@ -53,10 +72,22 @@ impl Pace {
         self.heard = now;
     }
 
-    /// How long no ping is due, unless a frame comes; zero when one is.
-    pub fn until_ping(&self, now: Duration) -> Duration {
-        let may_acknowledge = self.owes_acknowledgement && self.on_their_way < PINGS_MAX;
-        if may_acknowledge { Duration::ZERO } else { self.due.saturating_sub(now) }
+    /// What is to be sent now.
+    pub fn due(&self, now: Duration) -> Due {
+        if now >= self.due {
+            return Due::Ping;
+        }
+        match self.owes_acknowledgement {
+            true if now >= self.acknowledges_from => Due::Acknowledgement,
+            true => Due::Nothing(self.due.min(self.acknowledges_from) - now),
+            false => Due::Nothing(self.due - now),
+        }
+    }
+
+    /// An acknowledgement was sent.
+    pub fn acknowledged(&mut self, now: Duration) {
+        self.acknowledges_from = now + ACKNOWLEDGEMENT_SPACING;
+        self.owes_acknowledgement = false;
     }
 
     /// A ping was sent. The next is due in a quarter of the lease, give or take a tenth as `draw` says, so
@@ -64,8 +95,8 @@ impl Pace {
     pub fn pinged(&mut self, now: Duration, draw: u8) {
         let quarter = self.lease / 4;
         self.due = now + quarter * 9 / 10 + quarter / 5 * u32::from(draw) / u32::from(u8::MAX);
-        self.on_their_way += 1;
-        self.owes_acknowledgement = false;
+        // It says how far the verifier is too.
+        self.acknowledged(now);
     }
 
     /// What [`Verifier::apply`](crate::Verifier::apply) made of a frame.
@@ -76,18 +107,17 @@ impl Pace {
             Err(refused) => return Onward::PassedOver(refused),
             Ok(Applied::Lease(lease)) => {
                 self.lease = lease;
-                self.on_their_way = 0;
                 Onward::Leased
             }
-            Ok(Applied::Life) => {
-                self.on_their_way = 0;
-                Onward::Stay
-            }
-            Ok(Applied::Delta | Applied::Snapshot) => {
+            Ok(Applied::Delta) => {
                 self.owes_acknowledgement = true;
                 Onward::Stay
             }
-            Ok(Applied::KeySet | Applied::SnapshotPart | Applied::Reset) => Onward::Stay,
+            Ok(Applied::Snapshot) => {
+                self.due = now;
+                Onward::Stay
+            }
+            Ok(Applied::Life | Applied::KeySet | Applied::SnapshotPart | Applied::Reset) => Onward::Stay,
         };
         self.heard = now;
         onward
@@ -110,25 +140,42 @@ mod tests {
     }
 
     #[test]
-    fn it_pings_four_times_a_lease_and_at_once_for_what_was_applied() {
+    fn it_pings_four_times_a_lease_and_at_once_for_a_snapshot() {
         let mut pace = Pace::begin(START);
-        assert_eq!(pace.until_ping(START), Duration::ZERO);
+        assert_eq!(pace.due(START), Due::Ping);
         pace.pinged(START, 0);
-        assert_eq!(pace.until_ping(START), Duration::from_millis(450));
+        assert_eq!(pace.due(START), Due::Nothing(Duration::from_millis(450)));
         pace.pinged(START, u8::MAX);
-        assert_eq!(pace.until_ping(START), Duration::from_millis(550));
+        assert_eq!(pace.due(START), Due::Nothing(Duration::from_millis(550)));
         assert_eq!(pace.took(Ok(Applied::Lease(Duration::from_secs(8))), START), Onward::Leased);
-        assert_eq!(pace.took(Ok(Applied::Delta), START), Onward::Stay);
-        assert_eq!(pace.until_ping(START), Duration::ZERO);
         pace.pinged(START, 0);
-        assert_eq!(pace.until_ping(START), Duration::from_millis(1_800));
-        // Unanswered acknowledgements are bounded; the next is sent when it is due anyway.
-        for _ in 0..PINGS_MAX {
-            assert_eq!(pace.took(Ok(Applied::Delta), START), Onward::Stay);
-            pace.pinged(START, 0);
+        assert_eq!(pace.due(millis(1_799)), Due::Nothing(Duration::from_millis(1)));
+        assert_eq!(pace.due(millis(1_800)), Due::Ping);
+        assert_eq!(pace.took(Ok(Applied::Snapshot), START), Onward::Stay);
+        assert_eq!(pace.due(START), Due::Ping, "everything in force gives no lease by itself");
+    }
+
+    #[test]
+    fn a_delta_is_acknowledged_at_once_and_many_together() {
+        let mut pace = Pace::begin(START);
+        pace.pinged(START, 0);
+        let later = millis(100);
+        assert_eq!(pace.took(Ok(Applied::Delta), later), Onward::Stay);
+        assert_eq!(pace.due(later), Due::Acknowledgement);
+        pace.acknowledged(later);
+        assert_eq!(
+            pace.due(later),
+            Due::Nothing(Duration::from_millis(350)),
+            "the next ping is due as before"
+        );
+        for _ in 0..3 {
+            assert_eq!(pace.took(Ok(Applied::Delta), later), Onward::Stay);
+            assert_eq!(pace.due(later), Due::Nothing(ACKNOWLEDGEMENT_SPACING));
         }
-        assert_eq!(pace.took(Ok(Applied::Delta), START), Onward::Stay);
-        assert_eq!(pace.until_ping(START), Duration::from_millis(1_800));
+        assert_eq!(pace.due(later + ACKNOWLEDGEMENT_SPACING), Due::Acknowledgement);
+        assert_eq!(pace.due(millis(450)), Due::Ping, "a ping says it as well");
+        pace.pinged(millis(450), 0);
+        assert_eq!(pace.due(millis(450)), Due::Nothing(Duration::from_millis(450)));
     }
 
     #[test]

@@ -64,8 +64,7 @@ async fn it_is_everywhere_once_everybody_acknowledged() {
     // One acknowledges, the other does not yet: only that one is missing.
     let applied = |body: &Body| matches!(body, Body::Delta { .. });
     while !applied(&one.next().await.body) {}
-    one.ping().await;
-    one.beat().await;
+    one.acknowledge().await;
     let again = RevokeRequest { wait: None, ..reader(0) };
     let waiting = tokio::spawn({
         let operator = operator.clone();
@@ -77,14 +76,15 @@ async fn it_is_everywhere_once_everybody_acknowledged() {
             follower.next().await;
         }
     }
-    two.ping().await;
-    two.beat().await;
-    // `two` may have read the first revocation alone so far; both ping until the answer is there.
+    // `two` may have read the first revocation alone so far; both say how far they are until the answer is
+    // there, and one of them pings besides.
     while !waiting.is_finished() {
-        for follower in [&mut one, &mut two] {
-            follower.ping().await;
-            follower.beat().await;
-        }
+        one.acknowledge().await;
+        two.acknowledge().await;
+        two.ping().await;
+        two.beat().await;
+        one.ping().await;
+        one.beat().await;
     }
     let done = waiting.await.expect("answered");
     assert!(done.everywhere && done.missing.is_empty(), "{:?}", done.missing);

@@ -92,6 +92,9 @@ impl Feed {
 fn read_first(first: &wire::WatchRevocationsRequest) -> Result<(Name, Hello, Ping), Malformed> {
     let connector = name_from_wire(&first.connector, "connector")?;
     let ping = Ping::of(first)?;
+    if ping.nonce.is_none() {
+        return Err(Malformed::of("nonce", "is required in the first message"));
+    }
     let version = &first.version;
     if version.len() > VERIFIER_VERSION_BYTES_MAX
         || !version.bytes().all(|b| b.is_ascii_graphic() || b == b' ')

@@ -230,11 +230,15 @@ impl Course {
             Some(shown) => self.judge(&shown)?,
             None => None,
         };
-        self.place.pinged(acknowledged);
         self.pings.heard();
+        let Some(nonce) = ping.nonce else {
+            self.place.acknowledged(acknowledged);
+            return Ok(());
+        };
+        self.place.pinged(acknowledged);
         let (sequence, key_set) = self.track.around.broker.due_for(self.track.connector());
         let received = self.track.now();
-        self.pings.ask(Asked { nonce: ping.nonce, received, sequence, key_set });
+        self.pings.ask(Asked { nonce, received, sequence, key_set });
         Ok(())
     }
 

@@ -1,5 +1,8 @@
 //! [`Pings`]: what a follower sends: nonces to answer, and how far it is.
 //!
+//! A message without a nonce says how far the follower is and wants no answer: what a revocation costs
+//! at a thousand followers is a thousand writes, and not as many signatures.
+//!
 //! A ping is answered once the follower's stream has carried everything that was published when the
 //! ping came: a lease never begins after a revocation that its holder may not know. One ping waits for
 //! its answer and one more stands behind it, the newest; those between them are answered by it. Who
@@ -8,7 +11,7 @@
 use std::time::Duration;
 
 use locum_api::broker::v1::WatchRevocationsRequest;
-use locum_api::convert::id::bytes_from_wire;
+use locum_api::convert::id::optional_bytes_from_wire;
 use locum_api::feed::acknowledgement_from_wire;
 use locum_api::violation::Malformed;
 use locum_model::feed::Acknowledgement;
@@ -17,8 +20,8 @@ use locum_model::limits::{FEED_HEARTBEAT_SPACING, FEED_PINGS_PER_SECOND};
 /// A ping as it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Ping {
-    /// To be echoed by a heartbeat.
-    pub nonce: [u8; 16],
+    /// To be echoed by a heartbeat; none when no answer is wanted.
+    pub nonce: Option<[u8; 16]>,
     /// How far the verifier is.
     pub acknowledgement: Option<Acknowledgement>,
 }
@@ -60,12 +63,13 @@ impl Ping {
     /// [`Malformed`] for what is not as the contract says.
     pub fn of(message: &WatchRevocationsRequest) -> Result<Self, Malformed> {
         let shown = message.acknowledgement.as_ref();
-        Ok(Self {
-            nonce: bytes_from_wire(&message.nonce, "nonce")?,
-            acknowledgement: shown
-                .map(|shown| acknowledgement_from_wire(shown, "acknowledgement"))
-                .transpose()?,
-        })
+        let nonce = optional_bytes_from_wire(&message.nonce, "nonce")?;
+        if nonce.is_none() && shown.is_none() {
+            return Err(Malformed::of("nonce", "is required where nothing is acknowledged"));
+        }
+        let acknowledgement =
+            shown.map(|shown| acknowledgement_from_wire(shown, "acknowledgement")).transpose()?;
+        Ok(Self { nonce, acknowledgement })
     }
 }
 
