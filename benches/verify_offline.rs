@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::thread;
 use std::time::Duration;
 
-use locum_api::feed::{self, NotAFrame};
+use locum_api::feed;
+use locum_benches::feed_wire::Wire;
 use locum_benches::{Even, Goal, ISSUED, Report, Row, jti, median, nanos, record, timed};
 use locum_jose::{SigningKey, base64url};
 use locum_model::event::{By, KeyMoved, KeyPurpose};
@@ -14,7 +15,7 @@ use locum_model::limits::FEED_ENTRIES_PER_FRAME;
 use locum_model::registry::Algorithm;
 use locum_model::{ConnectorNo, Event, Level, Live, TaskId, TokenId};
 use locum_token::{KeyRing, KeyStore, MemoryKeyStore, sha256};
-use locum_verifier::{Answer, Codec, Moment, Options, Presented, SignedFrame, Verifier};
+use locum_verifier::{Answer, Moment, Options, Presented, SignedFrame, Verifier};
 
 const ISSUER: &str = "https://locum.acme.test";
 const AUDIENCE: &str = "https://orders.acme.test";
@@ -24,21 +25,6 @@ const BARE: Presented = Presented { certificate: None };
 const ROUND: usize = 1_000;
 const TOKENS: u64 = 10_000;
 const WATERMARKS: u64 = 1_000_000;
-
-/// The contract's wire.
-struct Wire;
-
-impl Codec for Wire {
-    type Error = NotAFrame;
-
-    fn decode(&self, payload: &[u8]) -> Result<Frame, NotAFrame> {
-        feed::decode(payload)
-    }
-
-    fn encode_entry(&self, entry: &Entry) -> Vec<u8> {
-        feed::encode_entry(entry)
-    }
-}
 
 /// A broker as far as a verifier sees it.
 struct Broker {

@@ -5,6 +5,7 @@
 //! which is in their favour. `--grow FOLDER` draws curves too.
 
 mod crowd;
+mod followers;
 mod grow;
 mod hold_task;
 mod introspect_token;

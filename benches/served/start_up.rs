@@ -14,7 +14,7 @@ pub(crate) async fn show(report: &mut Report) {
     report.progress("starting up");
     let first = Served::start_on(installation(), Cores::All);
     let mut site = Some(end(first));
-    let (mut starts, mut resident) = (Vec::new(), 0);
+    let (mut starts, mut spent, mut resident) = (Vec::new(), Vec::new(), 0);
     for _ in 0..TIMES {
         let site_now = site.take().expect("it came back");
         let (served, took) = timed_async(async {
@@ -26,12 +26,15 @@ pub(crate) async fn show(report: &mut Report) {
         })
         .await;
         starts.push(took);
+        spent.push(served.process.cpu());
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         resident = served.process.resident();
         site = Some(end(served));
     }
     let start = median(starts).as_secs_f64() * 1e3;
     report.show(Row::new(14, "cold start to the first answer", start, "ms").goal(Goal::AtMost(50.0)));
+    let spent = median(spent).as_secs_f64() * 1e3;
+    report.show(Row::new(14, "CPU of the server until then", spent, "ms"));
     if let Some((what, bytes)) = binary() {
         report.show(Row::new(14, what, bytes as f64 / 1e6, "MB").goal(Goal::AtMost(25.0)));
     }

@@ -6,6 +6,8 @@
 pub mod chart;
 #[cfg(feature = "all")]
 pub mod drive;
+#[cfg(feature = "all")]
+pub mod feed_wire;
 pub mod histogram;
 #[cfg(feature = "all")]
 pub mod http1;
@@ -27,6 +29,8 @@ pub mod tables;
 pub mod turns;
 #[cfg(feature = "all")]
 pub mod wire;
+#[cfg(feature = "all")]
+pub mod write_floor;
 
 pub use row::{Goal, Report, Row};
 pub use tables::{ISSUED, filled_table, filled_table_of, jti, record, started};
