@@ -1,31 +1,166 @@
-//! Hostile token bytes: every class answers the same, to the byte, and says nothing.
+//! The hostile corpus (`locum_tests::hostile`) through every check: the offline verifier, a real `locumd`,
+//! and a naive second implementation. All three say the same of each entry, and what its line demands.
+
+mod stage;
 
 use locum_api::broker::v1 as wire;
-use locum_tests::work::{begin, grant, introspect, issue, may};
-use locum_tests::{Daemon, hostile, plain_http};
+use locum_model::registry::Algorithm;
+use locum_sdk::Decision;
+use locum_tests::hostile::{self, LINES, NOT_OFFERED, SCENES, Verdict};
+use locum_tests::naive::{Defect, Naive};
+use locum_tests::work::{begin, grant, introspect, issue, may, now};
+use locum_tests::{Daemon, Line, eventually};
 
 use crate::LOCUMD;
+use stage::{LEDGER, ORDERS, Stage, agreed};
+
+/// Lines that are thousands of entries: each goes through the three checks, and no further.
+const LONG_LINES: [u8; 2] = [15, 16];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn three_checks_say_the_same_of_every_entry() {
+    let stage = Stage::up(&[]).await;
+    for connector in [&ORDERS, &LEDGER] {
+        let scene = stage.scene(connector).await;
+        let corpus = scene.corpus();
+        assert!(corpus.len() > 5_000, "every byte and every bit of a token: {}", corpus.len());
+        let wrong = agreed(&scene, &corpus).await;
+        assert!(
+            wrong.is_empty(),
+            "{} of {}: {:#?}",
+            wrong.len(),
+            corpus.len(),
+            &wrong[..wrong.len().min(20)]
+        );
+        let figures = scene.offline.figures();
+        // What is well signed and for us may be remembered; of the rest, nothing takes a place.
+        let kept = corpus.iter().filter(|entry| matches!(entry.line, 0 | 13 | 28 | 29)).count();
+        assert!(figures.tokens <= kept && figures.unknown == 0, "{figures:?}");
+    }
+}
+
+#[test]
+fn every_line_of_the_list_has_an_entry() {
+    for algorithm in [Algorithm::Es256, Algorithm::Ed25519] {
+        let (corpus, _) = stage::made_up(algorithm);
+        for (line, what) in LINES {
+            let has_entry =
+                corpus.iter().any(|entry| entry.line == line && entry.name.starts_with(&format!("{line}: ")));
+            let is_a_scene = SCENES.contains(&line);
+            let expected = !NOT_OFFERED.contains(&line) || is_a_scene;
+            assert_eq!(has_entry || is_a_scene, expected, "{line}: {what}");
+        }
+        let mut names: Vec<_> = corpus.iter().map(|entry| &entry.name).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all, "a name says which entry it was");
+    }
+    assert!(LINES.iter().map(|(line, _)| *line).eq(1..=29), "the list's numbers, each once");
+}
+
+/// The corpus is worth nothing if a check could get it wrong unnoticed.
+#[test]
+fn every_mistake_of_the_naive_check_is_noticed() {
+    let (corpus, right) = stage::made_up(Algorithm::Es256);
+    let ends = stage::ends_at(&corpus[0].token);
+    let notices = |naive: &Naive| {
+        let say = |token: &str, certificate, at| naive.check(token, certificate, at);
+        let of_bytes = corpus.iter().find(|e| say(&e.token, e.certificate, ends - 1) != e.expected);
+        let good = &corpus[0].token;
+        let deaf = Naive { heard: false, ..naive.clone() };
+        let of_scenes = [
+            ("21: the end", say(good, None, ends), Verdict::Inactive),
+            ("21: the second before", say(good, None, ends - 1), Verdict::Active),
+            ("26: not heard", deaf.check(good, None, ends - 1), Verdict::Unknown),
+        ];
+        let of_scenes = of_scenes.into_iter().find(|(_, said, expected)| said != expected);
+        of_bytes.map(|entry| entry.name.clone()).or(of_scenes.map(|(name, ..)| name.to_owned()))
+    };
+    assert_eq!(notices(&right), None, "without a mistake there is nothing to notice");
+    for defect in Defect::ALL {
+        let naive = Naive { defect: Some(defect), ..right.clone() };
+        assert!(notices(&naive).is_some(), "{defect:?} goes unnoticed");
+    }
+}
 
 #[tokio::test]
-async fn every_class_gets_the_one_answer() {
-    let daemon = Daemon::shared(LOCUMD);
-    let (refunder, orders) = (daemon.at("agents/refunder"), daemon.at("services/orders-api"));
-    let task = begin(&daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
-    let good = issue(&daemon, &refunder, task.ask("orders:read", &["order/1"])).await.expect("issued").token;
-    let jwks = plain_http::get(&daemon, "/.well-known/jwks.json", &[]).await.body;
-    let dead = issue(&daemon, &refunder, task.ask("orders:read", &["order/1"])).await.expect("issued").token;
-    refunder.tokens().revoke_token(wire::RevokeTokenRequest { token: dead.clone() }).await.expect("revoked");
-    let mut all = hostile::tokens(&good, &jwks);
-    all.push(("a revoked token", dead));
-    for (class, token) in all {
-        let answer = introspect(&orders, "orders", &token).await.expect(class);
-        assert_eq!(answer, wire::IntrospectTokenResponse::default(), "{class}");
-        let answer = orders.checks().authorize(may(&token, "orders:read", "order/1")).await.expect(class);
-        assert_eq!(answer.into_inner(), wire::AuthorizeResponse::default(), "{class}");
-        refunder.tokens().revoke_token(wire::RevokeTokenRequest { token }).await.expect("RFC 7009: success");
+async fn nothing_is_permitted_revoked_or_told_by_a_hostile_token() {
+    let stage = Stage::up(&[]).await;
+    let scene = stage.scene(&ORDERS).await;
+    let (refunder, orders) = (stage.daemon.at("agents/refunder"), stage.daemon.at("services/orders-api"));
+    let hostile =
+        |entry: &hostile::Entry| entry.expected == Verdict::Inactive && !LONG_LINES.contains(&entry.line);
+    for entry in scene.corpus().into_iter().filter(hostile).filter(|entry| entry.token.len() < 16_384) {
+        let (name, token) = (&entry.name, &entry.token);
+        let answer = introspect(&orders, "orders", token).await.expect(name);
+        assert_eq!(answer, wire::IntrospectTokenResponse::default(), "{name}");
+        let answer = orders.checks().authorize(may(token, "orders:read", "order/1")).await.expect(name);
+        assert_eq!(answer.into_inner(), wire::AuthorizeResponse::default(), "{name}");
+        let there = scene.online.authorize(&**token, "orders:read", Some("order/1")).await.expect(name);
+        let here = scene.offline.authorize(&**token, "orders:read", Some("order/1")).await.expect(name);
+        assert_eq!((&here, &there), (&Decision::Inactive, &Decision::Inactive), "{name}");
+        // What is bound, and what is for another connector, is its holder's to give back.
+        if !matches!(entry.line, 23 | 28 | 29) {
+            let request = wire::RevokeTokenRequest { token: token.clone() };
+            refunder.tokens().revoke_token(request).await.expect("RFC 7009: success");
+        }
     }
-    let answer = introspect(&orders, "orders", &good).await.expect("an answer");
-    assert!(answer.active, "none of it hurt the good one");
+    let seen = [
+        scene.offline.checker().introspect(&*scene.good, "orders").await,
+        scene.online.introspect(&*scene.good, "orders").await,
+    ];
+    let [here, there] = seen.map(|said| said.expect("an answer").expect("none of it hurt the good one"));
+    assert_eq!(here, there, "the very same claims");
+}
+
+/// Lines 21, 26 and 25, in this order: a key that is gone takes everything with it.
+#[tokio::test]
+async fn time_silence_and_lost_keys_are_judged_alike() {
+    let stage = Stage::up(&[]).await;
+    let mut scene = stage.scene(&ORDERS).await;
+    // 21: whole seconds on both sides, so that asking before and after says which side it was.
+    let short = scene.issue_for(2).await;
+    let ends = stage::ends_at(&short);
+    loop {
+        let before = now();
+        let said = scene.ask(&short, None).await;
+        let after = now();
+        if after < ends {
+            assert_eq!(said, [Verdict::Active; 3], "21: {} s before the end", ends - after);
+        }
+        if before >= ends {
+            assert_eq!(said, [Verdict::Inactive; 3], "21: at the end");
+            break;
+        }
+    }
+    // 26
+    stage.relay.set(Line::Cut);
+    eventually("the lease to run out", || {
+        std::future::ready(scene.offline.lease_left().is_none().then_some(()))
+    })
+    .await;
+    scene.naive.heard = false;
+    for token in [scene.good.clone(), "x".to_owned()] {
+        assert_eq!(scene.ask(&token, None).await, [Verdict::Unknown; 3], "26");
+    }
+    stage.relay.set(Line::Open);
+    scene.offline.ready().await;
+    scene.naive.heard = true;
+    assert_eq!(scene.ask(&scene.good, None).await, [Verdict::Active; 3], "26: heard again");
+    // 25
+    stage.revoke_key(&hostile::kid_of(&scene.good)).await;
+    let gone = || std::future::ready((!scene.offline.believes(&scene.good)).then_some(()));
+    eventually("the key's end to be heard", gone).await;
+    let kid = hostile::kid_of(&scene.good);
+    scene.naive.jwks = eventually("the key to be gone from what is published", async || {
+        let jwks = stage.jwks().await;
+        (!jwks.to_string().contains(&kid)).then_some(jwks)
+    })
+    .await;
+    for token in [scene.good.clone(), scene.other.clone(), scene.bound.clone()] {
+        assert_eq!(scene.ask(&token, Some(scene.certificate)).await, [Verdict::Inactive; 3], "25");
+    }
 }
 
 #[tokio::test]
@@ -38,5 +173,23 @@ async fn nobody_revokes_somebody_elses_token() {
         let request = wire::RevokeTokenRequest { token: token.clone() };
         daemon.at(who).tokens().revoke_token(request).await.expect("success, whatever it did");
         assert!(introspect(&orders, "orders", &token).await.expect("an answer").active, "{who}");
+    }
+}
+
+/// Bugs planted in the very daemon and the very verifier: each has to make the corpus fail.
+#[cfg(bug_zoo)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn zoo() {
+    use locum_model::bug_zoo::{Bug, plant};
+    for bug in std::iter::once(None).chain(Bug::OF_TOKENS.into_iter().map(Some)) {
+        let name = bug.map_or_else(String::new, |bug| format!("{bug:?}"));
+        let stage = Stage::up(&[("PLANTED_BUG", &name)]).await;
+        let scene = stage.scene(&ORDERS).await;
+        let short = |entry: &hostile::Entry| !LONG_LINES.contains(&entry.line);
+        let corpus: Vec<_> = scene.corpus().into_iter().filter(short).collect();
+        plant(bug);
+        let wrong = agreed(&scene, &corpus).await;
+        plant(None);
+        assert_eq!(wrong.is_empty(), bug.is_none(), "{bug:?}: {wrong:#?}");
     }
 }

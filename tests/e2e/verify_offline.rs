@@ -14,7 +14,7 @@ use locum_sdk::{
 };
 use locum_tests::backend::{options, orders, ready};
 use locum_tests::work::{Held, begin, begin_part, grant, issue, revoke};
-use locum_tests::{Daemon, Line, Relay, Site, eventually, hostile, plain_http};
+use locum_tests::{Daemon, Line, Relay, Site, eventually, hostile};
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::LOCUMD;
@@ -104,32 +104,6 @@ async fn a_signing_key_that_is_revoked_signs_nothing_any_more() {
     });
     heard.await;
     assert!(!is_active(&verifier, &before));
-}
-
-#[tokio::test]
-async fn hostile_tokens_get_the_verdict_of_the_online_check() {
-    let (daemon, relay, verifier) = stage().await;
-    let refunder = daemon.at("agents/refunder");
-    let task = begin(&daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
-    let good = token_of(&daemon, &task).await;
-    let jwks = plain_http::get(&daemon, "/.well-known/jwks.json", &[]).await.body;
-    let online = Client::connect(&options(&daemon, "services/orders-api", &relay.addr())).expect("good");
-    let (online, offline) = (Checker::online(online), Checker::offline(verifier.clone()));
-    let seen = [offline.introspect(&*good, "orders").await, online.introspect(&*good, "orders").await];
-    let [offline_said, online_said] = seen.map(|said| said.expect("an answer").expect("active"));
-    assert_eq!(offline_said, online_said, "the very same claims");
-    for (class, token) in hostile::tokens(&good, &jwks) {
-        let claims = offline.introspect(&*token, "orders").await.expect(class);
-        assert_eq!(claims, online.introspect(&*token, "orders").await.expect(class), "{class}");
-        assert_eq!(claims, None, "{class}");
-        let [here, there] = [
-            offline.authorize(&*token, "orders:read", Some("order/1")).await.expect(class),
-            online.authorize(&*token, "orders:read", Some("order/1")).await.expect(class),
-        ];
-        assert_eq!((&here, &there), (&Decision::Inactive, &Decision::Inactive), "{class}");
-    }
-    assert!(is_active(&verifier, &good), "none of it hurt the good one");
-    assert_eq!(verifier.figures().tokens, 1, "none of it took a place");
 }
 
 #[tokio::test]

@@ -1,123 +1,202 @@
-//! The one corpus of hostile tokens: every check, online and offline, has to refuse all of them.
+//! The one corpus of hostile tokens: every check, online, offline and naive, has to say the same of all.
+//!
+//! It follows the list of hostile token bytes line by line ([`LINES`]); the name of an entry begins with
+//! its line. A generator and not a file: it is made from [`Seeds`], tokens of a running issuer and the
+//! very key that signed them, so that an entry is wrong in one thing alone and well signed wherever the
+//! line is about what is signed. Nothing here judges; [`crate::naive`] does, and the checks do.
+
+mod claims;
+mod form;
+mod header;
+mod proof;
+mod signature;
 
 use locum_jose::{SigningKey, base64url};
 use locum_model::registry::Algorithm;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// The order of P-256: no signature has it for a half.
-const P256_ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
-    0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+/// The lines of the list, with what gets an entry for each.
+pub const LINES: [(u8, &str); 29] = [
+    (1, "`alg` none, in every spelling"),
+    (2, "an `alg` that is not the key's"),
+    (3, "another name for the key's algorithm"),
+    (4, "`alg` missing, of another type, huge"),
+    (5, "a `kid` that nobody knows"),
+    (6, "a `kid` that steers, of another type, huge"),
+    (7, "`jku` and `x5u`"),
+    (8, "a key or certificate in the header"),
+    (9, "`b64` with and without `crit`"),
+    (10, "any other member of the header"),
+    (11, "r or s out of range"),
+    (12, "a signature of another length or form"),
+    (13, "the high-s twin, which is the same token"),
+    (14, "parts of two good tokens"),
+    (15, "truncated, at every length"),
+    (16, "each single bit flipped"),
+    (17, "dots, spaces, line ends, schemes"),
+    (18, "encrypted, compressed, derived from a password"),
+    (19, "`exp` that is no time"),
+    (20, "a life beyond every cap, well signed"),
+    (21, "`now == exp`, and the second before"),
+    (22, "another `iss`, well signed"),
+    (23, "another `aud`, well signed"),
+    (24, "longer than any token"),
+    (25, "keys that are gone, or another installation's"),
+    (26, "the feed is not heard"),
+    (27, "a position that is not reached yet"),
+    (28, "bound to a certificate that was not shown"),
+    (29, "bound to a key that was not proved"),
 ];
 
-fn part(value: &Value) -> String {
-    base64url::encode(value.to_string())
+/// Lines about the time and the network rather than about bytes: whoever runs the corpus sets the scene.
+pub const SCENES: [u8; 3] = [21, 25, 26];
+
+/// Lines that ask for what no check offers: none takes a position that it should wait for, so that there
+/// is nothing to get wrong yet. Whoever adds that takes the line from here.
+pub const NOT_OFFERED: [u8; 1] = [27];
+
+/// What a check comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It may be believed.
+    Active,
+    /// It must not.
+    Inactive,
+    /// Nobody can say.
+    Unknown,
 }
 
-fn decoded(part: &str) -> Value {
-    serde_json::from_slice(&base64url::decode(part).expect("base64url")).expect("JSON")
+/// What is presented, and what every check has to say of it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The line that it is for.
+    pub line: u8,
+    /// What is wrong with it, after the number of its line.
+    pub name: String,
+    /// The token.
+    pub token: String,
+    /// SHA-256 of the certificate that is shown with it.
+    pub certificate: Option<[u8; 32]>,
+    /// What every check has to say.
+    pub expected: Verdict,
 }
 
-/// Tokens made from a good one, with what is wrong with each. `jwks` is the issuer's key set.
+/// What a corpus is made from.
+pub struct Seeds<'a> {
+    /// A live token.
+    pub good: &'a str,
+    /// Another live token of the same audience.
+    pub other: &'a str,
+    /// A live token of the same issuer for another audience.
+    pub elsewhere: &'a str,
+    /// A live token that is bound to [`Seeds::certificate`].
+    pub bound: &'a str,
+    /// SHA-256 of the DER of a certificate.
+    pub certificate: [u8; 32],
+    /// The key that signed the tokens of this audience, misused here.
+    pub own: &'a SigningKey,
+    /// Somebody else's key of the same algorithm.
+    pub stranger: &'a SigningKey,
+}
+
+/// A token taken apart.
+pub(crate) struct Parts<'a> {
+    head: &'a str,
+    body: &'a str,
+    signature: &'a str,
+    header: Value,
+    payload: String,
+}
+
+impl Entry {
+    fn new(line: u8, name: impl std::fmt::Display, token: String) -> Self {
+        let name = format!("{line}: {name}");
+        Self { line, name, token, certificate: None, expected: Verdict::Inactive }
+    }
+
+    fn active(self) -> Self {
+        Self { expected: Verdict::Active, ..self }
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn of(token: &'a str) -> Self {
+        let mut parts = token.split('.');
+        let mut next = || parts.next().expect("three parts");
+        let (head, body, signature) = (next(), next(), next());
+        let text =
+            |part: &str| String::from_utf8(base64url::decode(part).expect("base64url")).expect("UTF-8");
+        let header = serde_json::from_str(&text(head)).expect("JSON");
+        Self { head, body, signature, header, payload: text(body) }
+    }
+
+    /// The key's algorithm by the name in the header.
+    fn alg(&self) -> &str {
+        self.header["alg"].as_str().expect("a name")
+    }
+
+    fn kid(&self) -> &str {
+        self.header["kid"].as_str().expect("a text")
+    }
+
+    /// The header with other text in the place of a member's value.
+    fn header_with(&self, name: &str, json: &str) -> String {
+        let value = |member: &str| match member == name {
+            true => json.to_owned(),
+            false => self.header[member].to_string(),
+        };
+        format!(r#"{{"alg":{},"kid":{},"typ":{}}}"#, value("alg"), value("kid"), value("typ"))
+    }
+
+    /// The header with one member more.
+    fn header_and(&self, name: &str, json: &str) -> String {
+        let header = self.header_with("", "");
+        format!(r#"{},"{name}":{json}}}"#, &header[..header.len() - 1])
+    }
+
+    fn signature_bytes(&self) -> Vec<u8> {
+        base64url::decode(self.signature).expect("base64url")
+    }
+}
+
+/// A token of these texts, signed.
+fn signed(key: &SigningKey, header: &str, payload: &str) -> String {
+    signed_bytes(key, header.as_bytes(), payload.as_bytes())
+}
+
+fn signed_bytes(key: &SigningKey, header: &[u8], payload: &[u8]) -> String {
+    let input = format!("{}.{}", base64url::encode(header), base64url::encode(payload));
+    let signature = key.sign(input.as_bytes()).expect("randomness");
+    format!("{input}.{}", base64url::encode(signature))
+}
+
+/// Every entry about bytes.
 ///
 /// # Panics
 ///
-/// When the token or the key set is none.
-pub fn tokens(good: &str, jwks: &str) -> Vec<(&'static str, String)> {
-    let parts: Vec<&str> = good.split('.').collect();
-    let (head, body, signature) = (parts[0], parts[1], parts[2]);
-    let (header, claims) = (decoded(head), decoded(body));
-    let with = |value: &Value, name: &str, new: Value| {
-        let mut changed = value.clone();
-        changed[name] = new;
-        changed
-    };
-    let resigned = |header: &Value, claims: &Value| {
-        let pkcs8 = SigningKey::generate(Algorithm::Es256).expect("randomness");
-        let key = SigningKey::from_pkcs8(Algorithm::Es256, &pkcs8).expect("a key");
-        let text = format!("{}.{}", part(header), part(claims));
-        let signature = key.sign(text.as_bytes()).expect("signed");
-        format!("{text}.{}", base64url::encode(signature))
-    };
-    let signature_bytes = base64url::decode(signature).expect("base64url");
-    let mut high = signature_bytes.clone();
-    high[40] ^= 1;
-    let jwk: Value = serde_json::from_str::<Value>(jwks).expect("JSON")["keys"][0].clone();
-    let far = claims["exp"].as_i64().expect("a number") + 9_999;
-    vec![
-        ("nothing", String::new()),
-        ("a dot", ".".to_owned()),
-        ("two dots", "..".to_owned()),
-        ("no signature", format!("{head}.{body}.")),
-        ("two parts", format!("{head}.{body}")),
-        ("four parts", format!("{good}.{signature}")),
-        ("a space before", format!(" {good}")),
-        ("a line feed after", format!("{good}\n")),
-        ("a nul after", format!("{good}\0")),
-        ("a scheme", format!("Bearer {good}")),
-        ("padding", format!("{good}=")),
-        ("another alphabet", format!("{head}.{body}.+{}", &signature[1..])),
-        ("a bit of the signature", format!("{head}.{body}.{}", base64url::encode(&high))),
-        ("zeros for a signature", format!("{head}.{body}.{}", base64url::encode([0; 64]))),
-        ("a short signature", format!("{head}.{body}.{}", base64url::encode(&signature_bytes[..63]))),
-        (
-            "a DER signature",
-            format!("{head}.{body}.{}", base64url::encode([&[0x30, 0x44][..], &signature_bytes].concat())),
-        ),
-        ("the signature of another token", format!("{head}.{body}.{}", base64url::encode([0x5a; 64]))),
-        (
-            "r and s are the order",
-            format!("{head}.{body}.{}", base64url::encode([P256_ORDER, P256_ORDER].concat())),
-        ),
-        ("without the last character", good[..good.len() - 1].to_owned()),
-        ("without the first character", good[1..].to_owned()),
-        ("half of it", good[..good.len() / 2].to_owned()),
-        ("twice", format!("{good}{good}")),
-        ("five parts", format!("{head}.{body}.{signature}.{body}.{signature}")),
-        ("a key under an address", resigned(&with(&header, "x5u", json!("https://127.0.0.1/")), &claims)),
-        ("no base64 of its own", resigned(&with(&header, "b64", json!(false)), &claims)),
-        ("compressed", resigned(&with(&header, "zip", json!("DEF")), &claims)),
-        ("alg nOnE, signed", format!("{}.{body}.{signature}", part(&with(&header, "alg", json!("nOnE"))))),
-        ("alg of another key", format!("{}.{body}.{signature}", part(&with(&header, "alg", json!("EdDSA"))))),
-        ("alg ES384", format!("{}.{body}.{signature}", part(&with(&header, "alg", json!("ES384"))))),
-        ("alg a list", format!("{}.{body}.{signature}", part(&with(&header, "alg", json!(["ES256"]))))),
-        ("kid a path", resigned(&with(&header, "kid", json!("../../etc/passwd")), &claims)),
-        ("kid that steers", resigned(&with(&header, "kid", json!("\u{1b}[2J\r\n\0'--")), &claims)),
-        ("another issuer", resigned(&header, &with(&claims, "iss", json!("https://evil.test")))),
-        ("alg none", format!("{}.{body}.", part(&json!({"alg": "none", "typ": "at+jwt"})))),
-        ("alg none, signed", format!("{}.{body}.{signature}", part(&with(&header, "alg", json!("none"))))),
-        (
-            "alg HS256 with our public key",
-            format!("{}.{body}.{signature}", part(&with(&header, "alg", json!("HS256")))),
-        ),
-        ("another kid", resigned(&with(&header, "kid", json!("A".repeat(43))), &claims)),
-        ("our kid, another key", resigned(&header, &claims)),
-        ("a key in the header", resigned(&with(&header, "jwk", jwk), &claims)),
-        ("a jku", resigned(&with(&header, "jku", json!("https://evil.test/jwks")), &claims)),
-        ("crit", resigned(&with(&header, "crit", json!(["exp"])), &claims)),
-        ("another typ", resigned(&with(&header, "typ", json!("JWT")), &claims)),
-        (
-            "a wider scope",
-            format!("{head}.{}.{signature}", part(&with(&claims, "scope", json!("orders:refund")))),
-        ),
-        ("a longer life", format!("{head}.{}.{signature}", part(&with(&claims, "exp", json!(far))))),
-        (
-            "another jti",
-            format!("{head}.{}.{signature}", part(&with(&claims, "jti", json!("00".repeat(16))))),
-        ),
-        ("random text", base64url::encode([0x5a; 64])),
-        ("too long", "e".repeat(8193)),
-        ("as long as may be", "e".repeat(8192)),
-        ("no ASCII", "ключ.ключ.ключ".to_owned()),
-        ("deep JSON", format!("{}.{body}.{signature}", base64url::encode("[".repeat(4000)))),
-        (
-            "a member twice",
-            format!(
-                "{}.{body}.{signature}",
-                base64url::encode(r#"{"alg":"ES256","alg":"none","typ":"at+jwt"}"#)
-            ),
-        ),
-    ]
+/// When a seed is no token.
+pub fn corpus(seeds: &Seeds<'_>) -> Vec<Entry> {
+    let good = Parts::of(seeds.good);
+    let mut all = vec![
+        Entry::new(0, "a good token", seeds.good.to_owned()).active(),
+        Entry::new(0, "another good token", seeds.other.to_owned()).active(),
+    ];
+    all.extend(header::entries(seeds, &good));
+    all.extend(signature::entries(seeds, &good));
+    all.extend(form::entries(seeds, &good));
+    all.extend(claims::entries(seeds, &good));
+    all.extend(proof::entries(seeds, &good));
+    all
+}
+
+/// A key of nobody.
+///
+/// # Panics
+///
+/// When the system gives no randomness.
+pub fn stranger(algorithm: Algorithm) -> SigningKey {
+    let pkcs8 = SigningKey::generate(algorithm).expect("randomness");
+    SigningKey::from_pkcs8(algorithm, &pkcs8).expect("just made")
 }
 
 /// The `kid` in a token's header.
@@ -126,6 +205,5 @@ pub fn tokens(good: &str, jwks: &str) -> Vec<(&'static str, String)> {
 ///
 /// When it is no token.
 pub fn kid_of(token: &str) -> String {
-    let header = decoded(token.split('.').next().expect("a part"));
-    header["kid"].as_str().expect("a text").to_owned()
+    Parts::of(token).kid().to_owned()
 }

@@ -18,6 +18,7 @@ pub mod daemon;
 pub mod follower;
 pub mod history;
 pub mod hostile;
+pub mod naive;
 pub mod party;
 pub mod plain_http;
 pub mod refused;

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: &Path, set: Vec<(String, String)>) -> Result<(), String> {
+    #[cfg(bug_zoo)]
+    locum_server::plant_named(&std::env::var("PLANTED_BUG").unwrap_or_default());
     daemon::run(config, &set.into_iter().collect::<Flags>()).map_err(|error| error.to_string())
 }
 

@@ -86,6 +86,18 @@ pub enum Bug {
     FeedGoneNotAwaited,
     /// A verifier that comes back is not minded for the lease that it has (R1).
     FeedLeaseOfBeforeForgotten,
+    /// A header may say more than it has to, and in another spelling.
+    TokenHeaderLoose,
+    /// A token may live as long as it says.
+    TokenLifeUncapped,
+    /// The online check does not mind for whom a token is.
+    CheckAudienceIgnored,
+    /// The online check does not mind what a token is bound to.
+    CheckProofIgnored,
+    /// A verifier does not mind for whom a token is.
+    VerifierAudienceIgnored,
+    /// A verifier does not mind what a token is bound to.
+    VerifierProofIgnored,
 }
 
 impl Bug {
@@ -136,6 +148,16 @@ impl Bug {
         Self::FeedGoneNotAwaited,
         Self::FeedLeaseOfBeforeForgotten,
     ];
+
+    /// Bugs of checks, that the corpus of hostile tokens has to catch.
+    pub const OF_TOKENS: [Self; 6] = [
+        Self::TokenHeaderLoose,
+        Self::TokenLifeUncapped,
+        Self::CheckAudienceIgnored,
+        Self::CheckProofIgnored,
+        Self::VerifierAudienceIgnored,
+        Self::VerifierProofIgnored,
+    ];
 }
 
 /// 0 for none, else one more than the bug's place.
@@ -149,4 +171,9 @@ pub fn plant(bug: Option<Bug>) {
 /// Whether this bug is planted.
 pub fn is_planted(bug: Bug) -> bool {
     PLANTED.load(Ordering::SeqCst) == bug as usize + 1
+}
+
+/// Plants the bug of this name among those of tokens, in a process that tests start; none for any other.
+pub fn plant_named(name: &str) {
+    plant(Bug::OF_TOKENS.into_iter().find(|bug| format!("{bug:?}") == name));
 }

@@ -35,3 +35,6 @@ pub mod traces;
 
 #[cfg(test)]
 mod test_pki;
+/// A process that tests start may have a bug planted in it.
+#[cfg(bug_zoo)]
+pub use locum_model::bug_zoo::plant_named;

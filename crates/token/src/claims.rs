@@ -143,6 +143,10 @@ impl Claims {
         within("locum", (1..=TASK_DEPTH_MAX).contains(&self.tasks.len()))?;
         within("locum", self.decided_at.sequence < 1 << 48)?;
         within("locum", self.online_only || !self.single_use)?;
+        #[cfg(bug_zoo)]
+        if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::TokenLifeUncapped) {
+            return Ok(());
+        }
         if self.expires_at.since(self.issued_at) > TOKEN_TTL_MAX {
             return Err(ClaimFault::LifeTooLong);
         }

@@ -78,6 +78,11 @@ pub fn verify_by<'k>(
     let token = Compact::parse(compact, &header::PROFILE)?;
     let kid = parse_kid(token.kid()).or(Err(Refusal::UnknownKey))?;
     let key = key_of(&kid).ok_or(Refusal::UnknownKey)?;
+    #[cfg(bug_zoo)]
+    if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::TokenHeaderLoose) {
+        token.verify(key.public())?;
+        return Ok(payload::read(token.payload(), *key.kid())?);
+    }
     if token.header_text() != key.header_text() {
         return Err(Refusal::Header);
     }

@@ -221,6 +221,10 @@ impl Verifier {
         let keys = world.keys.as_ref().ok_or(Unknown::NotStarted)?;
         let claims = verify_by(|kid| keys.key(kid, KeyPurpose::Token), &self.options.issuer, compact)
             .map_err(Inactive::Refused)?;
+        #[cfg(bug_zoo)]
+        if is_planted(Bug::VerifierAudienceIgnored) {
+            return Ok(Seen::new(digest, world.number, claims.clone(), world.eras.place(claims.decided_at)));
+        }
         if claims.audience != self.options.audience || Some(claims.standing.connector) != world.partition {
             return Err(Inactive::WrongAudience.into());
         }
@@ -233,6 +237,10 @@ impl Verifier {
         let order = seen.order.ok_or(Unknown::Elsewhere)?;
         if let Some(level) = seen.dead_by(&self.marks, order) {
             return Err(Inactive::Revoked(level).into());
+        }
+        #[cfg(bug_zoo)]
+        if is_planted(Bug::VerifierProofIgnored) {
+            return Ok(Answer::Active(seen.claims.clone()));
         }
         if seen.is_bound && seen.claims.confirmation.is_some_and(|bound| !presented.proves(bound)) {
             return Err(Inactive::Unproved.into());
