@@ -20,7 +20,7 @@ use locum_verifier::{Answer, Moment, Options, Presented, SignedFrame, Verifier};
 const ISSUER: &str = "https://locum.acme.test";
 const AUDIENCE: &str = "https://orders.acme.test";
 const NOW: Moment = Moment { wall: ISSUED, elapsed: Duration::from_secs(1000) };
-const BARE: Presented = Presented { certificate: None };
+const BARE: Presented<'_> = Presented { certificate: None, proof: None };
 /// Calls of one round: short enough that the middle round is not interrupted.
 const ROUND: usize = 1_000;
 const TOKENS: u64 = 10_000;

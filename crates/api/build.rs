@@ -11,7 +11,7 @@ const PROTO_ROOT: &str = "../../proto";
 const PACKAGES: [&str; 2] = ["locum/broker/v1", "locum/admin/v1"];
 
 /// Messages that carry a secret or personal words: `src/redact.rs` writes their `Debug` by hand.
-const REDACTED: [&str; 9] = [
+const REDACTED: [&str; 10] = [
     ".locum.broker.v1.StartTaskRequest",
     ".locum.broker.v1.HoldTaskRequest",
     ".locum.broker.v1.RenewTaskRequest",
@@ -21,6 +21,7 @@ const REDACTED: [&str; 9] = [
     ".locum.broker.v1.RevokeTokenRequest",
     ".locum.broker.v1.IntrospectTokenRequest",
     ".locum.broker.v1.AuthorizeRequest",
+    ".locum.broker.v1.PresentedProof",
 ];
 
 /// A message that is sent to many: its bytes are counted references, so that a copy costs nothing.

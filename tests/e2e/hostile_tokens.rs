@@ -98,7 +98,7 @@ async fn nothing_is_permitted_revoked_or_told_by_a_hostile_token() {
         let answer = orders.checks().authorize(may(token, "orders:read", "order/1")).await.expect(name);
         assert_eq!(answer.into_inner(), wire::AuthorizeResponse::default(), "{name}");
         let there = scene.online.authorize(&**token, "orders:read", Some("order/1")).await.expect(name);
-        let here = scene.offline.authorize(&**token, "orders:read", Some("order/1")).await.expect(name);
+        let here = scene.offline.authorize(token, "orders:read", Some("order/1")).await.expect(name);
         assert_eq!((&here, &there), (&Decision::Inactive, &Decision::Inactive), "{name}");
         // What is bound, and what is for another connector, is its holder's to give back.
         if !matches!(entry.line, 23 | 28 | 29) {

@@ -161,7 +161,7 @@ async fn presented(
     let request = wire::IntrospectTokenRequest {
         token: token.to_owned(),
         connector: connector.to_owned(),
-        presented: Some(wire::Presented { certificate_sha256: key.to_vec() }),
+        presented: Some(wire::Presented { certificate_sha256: key.to_vec(), proof: None }),
     };
     backend.checks().introspect_token(request).await.expect("an answer").into_inner()
 }

@@ -52,6 +52,8 @@ mod identity;
 
 mod hostile_tokens;
 
+mod dpop;
+
 mod authorisation;
 
 mod grpc_edge;

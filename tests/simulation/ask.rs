@@ -371,7 +371,7 @@ impl Run {
         let compact = token.compact.clone().unwrap_or_default();
         let (jti, connector) = (token.jti, universe::name(&token.connector));
         let backend = self.asker(Who { tenant, name: "backend" });
-        let shown = Presentation { token: &compact, proved: None };
+        let shown = Presentation { token: &compact, presented: locum_verifier::Presented::default() };
         let checked = self.broker.introspect_token(&backend.caller, &connector, shown);
         let active = matches!(checked, Ok(Checked::Active(_)));
         match dead {
@@ -420,7 +420,7 @@ impl Run {
         let backend = self.asker(Who { tenant, name: "backend" });
         let broker = Arc::clone(&self.broker);
         self.begin(what, expected, async move {
-            let shown = Presentation { token: &compact, proved: None };
+            let shown = Presentation { token: &compact, presented: locum_verifier::Presented::default() };
             Answer::Authorized(broker.authorize(&backend.caller, &operation, resource.as_ref(), shown).await)
         });
     }

@@ -157,7 +157,7 @@ impl Run {
         match why {
             Inactive::WrongAudience => !own || !self.is_served(which) || revoked != Dead::No,
             Inactive::Revoked(_) => revoked != Dead::No,
-            Inactive::Unproved => false,
+            Inactive::Unproved(_) => false,
             Inactive::Refused(_) => {
                 // The broker's clock may have been set back since it was read, and a fast one is ahead of
                 // the true time by so much within the longest lease.

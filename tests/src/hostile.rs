@@ -15,6 +15,8 @@ use locum_jose::{SigningKey, base64url};
 use locum_model::registry::Algorithm;
 use serde_json::Value;
 
+pub use crate::naive::Verdict;
+
 /// The lines of the list, with what gets an entry for each.
 pub const LINES: [(u8, &str); 29] = [
     (1, "`alg` none, in every spelling"),
@@ -54,17 +56,6 @@ pub const SCENES: [u8; 3] = [21, 25, 26];
 /// Lines that ask for what no check offers: none takes a position that it should wait for, so that there
 /// is nothing to get wrong yet. Whoever adds that takes the line from here.
 pub const NOT_OFFERED: [u8; 1] = [27];
-
-/// What a check comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It may be believed.
-    Active,
-    /// It must not.
-    Inactive,
-    /// Nobody can say.
-    Unknown,
-}
 
 /// What is presented, and what every check has to say of it.
 #[derive(Clone, Debug)]

@@ -13,7 +13,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey, VerificationAlgorithm};
 use serde_json::Value;
 
-use crate::hostile::Verdict;
+/// What a check comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It may be believed.
+    Active,
+    /// It must not.
+    Inactive,
+    /// Nobody can say.
+    Unknown,
+}
 
 /// Longest life of any token, in seconds: the contract's number, written down a second time.
 const LIFE_SECONDS_MAX: i64 = 900;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::broker::v1::{
     AuthorizeRequest, EndTaskRequest, HoldTaskRequest, IntrospectTokenRequest, IssueTokenRequest,
-    IssueTokenResponse, RenewTaskRequest, RevokeTokenRequest, StartTaskRequest,
+    IssueTokenResponse, PresentedProof, RenewTaskRequest, RevokeTokenRequest, StartTaskRequest,
 };
 
 /// Stands for bytes that are not shown.
@@ -116,6 +116,16 @@ impl fmt::Debug for AuthorizeRequest {
     }
 }
 
+impl fmt::Debug for PresentedProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresentedProof")
+            .field("proof", &Redacted(self.proof.len()))
+            .field("method", &self.method)
+            .field("uri", &self.uri)
+            .finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -126,7 +136,8 @@ mod tests {
     use super::*;
 
     /// Names of fields that carry a secret or people's own words, wherever they stand.
-    const SECRET_FIELDS: [&str; 4] = ["token", "holder_secret", "parent_holder_secret", "justification"];
+    const SECRET_FIELDS: [&str; 5] =
+        ["token", "holder_secret", "parent_holder_secret", "justification", "proof"];
 
     fn secret() -> Vec<u8> {
         b"hunter2-hunter2".to_vec()
@@ -165,6 +176,10 @@ mod tests {
             ("RevokeTokenRequest", format!("{:?}", RevokeTokenRequest { token: word() })),
             ("IntrospectTokenRequest", format!("{introspect:?}")),
             ("AuthorizeRequest", format!("{authorize:?}")),
+            (
+                "PresentedProof",
+                format!("{:?}", PresentedProof { proof: word(), ..PresentedProof::default() }),
+            ),
         ]
     }
 

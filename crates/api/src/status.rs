@@ -85,6 +85,7 @@ pub const fn public(reason: Reason) -> Public {
         Reason::RegistryInvalid          => no(FailedPrecondition, 400, "invalid_request",      "the registry is refused and the one in force stays"),
         Reason::JustificationRequired    => no(FailedPrecondition, 400, "invalid_request",      "policy demands that the task is started with a justification"),
         Reason::ProofRequired            => no(FailedPrecondition, 400, "invalid_request",      "policy demands a token bound to a key, and the caller proved none"),
+        Reason::ProofInvalid             => no(InvalidArgument,    400, "invalid_dpop_proof",   "the proof of a key that came with the request does not hold for it"),
         Reason::Locked                   => no(PermissionDenied,   403, "access_denied",        "an operator locked the workload or what it asks for"),
         // The task.
         Reason::TaskNotFound             => no(NotFound,           404, "invalid_grant",        "there is no such task, or it is not the caller's"),

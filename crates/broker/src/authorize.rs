@@ -43,7 +43,7 @@ impl Broker {
         let workload = pinned.workload(caller)?;
         let connector = pinned.served(workload, &operation.connector)?;
         let now = self.now()?;
-        let mut token = match self.check(&pinned, connector, shown, now) {
+        let mut token = match self.check(&pinned, connector, shown, now)? {
             Checked::Active(token) => token,
             Checked::Inactive(reason) => return Ok(Authorized::Inactive(reason)),
         };

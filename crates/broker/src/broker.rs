@@ -10,6 +10,7 @@ use locum_model::limits::REAPER_LAG_MAX;
 use locum_model::{Caller, Clock, Entropy, Reason, TaskId, TenantNo, Timestamp};
 use locum_table::Table;
 use locum_token::KeyStore;
+use locum_token::dpop::Proofs;
 use parking_lot::Mutex;
 
 use crate::commit::{Answer, Commits, Committer};
@@ -75,6 +76,7 @@ pub struct Broker {
     pub(crate) lapses: Mutex<Vec<(TaskId, Answer)>>,
     pub(crate) shelf: Shelf,
     pub(crate) verifiers: Verifiers,
+    pub(crate) proofs: Proofs,
     next_task: AtomicU64,
     next_lock: AtomicU64,
     started_at: Timestamp,
@@ -120,6 +122,7 @@ impl Broker {
             lapses: Mutex::default(),
             shelf: Shelf::default(),
             verifiers,
+            proofs: Proofs::new(),
             next_task: AtomicU64::new(tasks + 1),
             next_lock: AtomicU64::new(locks + 1),
             started_at: now,

@@ -5,9 +5,10 @@
 
 use locum_model::limits::TOKEN_BYTES_MAX;
 use locum_model::registry::Connector;
-use locum_model::{Caller, Confirmation, Name, Reason, Timestamp, TokenId};
+use locum_model::{Caller, Name, Reason, Timestamp, TokenId};
 use locum_table::{CheckOutcome, LiveToken, Lookup};
 use locum_token::Claims;
+use locum_token::dpop::{NotAdmitted, Presented, Proof};
 
 use crate::broker::Broker;
 use crate::refusal::Refusal;
@@ -18,8 +19,8 @@ use crate::world::Pinned;
 pub struct Presentation<'a> {
     /// The token, as presented.
     pub token: &'a str,
-    /// The key that its presenter proved to the backend.
-    pub proved: Option<Confirmation>,
+    /// What its presenter showed to the backend.
+    pub presented: Presented<'a>,
 }
 
 /// An active token.
@@ -53,8 +54,8 @@ fn careless(
         claims.audience.clone_from(&connector.audience);
         claims.standing.connector = connector.number;
     }
-    if is_planted(Bug::CheckProofIgnored) {
-        claims.confirmation = shown.proved;
+    if is_planted(Bug::CheckProofIgnored) && shown.presented.proof.is_none() {
+        claims.confirmation = None;
     }
     (claims, live)
 }
@@ -64,7 +65,8 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED, CLOCK_UNSETTLED.
+    /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED, CLOCK_UNSETTLED, OVERLOADED when more proofs of keys are
+    /// shown than are remembered.
     pub fn introspect_token(
         &self,
         caller: &Caller,
@@ -79,7 +81,7 @@ impl Broker {
         if now >= caller.expires_at() {
             return Err(Reason::IdentityExpired.into());
         }
-        Ok(self.check(&pinned, connector, shown, now))
+        self.check(&pinned, connector, shown, now)
     }
 
     /// Brings near what checks of these tokens will read: those that follow do not wait for memory one
@@ -97,7 +99,7 @@ impl Broker {
         connector: &Connector,
         shown: Presentation<'_>,
         now: Timestamp,
-    ) -> Checked {
+    ) -> Result<Checked, Refusal> {
         let found = self.find(pinned, shown.token, now);
         let judged = found.and_then(|(claims, live)| {
             #[cfg(bug_zoo)]
@@ -105,12 +107,22 @@ impl Broker {
             if claims.audience != connector.audience || claims.standing.connector != connector.number {
                 return Err((Some(live.jti), Reason::TokenWrongAudience));
             }
-            if claims.confirmation.is_some_and(|bound| shown.proved != Some(bound)) {
-                return Err((Some(live.jti), Reason::TokenUnproved));
-            }
-            Ok((claims, live))
+            let proof = shown.presented.proves(claims.confirmation, shown.token, now);
+            let proof = proof.map_err(|cause| {
+                tracing::debug!(%cause, jti = %live.jti, "a token's key was not proved");
+                (Some(live.jti), Reason::TokenUnproved)
+            })?;
+            Ok((claims, live, proof))
         });
-        match judged {
+        // Last: what is refused for anything else takes no place among the proofs.
+        let judged = match judged {
+            Ok((_, live, Some(proof))) if !self.admits(&proof, now)? => {
+                Err((Some(live.jti), Reason::TokenUnproved))
+            }
+            Ok((claims, live, _)) => Ok((claims, live)),
+            Err(refused) => Err(refused),
+        };
+        Ok(match judged {
             Ok((claims, live)) => {
                 self.fold.table.note_check(live.jti, now, CheckOutcome::Active);
                 Checked::Active(Box::new(ActiveToken { claims, uses_left: live.uses_left }))
@@ -121,6 +133,19 @@ impl Broker {
                 }
                 Checked::Inactive(reason)
             }
+        })
+    }
+
+    /// Whether a proof that holds is let through: the first time that anybody shows it.
+    ///
+    /// # Errors
+    ///
+    /// OVERLOADED when more are shown than are remembered.
+    pub(crate) fn admits(&self, proof: &Proof, now: Timestamp) -> Result<bool, Refusal> {
+        match self.proofs.admit(proof, now) {
+            Ok(()) => Ok(true),
+            Err(NotAdmitted::Replayed | NotAdmitted::TooOld) => Ok(false),
+            Err(full @ NotAdmitted::Full) => Err(Refusal::new(Reason::Overloaded, full.to_string())),
         }
     }
 

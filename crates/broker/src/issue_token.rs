@@ -1,5 +1,6 @@
 //! `IssueToken`: decided, written down, then signed.
 
+use std::fmt;
 use std::time::Duration;
 
 use locum_model::event::KeyPurpose;
@@ -15,6 +16,7 @@ use locum_model::{
 };
 use locum_policy::{Ask, Justification, Proof, Request, Subject};
 use locum_table::Applied;
+use locum_token::dpop::{self, NotProved, Shown};
 
 use crate::broker::{Broker, DeniedAt};
 use crate::fold::Verdict;
@@ -23,13 +25,33 @@ use crate::state::requests::{Answered, RequestScope};
 use crate::task_access::{Holder, not_found};
 use crate::world::Pinned;
 
-/// Whether the token is bound to the key proved on this request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which key the token is bound to. Never one that is only named: it is proved on this request.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// Only where policy demands it.
+    /// The client's certificate, only where policy demands it.
     AsDemanded,
-    /// In any case; refused when the caller proved no key.
+    /// The client's certificate, in any case; refused when it showed none.
     Required,
+    /// The key that this proof proves.
+    ByProof(ShownProof),
+}
+
+/// A proof that came with the request (RFC 9449 section 5).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ShownProof {
+    /// As it was shown.
+    pub proof: String,
+    /// The method that it has to be for.
+    pub method: &'static str,
+    /// The URI that it has to be for, as this server knows itself.
+    pub uri: String,
+}
+
+/// Shows no proof.
+impl fmt::Debug for ShownProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShownProof").field("uri", &self.uri).finish_non_exhaustive()
+    }
 }
 
 /// What a caller asks for.
@@ -86,10 +108,16 @@ impl Broker {
         issued.map_err(|refusal| self.denied(at, refusal))
     }
 
-    async fn issue_in(&self, pinned: &Pinned, caller: &Caller, ask: IssueToken) -> Result<Issued, Refusal> {
+    async fn issue_in(
+        &self,
+        pinned: &Pinned,
+        caller: &Caller,
+        mut ask: IssueToken,
+    ) -> Result<Issued, Refusal> {
         let now = self.now()?;
         let workload = pinned.workload(caller)?;
         self.shows_holder(workload, ask.task, &ask.holder)?;
+        let key = self.proved_key(&mut ask, caller, now)?;
         let request = ask.request.as_ref().map(|key| {
             let id = key.id.clone();
             RequestScope { tenant: workload.tenant, workload: workload.number, task: Some(ask.task), id }
@@ -102,8 +130,10 @@ impl Broker {
         let facts = self.task_facts(&ask)?;
         same_standing(workload, &facts)?;
         let connector = one_connector(pinned, workload, &ask.scope)?;
-        let permit = decide(pinned, workload, caller, &ask, (&facts, now))?;
+        let permit = decide(pinned, workload, caller, &ask, (&facts, key, now))?;
+        let confirmation = confirmation(&ask, key, &permit)?;
         let record = self.record(pinned, caller, &ask, connector, facts, permit, now)?;
+        let record = IssueRecord { confirmation, ..record };
         locum_token::check_record(&self.options.issuer, &record)
             .map_err(|cause| Refusal::new(cause.reason(), "the claims do not fit into a token"))?;
         self.refuse_locked(&crate::rests_on::targets_of_issue(&record), now)?;
@@ -118,6 +148,29 @@ impl Broker {
             },
             Verdict::Applied(_) => Err(Reason::Internal.into()),
         }
+    }
+
+    /// The key that was proved on this request: by the proof that came with it, else by the connection.
+    ///
+    /// A request id stands for a request *with* its key: the same one with another key is another request.
+    fn proved_key(
+        &self,
+        ask: &mut IssueToken,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Option<Confirmation>, Refusal> {
+        let Binding::ByProof(ShownProof { proof, method, uri }) = &ask.binding else {
+            return Ok(caller.confirmation());
+        };
+        let invalid = |cause: NotProved| Refusal::new(Reason::ProofInvalid, cause.to_string());
+        let proof = dpop::check(&Shown { proof, method, uri }, None, now).map_err(invalid)?;
+        if !self.admits(&proof, now)? {
+            return Err(invalid(NotProved::Replayed));
+        }
+        if let Some(request) = &mut ask.request {
+            request.hash = locum_token::sha256([request.hash, proof.key.0].concat());
+        }
+        Ok(Some(Confirmation::Key(proof.key.0)))
     }
 
     fn sign(&self, pinned: &Pinned, live: &Live<IssueRecord>) -> Result<Issued, Refusal> {
@@ -241,7 +294,7 @@ impl Broker {
             not_before: issued_at.minus(NOT_BEFORE_BACKDATE),
             expires_at: expiry(ask, caller, connector, &permit, facts.deadline, now)?,
             uses_max: uses(ask, &permit)?,
-            confirmation: confirmation(ask, caller, &permit)?,
+            confirmation: None,
             kid: *signer.kid(),
             decided_at: permit.world().position,
             registry_revision: permit.world().registry,
@@ -280,7 +333,7 @@ fn decide(
     workload: &Workload,
     caller: &Caller,
     ask: &IssueToken,
-    (facts, now): (&TaskFacts, Timestamp),
+    (facts, key, now): (&TaskFacts, Option<Confirmation>, Timestamp),
 ) -> Result<Permit, Refusal> {
     let registry = &pinned.world.registry;
     let tenant = registry.tenant(workload.tenant).ok_or(Reason::Internal)?;
@@ -297,7 +350,7 @@ fn decide(
         scope: &ask.scope,
         depth: facts.chain.len() as u32 - 1,
         justification: facts.justified,
-        proof: if caller.confirmation().is_some() { Proof::Proved } else { Proof::Unproved },
+        proof: if key.is_some() { Proof::Proved } else { Proof::Unproved },
         subject: if own { Subject::Workload } else { Subject::Other },
         now,
         world: pinned.pin,
@@ -356,13 +409,18 @@ fn uses(ask: &IssueToken, permit: &Permit) -> Result<Option<u32>, Refusal> {
     }
 }
 
-fn confirmation(ask: &IssueToken, caller: &Caller, permit: &Permit) -> Result<Option<Confirmation>, Refusal> {
-    let wanted = ask.binding == Binding::Required || permit.obligations().proof_of_possession;
-    match (wanted, caller.confirmation()) {
+fn confirmation(
+    ask: &IssueToken,
+    key: Option<Confirmation>,
+    permit: &Permit,
+) -> Result<Option<Confirmation>, Refusal> {
+    let wanted = ask.binding != Binding::AsDemanded || permit.obligations().proof_of_possession;
+    match (wanted, key) {
         (false, _) => Ok(None),
         (true, Some(key)) => Ok(Some(key)),
         (true, None) => {
-            Err(Refusal::new(Reason::ProofRequired, "this needs a client certificate on the connection"))
+            let detail = "this needs a client certificate on the connection, or a DPoP proof";
+            Err(Refusal::new(Reason::ProofRequired, detail))
         }
     }
 }

@@ -58,7 +58,7 @@ pub use history::History;
 pub use hold_task::Hold;
 pub use index_archive::IndexStep;
 pub use introspect_token::{ActiveToken, Checked, Presentation};
-pub use issue_token::{Binding, IssueToken, Issued};
+pub use issue_token::{Binding, IssueToken, Issued, ShownProof};
 pub use keys::KeyView;
 pub use list_tokens::{TokenView, TokensPage};
 pub use locum_table::Place;

@@ -178,7 +178,7 @@ impl std::fmt::Debug for Compact<'_> {
 // === the guard's steps ===
 
 /// Where header and payload end: the places of the two dots.
-fn split(text: &str, bytes_max: usize) -> Result<(usize, usize), NotCompact> {
+pub(crate) fn split(text: &str, bytes_max: usize) -> Result<(usize, usize), NotCompact> {
     if text.len() > bytes_max {
         return Err(NotCompact::TooLong);
     }

@@ -13,7 +13,7 @@
 //! guard ([`assertion::verify`]).
 //!
 //! Reading order: the bytes ([`base64url`], [`digest`], [`json`]), the keys ([`algorithm`],
-//! [`key`], [`jwks`], [`sign`]), the tokens ([`compact`], [`provider`], [`assertion`]).
+//! [`key`], [`jwks`], [`sign`]), the tokens ([`compact`], [`provider`], [`assertion`], [`self_signed`]).
 
 pub mod base64url;
 pub mod digest;
@@ -28,6 +28,7 @@ pub mod sign;
 pub mod assertion;
 pub mod compact;
 pub mod provider;
+pub mod self_signed;
 
 pub use algorithm::SignatureAlgorithm;
 pub use compact::{Compact, Profile};

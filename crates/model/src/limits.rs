@@ -6,6 +6,19 @@ use std::time::Duration;
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Longest compact token that Locum signs, in bytes (semantics: token).
 pub const ISSUED_TOKEN_BYTES_MAX: usize = 1536;
+/// Longest proof of possession of a key (DPoP), in bytes: a proof by a large RSA key has half of it.
+pub const PROOF_BYTES_MAX: usize = 4 * 1024;
+/// How old a proof of possession may be: it is taken until so long after its `iat`.
+pub const PROOF_AGE_MAX: Duration = Duration::from_secs(60);
+/// How far a proof's `iat` may lie ahead: whose clock is further ahead has to set it right.
+pub const PROOF_AHEAD_MAX: Duration = Duration::from_secs(10);
+/// Proofs that are remembered within the time in which each could be shown again (70 s); one more is not
+/// taken. 3,700 a second, and 18 MiB at most for both halves of what is remembered.
+pub const PROOFS_REMEMBERED_MAX: usize = 262_144;
+/// Longest `jti` of a proof, in bytes.
+pub const PROOF_ID_BYTES_MAX: usize = 256;
+/// Longest URI that a proof may be for, in bytes.
+pub const PROOF_URI_BYTES_MAX: usize = 2048;
 /// Longest bearer assertion (JWT-SVID or OIDC), in bytes.
 pub const ASSERTION_BYTES_MAX: usize = 8 * 1024;
 /// Assertions that are bound to a key at once; more callers with both are refused for a while.

@@ -64,6 +64,8 @@ pub enum Reason {
     JustificationRequired,
     /// Policy demands a token bound to a key; the caller proved none.
     ProofRequired,
+    /// The proof of a key that came with the request does not hold for it.
+    ProofInvalid,
     /// An operator locked the workload or what it asks for.
     Locked,
     // The task.
@@ -169,6 +171,7 @@ impl Reason {
         Self::RegistryInvalid,
         Self::JustificationRequired,
         Self::ProofRequired,
+        Self::ProofInvalid,
         Self::Locked,
         Self::TaskNotFound,
         Self::TaskNotHeld,
@@ -235,6 +238,7 @@ impl Reason {
             Self::RegistryInvalid => "REGISTRY_INVALID",
             Self::JustificationRequired => "JUSTIFICATION_REQUIRED",
             Self::ProofRequired => "PROOF_REQUIRED",
+            Self::ProofInvalid => "PROOF_INVALID",
             Self::Locked => "LOCKED",
             Self::TaskNotFound => "TASK_NOT_FOUND",
             Self::TaskNotHeld => "TASK_NOT_HELD",

@@ -26,19 +26,31 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct BearerLayer(TokenSource);
+pub struct BearerLayer {
+    source: TokenSource,
+    origin: Option<String>,
+}
 
 /// A client whose requests carry a token.
 #[derive(Clone, Debug)]
 pub struct Bearer<S> {
     inner: S,
     source: TokenSource,
+    origin: Option<String>,
 }
 
 impl BearerLayer {
-    /// Adds tokens of `source`.
+    /// Adds tokens of `source`, and proofs where these are bound to a key
+    /// ([`crate::TokenBuilder::bind_to_key`]).
     pub fn new(source: TokenSource) -> Self {
-        Self(source)
+        Self { source, origin: None }
+    }
+
+    /// Says where requests go, `https://orders.test` for example: what the API knows itself as. Needed for
+    /// proofs where requests are given by path alone, as tonic's are.
+    #[must_use]
+    pub fn origin(self, origin: impl Into<String>) -> Self {
+        Self { origin: Some(origin.into()), ..self }
     }
 }
 
@@ -46,7 +58,7 @@ impl<S> Layer<S> for BearerLayer {
     type Service = Bearer<S>;
 
     fn layer(&self, inner: S) -> Bearer<S> {
-        Bearer { inner, source: self.0.clone() }
+        Bearer { inner, source: self.source.clone(), origin: self.origin.clone() }
     }
 }
 
@@ -69,10 +81,18 @@ where
         // The service that was polled ready is the one that has to be called.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
-        let source = self.source.clone();
+        let (source, origin) = (self.source.clone(), self.origin.clone());
         Box::pin(async move {
             let token = source.get().await?;
             request.headers_mut().insert(AUTHORIZATION, token.header());
+            let target = match origin {
+                Some(origin) => format!("{}{}", origin.trim_end_matches('/'), request.uri().path()),
+                None => request.uri().to_string(),
+            };
+            match token.proof(request.method().as_str(), &target)? {
+                Some(proof) => request.headers_mut().insert("dpop", proof),
+                None => None,
+            };
             let response = inner.call(request).await.map_err(Into::into)?;
             if response.status() == StatusCode::UNAUTHORIZED {
                 source.refused(&token);

@@ -9,11 +9,12 @@ use std::time::Duration;
 use locum_api::broker::v1 as wire;
 use locum_api::broker::v1::check_service_client::CheckServiceClient;
 use locum_model::ResourcePattern;
-use locum_model::limits::TOKEN_BYTES_MAX;
+use locum_model::limits::{PROOF_BYTES_MAX, PROOF_URI_BYTES_MAX, TOKEN_BYTES_MAX};
 use locum_model::scope::Operation;
-use locum_verifier::Presented;
+use locum_verifier::dpop::{self, Presented, Shown};
 
 use crate::client::{Client, Repeat};
+use crate::clock::moment;
 use crate::error::Error;
 use crate::options::{Options, environment};
 use crate::untrusted::bounded;
@@ -39,11 +40,13 @@ enum Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PresentedCertificate(pub [u8; 32]);
 
-/// What somebody presented: a token, and the certificate of the connection where there was one.
+/// What somebody presented: a token, and the certificate of the connection or the proof of a key where there
+/// was one.
 #[derive(Clone, Copy)]
 pub struct Presentation<'a> {
     token: &'a str,
     certificate: Option<PresentedCertificate>,
+    proof: Option<Shown<'a>>,
 }
 
 /// Whether an action may happen.
@@ -70,7 +73,7 @@ impl PresentedCertificate {
 impl<'a> Presentation<'a> {
     /// A token that came without a client certificate.
     pub fn bearer(token: &'a str) -> Self {
-        Self { token, certificate: None }
+        Self { token, certificate: None, proof: None }
     }
 
     /// Adds the certificate that the presenter showed.
@@ -80,8 +83,35 @@ impl<'a> Presentation<'a> {
         self
     }
 
+    /// Adds the DPoP proof (RFC 9449) that came with the token: the value of the one `DPoP` header, the
+    /// request's method, and its URI without query as the backend knows itself, `https://orders.test/order/1`
+    /// for example. The host is never taken from the request. Each proof is good for one check.
+    #[must_use]
+    pub fn with_proof(mut self, proof: &'a str, method: &'a str, uri: &'a str) -> Self {
+        self.proof = Some(Shown { proof, method, uri });
+        self
+    }
+
     fn presented(&self) -> Option<wire::Presented> {
-        self.certificate.map(|certificate| wire::Presented { certificate_sha256: certificate.0.to_vec() })
+        let proof = self.proof.map(|shown| wire::PresentedProof {
+            proof: shown.proof.to_owned(),
+            method: shown.method.to_owned(),
+            uri: shown.uri.to_owned(),
+        });
+        let certificate_sha256 = self.certificate.map(|certificate| certificate.0.to_vec());
+        let nothing = proof.is_none() && certificate_sha256.is_none();
+        let certificate_sha256 = certificate_sha256.unwrap_or_default();
+        (!nothing).then_some(wire::Presented { certificate_sha256, proof })
+    }
+
+    /// Whether the proof, if there is one, holds by itself for this request and this token.
+    pub(crate) fn proof_holds(&self) -> bool {
+        self.proof.is_none_or(|shown| dpop::check(&shown, Some(self.token), moment().wall).is_ok())
+    }
+
+    /// A question whose proof was seen cannot be asked again.
+    fn repeat(&self) -> Repeat {
+        if self.proof.is_some() { Repeat::Never } else { Repeat::Safe }
     }
 
     pub(crate) fn token(&self) -> &'a str {
@@ -89,13 +119,18 @@ impl<'a> Presentation<'a> {
     }
 
     /// The same for the offline check.
-    pub(crate) fn proved(&self) -> Presented {
-        Presented { certificate: self.certificate.map(|certificate| certificate.0) }
+    pub(crate) fn proved(&self) -> Presented<'a> {
+        Presented { certificate: self.certificate.map(|certificate| certificate.0), proof: self.proof }
     }
 
-    /// Longer input is no token, whatever is in it; it is not even sent.
+    /// Longer input is no token, or proves nothing, whatever is in it; it is not even sent.
     fn is_too_long(&self) -> bool {
-        self.token.len() > TOKEN_BYTES_MAX
+        let proof_is = |shown: Shown<'_>| {
+            shown.proof.len() > PROOF_BYTES_MAX
+                || shown.uri.len() > PROOF_URI_BYTES_MAX
+                || shown.proof.is_empty()
+        };
+        self.token.len() > TOKEN_BYTES_MAX || self.proof.is_some_and(proof_is)
     }
 }
 
@@ -299,7 +334,7 @@ async fn ask_to_introspect(
         connector: connector.to_owned(),
         presented: presentation.presented(),
     };
-    let answer = client.ask(Repeat::Safe, message, |channel, request| async move {
+    let answer = client.ask(presentation.repeat(), message, |channel, request| async move {
         CheckServiceClient::new(channel).introspect_token(request).await
     });
     match answer.await? {

@@ -4,8 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use locum_model::{Scope, Timestamp, TokenId};
+use locum_model::{Entropy, EntropyFailed, Scope, Timestamp, TokenId};
+use locum_verifier::dpop::ProofKey;
 use zeroize::Zeroizing;
+
+use crate::clock::moment;
+use crate::entropy::SystemEntropy;
+use crate::error::Error;
 
 /// A token to present to one connector. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +23,8 @@ pub(crate) struct Inner {
     pub(crate) expire_time: Timestamp,
     pub(crate) scope: Scope,
     pub(crate) audience: String,
+    /// The key that it is bound to.
+    pub(crate) key: Option<Arc<ProofKey>>,
 }
 
 impl Token {
@@ -30,7 +37,8 @@ impl Token {
         &self.0.text
     }
 
-    /// `Bearer <token>`, marked sensitive so that HTTP libraries do not log it.
+    /// `Bearer <token>`, or `DPoP <token>` when it is bound to a key and goes with a [`Token::proof`]. Marked
+    /// sensitive so that HTTP libraries do not log it.
     pub fn header(&self) -> HeaderValue {
         self.0.header.clone()
     }
@@ -55,9 +63,36 @@ impl Token {
         &self.0.audience
     }
 
+    /// The `DPoP` header for one request with this token (RFC 9449): its method and its whole URI, of which
+    /// the query does not count. New for every request, also for one that is repeated. None for a token that
+    /// is not bound to a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Entropy`] when the system gives no randomness.
+    pub fn proof(&self, method: &str, uri: &str) -> Result<Option<HeaderValue>, Error> {
+        let Some(key) = &self.0.key else { return Ok(None) };
+        let proof = proof(key, (method, uri), Some(&self.0.text), &SystemEntropy::new())?;
+        let mut header = HeaderValue::try_from(proof).or(Err(Error::Unexpected("a proof is no header")))?;
+        header.set_sensitive(true);
+        Ok(Some(header))
+    }
+
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+}
+
+/// A proof for one request, by this machine's clock.
+pub(crate) fn proof(
+    key: &ProofKey,
+    target: (&str, &str),
+    token: Option<&str>,
+    entropy: &dyn Entropy,
+) -> Result<String, Error> {
+    let mut id = [0; 16];
+    entropy.fill(&mut id)?;
+    key.prove(target, token, id, moment().wall).or(Err(Error::Entropy(EntropyFailed)))
 }
 
 impl fmt::Debug for Token {

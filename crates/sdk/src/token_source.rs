@@ -13,10 +13,14 @@ use http::{HeaderValue, StatusCode};
 use locum_api::broker::v1 as wire;
 use locum_api::broker::v1::token_service_client::TokenServiceClient;
 use locum_api::convert;
-use locum_model::Scope;
 use locum_model::limits::TOKEN_TTL_MAX;
+use locum_model::{EntropyFailed, Scope};
+use locum_verifier::dpop::ProofKey;
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Status};
 use zeroize::Zeroizing;
 
 use crate::client::Repeat;
@@ -24,9 +28,12 @@ use crate::entropy::request_id;
 use crate::error::Error;
 use crate::grants::Grants;
 use crate::task_handle::TaskHandle;
-use crate::token::{self, Token};
+use crate::token::{self, Token, proof};
 use crate::untrusted::bounded;
 use crate::wire::{required_time, span};
+
+/// Where tokens are issued, after the issuer's URL.
+const ISSUE_TOKEN: &str = "/locum.broker.v1.TokenService/IssueToken";
 
 /// A token that is being described; made by [`TaskHandle::token`].
 #[derive(Clone, Debug)]
@@ -40,11 +47,12 @@ pub struct TokenBuilder {
     binding: Binding,
 }
 
-/// Whether the token is bound to this connection's certificate.
+/// Whether the token is bound, and to what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Binding {
     Bearer,
     Certificate,
+    Key,
 }
 
 /// Gives the token for the next call. Cheap to clone; clones share the token.
@@ -57,6 +65,10 @@ struct Source {
     ttl: Option<Duration>,
     uses_max: u32,
     binding: Binding,
+    /// What tokens are bound to, where they are.
+    key: Option<Arc<ProofKey>>,
+    /// The issuer's URL, once it was asked for.
+    issuer: OnceCell<String>,
     kept: Mutex<Option<Kept>>,
     /// INVARIANT: who asks the broker holds this, so that one request is under way at most.
     flight: tokio::sync::Mutex<()>,
@@ -113,11 +125,20 @@ impl TokenBuilder {
         self
     }
 
+    /// Binds the token to a key that lives in this source alone (DPoP, RFC 9449): stolen, it is worth nothing,
+    /// and nothing that ends TLS on the way has to pass a certificate on. Each request then carries a proof
+    /// beside the token, see [`Token::proof`]; [`crate::BearerLayer`] adds it.
+    pub fn bind_to_key(mut self) -> Self {
+        self.binding = Binding::Key;
+        self
+    }
+
     /// The source of such tokens. Asks the broker nothing yet.
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`] when the scope is none, or names another connector.
+    /// [`Error::Malformed`] when the scope is none, or names another connector; [`Error::Entropy`] when no key
+    /// could be made.
     pub fn source(self) -> Result<TokenSource, Error> {
         let scope = self.scope.scope()?;
         if let Some(other) = scope.connectors().into_iter().find(|name| name.as_str() != self.connector) {
@@ -126,7 +147,10 @@ impl TokenBuilder {
                 bounded(&self.connector)
             )));
         }
+        let fresh = || ProofKey::generate().map(Arc::new).or(Err(Error::Entropy(EntropyFailed)));
         Ok(TokenSource(Arc::new(Source {
+            key: (self.binding == Binding::Key).then(fresh).transpose()?,
+            issuer: OnceCell::new(),
             task: self.task,
             scope,
             ttl: self.ttl,
@@ -249,19 +273,49 @@ impl TokenSource {
             request_id: request_id(task.client().entropy())?,
             bind_to_certificate: *binding == Binding::Certificate,
         };
+        let target = self.target().await?;
         // Counted from before the request: early is the safe side of both moments.
         let asked_at = Instant::now();
-        let answer = task.client().ask(Repeat::Safe, message, |channel, request| async move {
-            TokenServiceClient::new(channel).issue_token(request).await
+        let answer = task.client().ask(Repeat::Safe, message, |channel, request| {
+            // Each attempt has a proof of its own.
+            let request = self.proved(request, target.as_deref());
+            async move { TokenServiceClient::new(channel).issue_token(request?).await }
         });
-        kept(task.learn(answer.await)?, asked_at)
+        kept(task.learn(answer.await)?, asked_at, self.0.key.clone())
+    }
+
+    /// The URI that a proof for the broker is for, where one is needed.
+    async fn target(&self) -> Result<Option<String>, Error> {
+        if self.0.key.is_none() {
+            return Ok(None);
+        }
+        let ask = || async { self.0.task.client().who_am_i().await.map(|identity| identity.issuer) };
+        let issuer = self.0.issuer.get_or_try_init(ask).await?;
+        Ok(Some(format!("{}{ISSUE_TOKEN}", issuer.trim_end_matches('/'))))
+    }
+
+    /// The request with a proof for it, where the token is to be bound to a key.
+    fn proved<M>(&self, mut request: Request<M>, target: Option<&str>) -> Result<Request<M>, Status> {
+        if let (Some(key), Some(target)) = (&self.0.key, target) {
+            let proof = proof(key, ("POST", target), None, self.0.task.client().entropy());
+            let value = proof.ok().and_then(|proof| MetadataValue::try_from(proof).ok());
+            let mut value = value.ok_or_else(|| Status::internal("no proof could be made"))?;
+            value.set_sensitive(true);
+            request.metadata_mut().insert("dpop", value);
+        }
+        Ok(request)
     }
 }
 
 /// Reads the answer. `refresh_in` is two thirds of the life, so half of it again is the rest.
-fn kept(answer: wire::IssueTokenResponse, asked_at: Instant) -> Result<Kept, Error> {
+fn kept(
+    answer: wire::IssueTokenResponse,
+    asked_at: Instant,
+    key: Option<Arc<ProofKey>>,
+) -> Result<Kept, Error> {
     let text = Zeroizing::new(answer.token);
-    let line = Zeroizing::new(format!("Bearer {}", *text));
+    let scheme = if key.is_some() { "DPoP" } else { "Bearer" };
+    let line = Zeroizing::new(format!("{scheme} {}", *text));
     let Ok(mut header) = HeaderValue::try_from(line.as_str()) else {
         return Err(Error::Unexpected("a token has characters that no token has"));
     };
@@ -277,6 +331,7 @@ fn kept(answer: wire::IssueTokenResponse, asked_at: Instant) -> Result<Kept, Err
         expire_time: required_time(answer.expire_time)?,
         scope,
         audience: bounded(&answer.audience),
+        key,
     });
     let (renew_at, dead_at) = (asked_at + refresh_in, asked_at + refresh_in + refresh_in / 2);
     Ok(Kept { token, renew_at, dead_at })

@@ -36,6 +36,8 @@ pub struct Identity {
     pub login_issuer: String,
     /// The login's subject.
     pub login_subject: String,
+    /// The issuer of tokens, as they name it.
+    pub issuer: String,
 }
 
 impl Client {
@@ -63,6 +65,7 @@ impl Client {
             can_bind: answer.can_bind,
             login_issuer: bounded(&answer.login_issuer),
             login_subject: bounded(&answer.login_subject),
+            issuer: bounded(&answer.issuer),
         })
     }
 }

@@ -9,7 +9,8 @@
 //!
 //! Reading order: the keys ([`key_store`], [`key_ring`]), what a token says ([`claims`]), and the
 //! two directions ([`sign`](mod@sign), [`verify`](mod@verify)); [`jti`] finds a token's id without
-//! reading it, [`recognised`] reads what was judged before.
+//! reading it, [`recognised`] reads what was judged before. Beside them [`dpop`]: that a presenter has the key which a
+//! token is bound to.
 
 pub mod key_ring;
 pub mod key_store;
@@ -20,6 +21,8 @@ pub mod confirmation;
 mod header;
 mod locum_claim;
 mod payload;
+
+pub mod dpop;
 
 pub mod jti;
 pub mod recognised;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use locum_model::{Level, Reason};
+use locum_token::dpop::NotProved;
 use locum_token::{Claims, Refusal};
 
 /// What a check came to. The causes are for the backend's log: callers hear one text for all of them.
@@ -29,9 +30,9 @@ pub enum Inactive {
     /// lapsed or was revoked.
     #[error("revoked by its {0}")]
     Revoked(Level),
-    /// Bound to a key that the presenter did not prove.
-    #[error("bound to a key that was not proved")]
-    Unproved,
+    /// Bound to a key that the presenter did not prove, or a proof came with what is not bound.
+    #[error("not proved: {0}")]
+    Unproved(#[from] NotProved),
 }
 
 /// Why nobody here can say.
@@ -61,6 +62,9 @@ pub enum Unknown {
     /// Only an online check can answer for this token: its uses are counted.
     #[error("only an online check can answer for this token")]
     OnlineOnly,
+    /// More proofs of keys are shown than may be remembered.
+    #[error("more proofs of keys are shown than may be remembered")]
+    ProofsFull,
     /// The token was decided by a broker, or in an epoch, that this verifier has not followed.
     #[error("decided where this verifier does not follow")]
     Elsewhere,
@@ -73,7 +77,7 @@ impl Inactive {
             Self::Refused(refusal) => refusal.reason(),
             Self::WrongAudience => Reason::TokenWrongAudience,
             Self::Revoked(_) => Reason::TokenRevoked,
-            Self::Unproved => Reason::TokenUnproved,
+            Self::Unproved(_) => Reason::TokenUnproved,
         }
     }
 }

@@ -11,6 +11,8 @@
 //!   a key set is believed only under the pinned root.
 //! - What is revoked stays so: watermarks join by maximum and are forgotten only when time itself has
 //!   passed every token that they cover.
+//! - A proof of a key (DPoP) counts once, here: what another process was shown is not known. An online
+//!   check knows what every backend asked about.
 //! - Memory is bounded, whatever is sent and whatever is presented.
 //!
 //! What it deliberately does not know: the wire (a [`Codec`] is passed in), a clock (a [`Moment`] is
@@ -27,7 +29,6 @@ mod answer;
 mod codec;
 mod moment;
 mod options;
-mod presented;
 mod verifier;
 
 mod follow;
@@ -47,10 +48,10 @@ pub use figures::Figures;
 pub use follow::{Applied, Ping};
 pub use frame_refused::FrameRefused;
 pub use locum_token::Claims;
+pub use locum_token::dpop::{self, Presented};
 pub use moment::Moment;
 pub use options::{Options, thumbprint};
 pub use pace::{Due, Onward, Pace};
-pub use presented::Presented;
 pub use verifier::Verifier;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! [`Options`]: what a verifier is pinned to, and how much it keeps.
 
 use locum_model::KeyId;
-use locum_model::limits::{VERIFIER_MEMO_TOKENS, VERIFIER_WATERMARKS_MAX};
+use locum_model::limits::{PROOFS_REMEMBERED_MAX, VERIFIER_MEMO_TOKENS, VERIFIER_WATERMARKS_MAX};
 
 /// What a verifier is pinned to. Nothing that is sent to it changes any of this.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Options {
     pub home: Option<u16>,
     /// Tokens that are remembered, rounded up to a power of two; the others cost a signature again.
     pub memo_tokens: usize,
+    /// Proofs of keys that are remembered in each half of what is; beyond them bound tokens are *unknown*.
+    pub proofs_max: usize,
     /// Watermarks that are kept; beyond them the verifier knows nothing.
     pub watermarks_max: usize,
 }
@@ -34,6 +36,7 @@ impl Options {
             audience: audience.into(),
             home: None,
             memo_tokens: VERIFIER_MEMO_TOKENS,
+            proofs_max: PROOFS_REMEMBERED_MAX,
             watermarks_max: VERIFIER_WATERMARKS_MAX,
         }
     }

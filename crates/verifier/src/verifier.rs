@@ -10,6 +10,7 @@ use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::event::KeyPurpose;
 use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_BYTES_MAX};
 use locum_model::{Position, Timestamp};
+use locum_token::dpop::{NotAdmitted, NotProved, Presented, Proofs};
 use locum_token::{Refusal, verify_by};
 use parking_lot::Mutex;
 
@@ -20,7 +21,6 @@ use crate::marks::Marks;
 use crate::memo::{Digest, Memo, Seen};
 use crate::moment::Moment;
 use crate::options::Options;
-use crate::presented::Presented;
 use crate::world::World;
 
 /// Checks tokens offline. Shared by reference among as many threads as there are.
@@ -33,6 +33,7 @@ pub struct Verifier {
     pub(crate) standing: Standing,
     pub(crate) tallies: Tallies,
     pub(crate) follower: Mutex<Follower>,
+    proofs: Proofs,
 }
 
 /// Until when something can be said, and by which time. Loads alone.
@@ -172,6 +173,7 @@ impl Verifier {
             standing: Standing::new(),
             tallies: Tallies::new(),
             follower: Mutex::new(Follower::default()),
+            proofs: Proofs::with_room_for(options.proofs_max),
             options,
         }
     }
@@ -181,7 +183,7 @@ impl Verifier {
     /// Outside the lease the token is not even looked at. A token seen before costs one SHA-256 and a
     /// probe; one seen for the first time a signature check. Takes no lock unless something was
     /// revoked since the token was last compared.
-    pub fn check(&self, compact: &str, presented: &Presented, now: Moment) -> Answer {
+    pub fn check(&self, compact: &str, presented: &Presented<'_>, now: Moment) -> Answer {
         // Of a signature, the last character has few values.
         let stripe = compact.bytes().rev().nth(1).unwrap_or(0).into();
         let answer = self.judge(compact, presented, now, stripe).unwrap_or_else(|unsaid| unsaid.into());
@@ -192,7 +194,7 @@ impl Verifier {
     fn judge(
         &self,
         compact: &str,
-        presented: &Presented,
+        presented: &Presented<'_>,
         now: Moment,
         stripe: usize,
     ) -> Result<Answer, Unsaid> {
@@ -202,7 +204,7 @@ impl Verifier {
             return Err(Inactive::Refused(Refusal::Form(NotCompact::TooLong)).into());
         }
         let (digest, world) = (Digest::of(compact), self.world.load());
-        let judge = |seen: &Seen| self.judge_seen(seen, presented, time);
+        let judge = |seen: &Seen| self.judge_seen(seen, compact, presented, time);
         if let Some(answer) = self.memo.with(digest, world.number, judge) {
             self.tallies.note_recognised(stripe);
             return answer;
@@ -232,7 +234,13 @@ impl Verifier {
         Ok(Seen::new(digest, world.number, claims, order))
     }
 
-    fn judge_seen(&self, seen: &Seen, presented: &Presented, time: Timestamp) -> Result<Answer, Unsaid> {
+    fn judge_seen(
+        &self,
+        seen: &Seen,
+        compact: &str,
+        presented: &Presented<'_>,
+        time: Timestamp,
+    ) -> Result<Answer, Unsaid> {
         seen.check_times(time).map_err(Inactive::Refused)?;
         let order = seen.order.ok_or(Unknown::Elsewhere)?;
         if let Some(level) = seen.dead_by(&self.marks, order) {
@@ -242,11 +250,19 @@ impl Verifier {
         if is_planted(Bug::VerifierProofIgnored) {
             return Ok(Answer::Active(seen.claims.clone()));
         }
-        if seen.is_bound && seen.claims.confirmation.is_some_and(|bound| !presented.proves(bound)) {
-            return Err(Inactive::Unproved.into());
-        }
+        let proof = match seen.is_bound || presented.proof.is_some() {
+            true => presented.proves(seen.claims.confirmation, compact, time).map_err(Inactive::Unproved)?,
+            false => None,
+        };
         if seen.is_online_only {
             return Err(Unknown::OnlineOnly.into());
+        }
+        // Last: what is refused for anything else takes no place among the proofs.
+        match proof.map_or(Ok(()), |proof| self.proofs.admit(&proof, time)) {
+            Ok(()) => {}
+            Err(NotAdmitted::Full) => return Err(Unknown::ProofsFull.into()),
+            Err(NotAdmitted::Replayed) => return Err(Inactive::Unproved(NotProved::Replayed).into()),
+            Err(NotAdmitted::TooOld) => return Err(Inactive::Unproved(NotProved::TooOld).into()),
         }
         Ok(Answer::Active(seen.claims.clone()))
     }

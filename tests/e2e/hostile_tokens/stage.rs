@@ -263,7 +263,8 @@ async fn of_daemon(backend: &Party, online: &Checker, connector: &str, entry: &E
         let said = online.introspect(presentation(&entry.token, entry.certificate), connector).await;
         return if matches!(said, Ok(None)) { Verdict::Inactive } else { Verdict::Unknown };
     }
-    let shown = entry.certificate.map(|sha256| wire::Presented { certificate_sha256: sha256.to_vec() });
+    let shown =
+        entry.certificate.map(|sha256| wire::Presented { certificate_sha256: sha256.to_vec(), proof: None });
     let request = wire::IntrospectTokenRequest {
         token: entry.token.clone(),
         connector: connector.to_owned(),

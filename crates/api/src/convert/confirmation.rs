@@ -1,6 +1,7 @@
 //! The key that a token is bound to, and what a presenter showed.
 
 use locum_model::Confirmation;
+use locum_model::limits::PROOF_URI_BYTES_MAX;
 
 use super::id;
 use crate::broker::v1 as wire;
@@ -33,17 +34,40 @@ pub fn to_wire(confirmation: Confirmation) -> wire::Confirmation {
     wire::Confirmation { key: Some(key) }
 }
 
-/// SHA-256 of the certificate that the presenter of a token showed; none when it showed none.
+/// What the presenter of a token showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presented<'a> {
+    /// SHA-256 of the certificate; none when it showed none.
+    pub certificate: Option<[u8; 32]>,
+    /// The proof of a key with the request that it came with; none when it showed none.
+    pub proof: Option<&'a wire::PresentedProof>,
+}
+
+/// What the presenter of a token showed. A proof is not judged, only that it says what for.
 ///
 /// # Errors
 ///
-/// [`Malformed`] when there is a digest and it has not 32 bytes.
-pub fn presented_from_wire(
-    presented: Option<&wire::Presented>,
+/// [`Malformed`] when there is a digest and it has not 32 bytes, or a proof without method or URI.
+pub fn presented_from_wire<'a>(
+    presented: Option<&'a wire::Presented>,
     field: &str,
-) -> Result<Option<[u8; 32]>, Malformed> {
-    let digest = presented.map_or(&[][..], |presented| &presented.certificate_sha256);
-    id::optional_bytes_from_wire(digest, &format!("{field}.certificate_sha256"))
+) -> Result<Presented<'a>, Malformed> {
+    let Some(presented) = presented else { return Ok(Presented::default()) };
+    let digest = &presented.certificate_sha256;
+    let certificate = id::optional_bytes_from_wire(digest, &format!("{field}.certificate_sha256"))?;
+    let proof = presented.proof.as_ref();
+    if let Some(proof) = proof {
+        for (name, text) in [("proof", &proof.proof), ("method", &proof.method), ("uri", &proof.uri)] {
+            if text.is_empty() {
+                return Err(Malformed::of(format!("{field}.proof.{name}"), "is missing"));
+            }
+        }
+        if proof.uri.len() > PROOF_URI_BYTES_MAX {
+            let bound = format_args!("has at most {PROOF_URI_BYTES_MAX} bytes");
+            return Err(Malformed::of(format!("{field}.proof.uri"), bound));
+        }
+    }
+    Ok(Presented { certificate, proof })
 }
 
 #[cfg(test)]
@@ -68,11 +92,40 @@ mod tests {
 
     #[test]
     fn what_was_not_shown_is_none() {
-        let showed = |bytes: usize| wire::Presented { certificate_sha256: vec![7; bytes] };
-        assert_eq!(presented_from_wire(None, "presented"), Ok(None));
-        assert_eq!(presented_from_wire(Some(&showed(0)), "presented"), Ok(None));
-        assert_eq!(presented_from_wire(Some(&showed(32)), "presented"), Ok(Some([7; 32])));
-        assert!(presented_from_wire(Some(&showed(20)), "presented").is_err());
+        let showed = |bytes: usize| wire::Presented { certificate_sha256: vec![7; bytes], proof: None };
+        let certificate = |shown: Option<&wire::Presented>| {
+            presented_from_wire(shown, "presented").map(|presented| presented.certificate)
+        };
+        assert_eq!(certificate(None), Ok(None));
+        assert_eq!(certificate(Some(&showed(0))), Ok(None));
+        assert_eq!(certificate(Some(&showed(32))), Ok(Some([7; 32])));
+        assert!(certificate(Some(&showed(20))).is_err());
+    }
+
+    #[test]
+    fn a_proof_says_what_it_is_for() {
+        let whole = wire::PresentedProof {
+            proof: "a.b.c".to_owned(),
+            method: "GET".to_owned(),
+            uri: "https://orders.test/".to_owned(),
+        };
+        let none = String::new;
+        for (proof, refused) in [
+            (whole.clone(), None),
+            (wire::PresentedProof { proof: none(), ..whole.clone() }, Some("shown.proof.proof")),
+            (wire::PresentedProof { method: none(), ..whole.clone() }, Some("shown.proof.method")),
+            (wire::PresentedProof { uri: none(), ..whole.clone() }, Some("shown.proof.uri")),
+            (wire::PresentedProof { uri: "u".repeat(2_049), ..whole.clone() }, Some("shown.proof.uri")),
+        ] {
+            let presented = wire::Presented { proof: Some(proof.clone()), ..wire::Presented::default() };
+            match (presented_from_wire(Some(&presented), "shown"), refused) {
+                (Ok(read), None) => assert_eq!(read.proof, Some(&proof)),
+                (said, refused) => {
+                    let said = said.expect_err("something is missing");
+                    assert_eq!(Some(&*said.violations()[0].field), refused);
+                }
+            }
+        }
     }
 
     proptest! {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use locum_api::broker::v1 as wire;
 use locum_api::broker::v1::check_service_server::CheckService;
-use locum_api::convert::confirmation::presented_from_wire;
+use locum_api::convert::confirmation::{self, presented_from_wire};
 use locum_api::convert::id::name_from_wire;
 use locum_api::convert::scope::{operation_from_wire, resource_from_wire};
 use locum_api::violation::Malformed;
 use locum_broker::{ActiveToken, Authorized, Broker, Checked, Presentation};
 use locum_model::limits::INTROSPECT_BATCH_MAX;
-use locum_model::{Caller, Confirmation, Reason};
+use locum_model::{Caller, Reason};
+use locum_token::dpop;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -71,7 +72,7 @@ impl CheckService for Checks {
             Ok((operation, resource, shown))
         };
         let (operation, resource, shown) = read().map_err(|malformed| asked.malformed(malformed))?;
-        let shown = Presentation { token: &message.token, proved: shown.map(Confirmation::Certificate) };
+        let shown = presentation(&message.token, shown);
         let authorized = self.broker.authorize(&asked.who, &operation, resource.as_ref(), shown).await;
         let answer = match authorized.map_err(|refusal| asked.refuse(refusal))? {
             Authorized::Permitted(token) => {
@@ -128,7 +129,7 @@ fn introspect(
         name_from_wire(&question.connector, "connector").map_err(|malformed| asked.malformed(malformed))?;
     let shown = presented_from_wire(question.presented.as_ref(), "presented")
         .map_err(|malformed| asked.malformed(malformed))?;
-    let shown = Presentation { token: &question.token, proved: shown.map(Confirmation::Certificate) };
+    let shown = presentation(&question.token, shown);
     let checked = broker.introspect_token(&asked.who, &connector, shown);
     Ok(match checked.map_err(|refusal| asked.refuse(refusal))? {
         Checked::Active(token) => {
@@ -142,6 +143,12 @@ fn introspect(
             wire::IntrospectTokenResponse { active: false, token: None }
         }
     })
+}
+
+fn presentation<'a>(token: &'a str, shown: confirmation::Presented<'a>) -> Presentation<'a> {
+    let proof =
+        shown.proof.map(|shown| dpop::Shown { proof: &shown.proof, method: &shown.method, uri: &shown.uri });
+    Presentation { token, presented: dpop::Presented { certificate: shown.certificate, proof } }
 }
 
 /// What a trace tells about a check; of a token that is not active, nothing is told.

@@ -28,7 +28,7 @@ impl IdentityService for Identities {
         let operator = request.extensions().get::<Operator>().cloned();
         let role = request.extensions().get::<OperatorRole>().copied();
         let (asked, _) = workload(request)?;
-        let proof = of_proof(&asked.who);
+        let proof = wire::WhoAmIResponse { issuer: self.broker.issuer().to_owned(), ..of_proof(&asked.who) };
         Ok(Response::new(match (operator, role) {
             (Some(operator), Some(OperatorRole(role))) => of_operator(proof, operator, role),
             _ => self.of_workload(proof, &asked.who),

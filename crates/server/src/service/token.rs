@@ -8,12 +8,17 @@ use locum_api::convert::id::{bytes_from_wire, request_id_from_wire, task_from_wi
 use locum_api::convert::time::{duration_to_wire, optional_duration_from_wire, timestamp_to_wire};
 use locum_api::convert::{request, scope};
 use locum_api::violation::Malformed;
-use locum_broker::{Binding, Broker, Holder, IssueToken};
+use locum_broker::{Binding, Broker, Holder, IssueToken, Refusal, ShownProof};
+use locum_model::Reason;
 use locum_model::issue_record::RequestKey;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::asked::workload;
 use crate::metrics::Metrics;
+
+/// Where tokens are issued: after the issuer's URL it is what a proof has to be for.
+const METHOD: &str = "/locum.broker.v1.TokenService/IssueToken";
 
 /// Tokens of the calling workload's tasks.
 pub(crate) struct Tokens {
@@ -27,8 +32,17 @@ impl TokenService for Tokens {
         &self,
         request: Request<wire::IssueTokenRequest>,
     ) -> Result<Response<wire::IssueTokenResponse>, Status> {
+        let shown = shown_proof(request.metadata());
         let (asked, message) = workload(request)?;
-        let ask = issue_from_wire(&message).map_err(|malformed| asked.malformed(malformed))?;
+        let mut ask = issue_from_wire(&message).map_err(|malformed| asked.malformed(malformed))?;
+        if let Some(proof) = shown.map_err(|refusal| asked.refuse(refusal))? {
+            if ask.binding == Binding::Required {
+                let both = Malformed::of("bind_to_certificate", "a token is bound to one key");
+                return Err(asked.malformed(both));
+            }
+            let uri = format!("{}{METHOD}", self.broker.issuer().trim_end_matches('/'));
+            ask.binding = Binding::ByProof(ShownProof { proof, method: "POST", uri });
+        }
         asked.notes.put("locum.task_id", || ask.task.to_string());
         let issued = match self.broker.issue_token(&asked.who, ask).await {
             Ok(issued) => issued,
@@ -60,6 +74,16 @@ impl TokenService for Tokens {
         let revoked = self.broker.revoke_token(&asked.who, &message.token).await;
         revoked.map_err(|refusal| asked.refuse(refusal))?;
         Ok(Response::new(wire::RevokeTokenResponse {}))
+    }
+}
+
+/// The one `dpop` of a request, where there is one (RFC 9449 section 5).
+fn shown_proof(metadata: &MetadataMap) -> Result<Option<String>, Refusal> {
+    let mut shown = metadata.get_all("dpop").iter();
+    match (shown.next().map(|proof| proof.to_str()), shown.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(proof)), None) => Ok(Some(proof.to_owned())),
+        _ => Err(Refusal::new(Reason::ProofInvalid, "`dpop` stands there once, in plain ASCII")),
     }
 }
 

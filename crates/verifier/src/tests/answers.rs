@@ -134,7 +134,7 @@ fn a_clock_that_is_far_off_is_named() {
 fn a_bound_token_needs_its_key() {
     let verifier = fresh(&Broker::new(), at(0));
     let bound = token(&IssueRecord { confirmation: Some(Confirmation::Certificate([7; 32])), ..record() });
-    let shown = |certificate| Presented { certificate };
+    let shown = |certificate| Presented { certificate, proof: None };
     for (certificate, active) in [(None, false), (Some([8; 32]), false), (Some([7; 32]), true), (None, false)]
     {
         let answer = verifier.check(&bound, &shown(certificate), at(0));

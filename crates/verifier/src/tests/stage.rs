@@ -317,4 +317,4 @@ pub(crate) fn token(record: &IssueRecord) -> String {
     locum_token::sign(&KEYS.ring, ISSUER, &live).expect("it fits").compact().to_owned()
 }
 
-pub(crate) const BARE: Presented = Presented { certificate: None };
+pub(crate) const BARE: Presented<'_> = Presented { certificate: None, proof: None };
