@@ -13,6 +13,7 @@ mod exit_codes;
 mod forms;
 mod pipe;
 mod policy;
+mod retention;
 mod terminal;
 mod verifier;
 

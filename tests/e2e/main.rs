@@ -62,6 +62,8 @@ mod config;
 
 mod metrics;
 
+mod traces;
+
 mod restart;
 
 mod restore;

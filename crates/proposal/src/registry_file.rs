@@ -349,4 +349,6 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;

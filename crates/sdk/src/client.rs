@@ -23,6 +23,7 @@ use crate::options::{Options, TIMEOUT_DEFAULT};
 use crate::task_builder::TaskBuilder;
 use crate::task_handle::TaskHandle;
 use crate::tls;
+use crate::trace_parent::{TRACEPARENT, TraceParent};
 
 const TRIES_MAX: u32 = 4;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -36,6 +37,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     channel: Channel,
     assertion_file: Option<PathBuf>,
+    trace_parent: Option<TraceParent>,
     timeout: Duration,
     entropy: Box<dyn Entropy>,
 }
@@ -78,17 +80,24 @@ impl Client {
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .connect_with_connector_lazy(connector);
-        Ok(Self::with(channel, options.assertion_file.clone(), options.timeout))
+        let (assertion, trace) = (options.assertion_file.clone(), options.trace_parent.clone());
+        Ok(Self::with(channel, assertion, trace, options.timeout))
     }
 
     /// A client over a channel that somebody else made: for tests and for a broker in the same
     /// process. The channel's protection is its maker's business.
     pub fn over(channel: Channel) -> Self {
-        Self::with(channel, None, TIMEOUT_DEFAULT)
+        Self::with(channel, None, None, TIMEOUT_DEFAULT)
     }
 
-    fn with(channel: Channel, assertion_file: Option<PathBuf>, timeout: Duration) -> Self {
-        Self(Arc::new(Inner { channel, assertion_file, timeout, entropy: Box::new(SystemEntropy::new()) }))
+    fn with(
+        channel: Channel,
+        assertion_file: Option<PathBuf>,
+        trace_parent: Option<TraceParent>,
+        timeout: Duration,
+    ) -> Self {
+        let entropy = Box::new(SystemEntropy::new());
+        Self(Arc::new(Inner { channel, assertion_file, trace_parent, timeout, entropy }))
     }
 
     /// Begins a task for `purpose`, a short code that policy knows.
@@ -116,7 +125,8 @@ impl Client {
 
     /// The same with a longer deadline, for a call that is asked to wait.
     pub(crate) fn waiting(&self, span: Duration) -> Self {
-        Self::with(self.channel(), self.0.assertion_file.clone(), self.0.timeout.saturating_add(span))
+        let (assertion, trace) = (self.0.assertion_file.clone(), self.0.trace_parent.clone());
+        Self::with(self.channel(), assertion, trace, self.0.timeout.saturating_add(span))
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -166,11 +176,14 @@ impl Client {
         }
     }
 
-    /// A request with the assertion as it is now, where there is one.
+    /// A request with the assertion and the trace as they are now, where there are such.
     pub(crate) async fn signed<M>(&self, message: M) -> Result<Request<M>, Error> {
         let mut request = Request::new(message);
         if let Some(file) = &self.0.assertion_file {
             request.metadata_mut().insert("authorization", assertion(file).await?);
+        }
+        if let Some(value) = self.0.trace_parent.as_ref().and_then(TraceParent::header) {
+            request.metadata_mut().insert(TRACEPARENT, value);
         }
         Ok(request)
     }

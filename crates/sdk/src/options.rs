@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::trace_parent::TraceParent;
 
 /// The deadline of a call when nothing else is said.
 pub(crate) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -25,6 +26,8 @@ pub struct Options {
     pub assertion_file: Option<PathBuf>,
     /// The deadline of every call.
     pub timeout: Duration,
+    /// Says of which trace each call is a part.
+    pub trace_parent: Option<TraceParent>,
 }
 
 /// A certificate chain and its key, both PEM; read again at every new connection.
@@ -45,6 +48,7 @@ impl Options {
             certificate: None,
             assertion_file: None,
             timeout: TIMEOUT_DEFAULT,
+            trace_parent: None,
         }
     }
 
@@ -66,6 +70,24 @@ impl Options {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Makes each call a part of the application's trace: `current` says the `traceparent` of the current
+    /// span (W3C Trace Context), or that there is none.
+    ///
+    /// ```
+    /// # fn current_span() -> Option<(u128, u64)> { None }
+    /// # let options = locum_sdk::Options::new("https://locum.internal:8443", "ca.pem");
+    /// // With OpenTelemetry: the ids of `Context::current().span().span_context()`.
+    /// let options = options.trace_parent(|| {
+    ///     let (trace, span) = current_span()?;
+    ///     Some(format!("00-{trace:032x}-{span:016x}-01"))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn trace_parent(mut self, current: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.trace_parent = Some(TraceParent::new(current));
         self
     }
 

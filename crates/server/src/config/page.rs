@@ -18,8 +18,8 @@ const INTRODUCTION: &str = "\
 # Configuration: every key of `locumd`
 
 Made from the list of keys in the code and from `deploy/config/locumd.full.toml`, which says the same as a
-file to copy from. Registry and policies are files of their own: `deploy/registry/registry.toml` explains
-each of its keys, [policies](policy.md) has the words for policies.
+file to copy from. Registry and policies are files of their own: [registry](registry.md) has every key of the
+one, [policies](policy.md) has the words for the others.
 
 Layers, each over the one before: built-in defaults, the file, environment, flags (`--set KEY=VALUE`). A key with a
 variable can be set by all of them. All other keys decide whom Locum believes or who it is: they stand in the file
