@@ -2,12 +2,15 @@
 
 Rendered by `kubectl kustomize`; judged by Kubernetes' own JSON schemas, strictly; held against the restricted
 pod security standard; the ConfigMaps laid out as the kubelet does (links to a hidden folder) and read by
-`locumd check-config`; the container file by hadolint. Each judge is also shown something wrong.
+`locumd check-config`; the container file by hadolint; what pages show of kubectl by kubectl. Each judge is also
+shown something wrong.
 """
 
 import argparse
 import copy
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -21,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 CONTAINERFILE = ROOT / "deploy" / "container" / "Containerfile"
 SCHEMAS = "1.32"
+COMMANDS_MIN = 8
 CLAIMS = {"Namespace", "ServiceAccount", "Service", "StatefulSet", "NetworkPolicy", "PodDisruptionBudget", "ConfigMap"}
 
 Manifest = dict
@@ -184,6 +188,34 @@ def by_hadolint(hadolint: Path, folder: Path) -> Problems:
     return problems + ([] if said(careless) else ["hadolint does not mind `latest`"])
 
 
+def shown_commands() -> Iterator[tuple[str, list[str]]]:
+    """Every complete command of kubectl in the prose and the blocks of the pages, with its place."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for page in listed.stdout.split():
+        text = (ROOT / page).read_text()
+        for found in re.finditer(r"(?:^|`|\$\()(kubectl [a-z-][^`\n]*)", text, re.MULTILINE):
+            # Of `$(kubectl …)` within quotes the rest is not its own.
+            command = found[1].partition(')"')[0] if "$(" not in found[1] else found[1]
+            yield page, shlex.split(command, comments=True)
+
+
+def understood(command: list[str]) -> bool:
+    """Whether kubectl knows its words and flags: it says no to others before it helps."""
+    return subprocess.run([*command, "--help"], capture_output=True, check=False).returncode == 0
+
+
+def by_kubectl() -> Problems:
+    commands = list(shown_commands())
+    problems = [
+        f"{page}: kubectl does not know `{shlex.join(words)}`" for page, words in commands if not understood(words)
+    ]
+    if len(commands) < COMMANDS_MIN:
+        problems.append(f"only {len(commands)} commands of kubectl are on the pages")
+    if understood(["kubectl", "aply", "-k", "base"]) or understood(["kubectl", "apply", "--nonsense"]):
+        problems.append("kubectl knows everything")
+    return problems
+
+
 def judges_can_say_no(manifests: list[Manifest]) -> Problems:
     wrong = copy.deepcopy(manifests)
     (broker,) = (m for m in wrong if m["kind"] == "StatefulSet")
@@ -205,7 +237,7 @@ def main() -> int:
     told = parser.parse_args()
     os.umask(0o022)
     base, plugin = rendered("base"), rendered("plugin")
-    problems = by_schema(base + plugin) + hangs_together(base) + judges_can_say_no(base)
+    problems = by_schema(base + plugin) + hangs_together(base) + judges_can_say_no(base) + by_kubectl()
     for name, pod in pods(base + plugin):
         problems += restricted(name, pod)
     with tempfile.TemporaryDirectory(prefix="locum-kubernetes-") as name:
