@@ -10,7 +10,7 @@ use locum_benches::on_disk::{broker_options, surroundings};
 use locum_benches::process::own_cpu;
 use locum_benches::turns::middle;
 use locum_benches::{Goal, Report, Row, jti, record, started, timed};
-use locum_journal::{DiskFiles, Lane};
+use locum_journal::{DiskFiles, Given, Lane};
 use locum_model::{Event, TaskId};
 
 const TOKENS_PER_TASK: u64 = 10;
@@ -88,7 +88,7 @@ fn write(report: &Report, dir: &Path, tokens: u64) -> u64 {
         }
         if number == tokens - tokens / TAIL {
             report.progress("compacting");
-            journal.reader.snapshot(&|_| true).expect("written");
+            journal.reader.snapshot(&|_| true, Given::default()).expect("written");
         }
         if number % 1_000_000 == 999_999 {
             report.progress(format!("{} tokens written", number + 1));

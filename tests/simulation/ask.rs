@@ -47,9 +47,14 @@ pub(crate) struct StartAsk {
 
 impl Run {
     pub(crate) fn asker(&mut self, who: Who) -> Asker {
+        let seconds = if self.dice.percent(90) { 3600 } else { 1 + self.dice.below(60) as u64 };
+        self.asker_for(who, seconds)
+    }
+
+    /// With a proof that holds for so long.
+    pub(crate) fn asker_for(&self, who: Who, seconds: u64) -> Asker {
         let setup = self.model.setup.unwrap_or_else(universe::Setup::full);
         let now = self.now().unwrap_or_default();
-        let seconds = if self.dice.percent(90) { 3600 } else { 1 + self.dice.below(60) as u64 };
         let proof_until = now.plus(Duration::from_secs(seconds));
         let caller = Caller::assertion(Some(setup.identity(who)), None, None, proof_until);
         Asker { who, proof_until, caller }
@@ -305,9 +310,6 @@ impl Run {
     /// Whether a lease may be extended now; none while nobody can say.
     fn may_hold(&self, asker: &Asker, task: usize, secret: [u8; 32]) -> Option<bool> {
         let known = &self.model.tasks[task];
-        if self.ghosts.contains(&known.id) {
-            return None;
-        }
         let own = self.model.workload_mark(asker.who).as_ref() == Some(&known.workload);
         if !own || known.secret != secret || known.lease.is_none_or(|lease| lease.ran_out) {
             return Some(false);

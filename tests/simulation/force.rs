@@ -24,7 +24,49 @@ pub(crate) struct Named {
     found: Found,
 }
 
+impl Named {
+    fn new(what: String, selector: Selector, found: Found) -> Self {
+        Self { what, selector, found }
+    }
+}
+
 impl Run {
+    /// A task.
+    pub(crate) fn name_task(&self, task: usize) -> Named {
+        let (tenant, id) = (self.model.tasks[task].who.tenant, self.model.tasks[task].id);
+        let mark = format!("task {id}");
+        Named::new(mark.clone(), Selector::Task(id), vec![(Some(tenant), mark)])
+    }
+
+    /// A token, or the task that it is of: to revoke either kills it.
+    pub(crate) fn name_token(&mut self, which: usize) -> Named {
+        let (jti, task) = (self.model.tokens[which].jti, self.model.tokens[which].task);
+        if self.dice.percent(50) {
+            return self.name_task(task);
+        }
+        let (tenant, mark) = (self.model.tasks[task].who.tenant, format!("token {jti}"));
+        Named::new(mark.clone(), Selector::Token(jti), vec![(Some(tenant), mark)])
+    }
+
+    /// Something that a token rests on, by its mark; none for what has no name of its own.
+    pub(crate) fn name_mark(&self, tenant: usize, mark: &str) -> Option<Named> {
+        let (level, rest) = mark.split_once(' ')?;
+        let word = || {
+            let word = rest.split_once('/').map_or(rest, |(_, word)| word);
+            name(word.split(['#', ' ']).next().unwrap_or_default())
+        };
+        let selector = match level {
+            "workload" => Selector::Workload(word()),
+            "owner" => Selector::Owner(word()),
+            "model" => Selector::Model(word()),
+            "connector" => Selector::Connector(word()),
+            "tenant" => Selector::Tenant(word()),
+            "subject" => Selector::Subject(rest.rsplit(' ').next()?.to_owned()),
+            _ => return None,
+        };
+        Some(Named::new(mark.to_owned(), selector, vec![(Some(tenant), mark.to_owned())]))
+    }
+
     /// One of everything that can be named.
     pub(crate) fn something_to_name(&mut self) -> Option<Named> {
         let level = self.dice.weighted(&[
@@ -55,7 +97,7 @@ impl Run {
             level => self.name_registered(level)?,
         };
         let id = self.next_id;
-        Some(Named { what: format!("{level} {id}"), selector, found })
+        Some(Named::new(format!("{level} {id}"), selector, found))
     }
 
     fn name_one(&mut self, level: &str) -> Option<(Selector, Found)> {

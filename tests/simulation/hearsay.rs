@@ -15,7 +15,7 @@ use std::time::Duration;
 use locum_model::{Clock, Position, Timestamp};
 use locum_verifier::{Answer, Inactive, Moment, Presented, Unknown};
 
-use crate::model::Dead;
+use crate::model::{Dead, is_of_earlier_epoch};
 use crate::network::BREATH;
 use crate::run::{Run, operator};
 use crate::universe::{TENANTS, Who};
@@ -61,8 +61,9 @@ impl Run {
             assert!(is_everywhere || missing.again_in.is_some(), "R1: nobody says when to look again");
             if is_everywhere {
                 self.trace.say(format_args!("{} is everywhere", position.sequence));
+                let reached = self.model.position_of(position.epoch, position.sequence);
                 let deaths = self.feed.deaths.iter_mut().flatten();
-                deaths.filter(|d| d.position <= position.sequence).for_each(|d| d.everywhere = true);
+                deaths.filter(|d| d.position <= reached).for_each(|d| d.everywhere = true);
             }
             !is_everywhere
         });
@@ -81,7 +82,7 @@ impl Run {
             let now = self.feed.stations[station].moment(elapsed);
             for token in 0..self.model.tokens.len() {
                 if self.is_asked_about(station, token) {
-                    self.ask_station(station, token, now);
+                    let _ = self.ask_station(station, token, now);
                 }
             }
         }
@@ -96,13 +97,15 @@ impl Run {
         token.compact.is_some() && (own || self.dice.percent(2)) && (!over || self.dice.percent(3))
     }
 
-    fn ask_station(&mut self, at: usize, which: usize, now: Moment) {
+    /// Asks a verifier about a token, and judges what it says; whether it believes it.
+    fn ask_station(&mut self, at: usize, which: usize, now: Moment) -> bool {
         let station = &mut self.feed.stations[at];
         let token = &self.model.tokens[which];
         let compact = token.compact.as_deref().unwrap_or_default();
         let answer = station.core.check(compact, &Presented::default(), now);
         let latest = station.latest_wall(now);
         let who = format!("verifier {at} of {}", station.connector);
+        let believes = matches!(answer, Answer::Active(_));
         match answer {
             Answer::Active(_) => {
                 self.trace.say(format_args!("    {at} believes {}", token.jti));
@@ -111,12 +114,21 @@ impl Run {
             Answer::Inactive(why) => {
                 self.trace.say(format_args!("    {at} refuses {}", token.jti));
                 self.may_be_inactive(at, which, why, latest, &who);
-                if !matches!(why, Inactive::WrongAudience) {
+                // Who has not heard of the token's epoch does not know its key either.
+                let is_final = !matches!(why, Inactive::WrongAudience) && !self.lags_an_epoch(at, which);
+                if is_final {
                     self.feed.stations[at].refused.insert(which);
                 }
             }
-            Answer::Unknown(why) => self.may_be_unknown(at, why, now, &who),
+            Answer::Unknown(why) => self.may_be_unknown(at, which, why, &who),
         }
+        believes
+    }
+
+    /// Whether a verifier believes a token now; whatever it says is judged.
+    pub(crate) fn believes(&mut self, at: usize, which: usize) -> bool {
+        let now = self.feed.stations[at].moment(self.clock.elapsed());
+        self.ask_station(at, which, now)
     }
 
     fn may_be_active(&self, at: usize, which: usize, now: Moment, who: &str) {
@@ -138,7 +150,8 @@ impl Run {
         if let Some(death) = self.feed.deaths[which] {
             let dead = format!("{jti}, dead since {}", death.position);
             assert!(!death.everywhere, "R1: {who} believes {dead}, and that is everywhere");
-            assert!(station.acknowledged < death.position, "R5: {who} acknowledged the end of {dead}");
+            let acknowledged = self.model.position_of(station.acknowledged.0, station.acknowledged.1);
+            assert!(acknowledged < death.position, "R5: {who} acknowledged the end of {dead}");
             assert!(knows < death.position, "R1, R6: {who} believes {dead}, at {knows} at least");
         }
     }
@@ -158,6 +171,7 @@ impl Run {
             Inactive::WrongAudience => !own || !self.is_served(which) || revoked != Dead::No,
             Inactive::Revoked(_) => revoked != Dead::No,
             Inactive::Unproved(_) => false,
+            Inactive::Refused(_) if self.lags_an_epoch(at, which) => true,
             Inactive::Refused(_) => {
                 // The broker's clock may have been set back since it was read, and a fast one is ahead of
                 // the true time by so much within the longest lease.
@@ -168,12 +182,17 @@ impl Run {
         }
     }
 
-    fn may_be_unknown(&self, at: usize, why: Unknown, now: Moment, who: &str) {
-        let lack = self.feed.stations[at].core.lack(now);
+    fn may_be_unknown(&self, at: usize, which: usize, why: Unknown, who: &str) {
+        let lack = self.lack(at);
         match why {
             Unknown::OnlineOnly => {}
-            Unknown::Elsewhere => panic!("{who} does not know the only broker that there is"),
-            Unknown::Full | Unknown::NotUnderstood => panic!("{who}: {why}"),
+            Unknown::Elsewhere => {
+                assert!(self.lags_an_epoch(at, which), "{who} does not know the only broker that there is");
+            }
+            Unknown::NotUnderstood => {
+                assert!(self.feed.stations[at].met_strangers, "{who} understands all there is");
+            }
+            Unknown::Full => panic!("{who}: {why}"),
             _ => assert!(lack.is_some(), "{who} lacks nothing and says {why}"),
         }
     }
@@ -206,7 +225,7 @@ impl Run {
         }
     }
 
-    fn lack(&self, at: usize) -> Option<Unknown> {
+    pub(crate) fn lack(&self, at: usize) -> Option<Unknown> {
         let station = &self.feed.stations[at];
         station.core.lack(station.moment(self.clock.elapsed()))
     }
@@ -219,8 +238,10 @@ impl Run {
         registered && self.model.connector_mark(station.tenant, station.connector).is_some()
     }
 
-    fn is_well(&self, at: usize) -> bool {
-        !self.follows(at) || self.lack(at).is_none()
+    /// Whether a verifier may answer, and has heard of the epoch at hand, unless it cannot follow.
+    pub(crate) fn is_well(&self, at: usize) -> bool {
+        let epoch = self.broker.status().position.epoch;
+        !self.follows(at) || (self.lack(at).is_none() && self.feed.stations[at].epoch == epoch)
     }
 
     fn answers_right(&mut self, at: usize) {
@@ -249,6 +270,13 @@ impl Run {
             };
             assert!(is_right, "a verifier of {tenant} that is well says of {}: {answer:?}", token.jti);
         }
+    }
+
+    /// Whether a token was issued in an epoch of which a verifier has not heard.
+    fn lags_an_epoch(&self, at: usize, which: usize) -> bool {
+        let epoch = self.feed.stations[at].epoch;
+        let followed = self.model.position_of(epoch, 0);
+        is_of_earlier_epoch(followed, self.model.tokens[which].decided.read)
     }
 
     fn is_served(&self, which: usize) -> bool {

@@ -26,13 +26,13 @@
 //! or failing disk or a late reaper, while there is one. What was issued after the moment of an
 //! "issued before" and dies of it all the same: a moment is turned into a position, coarsely and to
 //! the safe side. A key that was revoked goes on signing what is decided later: so it is built, and
-//! the model says so too. A task past its deadline that a snapshot kept for its number's sake: it is shown
-//! and held until it lapses again, and nothing can be had of it. Not simulated:
-//! the network of requests, new epochs, identity (callers are asserted), threads (the table's own tests have them) and
-//! a request in flight for longer than half a minute.
+//! the model says so too. Not simulated: the network of requests, identity (callers are asserted), threads
+//! (the table's own tests have them) and a request in flight for longer than half a minute.
 //!
-//! `SIM_SEEDS=n` takes n fresh seeds, `SIM_SERIES=x` the same ones again, `SIM_SEED=x` tells one,
-//! `SIM_BUGS=x` plants those alone whose names have that in them, the elusive ones too.
+//! Most runs are what dice make of a seed. What they bring about too seldom, `courses` bring about on purpose.
+//!
+//! `SIM_SEEDS=n` takes n fresh seeds, `SIM_SERIES=x` the same ones again, `SIM_SEED=x` tells one, with
+//! `SIM_COURSE=name` of that course, `SIM_BUGS=x` plants those bugs alone whose names have that in them.
 //! The test `zoo` plants one bug after the other (`locum_model::bug_zoo`) and fails when one is not
 //! caught: `tests/run --only zoo`.
 #![expect(clippy::print_stderr, reason = "a simulation tells its progress and its failures")]
@@ -40,7 +40,9 @@
 
 mod around;
 mod ask;
+mod courses;
 mod force;
+mod forged;
 mod hearsay;
 mod misfortune;
 mod model;
@@ -55,6 +57,7 @@ mod steps;
 mod trace;
 mod universe;
 
+use steps::Scenario;
 use trace::Aloud;
 
 /// Seeds that always run.
@@ -67,11 +70,15 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not `{text}`")))
 }
 
+fn holds(scenario: Scenario, seed: u64) {
+    if let Err(broke) = report::check(scenario, seed) {
+        panic!("{}", report::failure(scenario, seed, &broke));
+    }
+}
+
 fn all_hold(seeds: &[u64]) {
     for (at, seed) in seeds.iter().enumerate() {
-        if let Err(broke) = report::check(*seed) {
-            panic!("{}", report::failure(*seed, &broke));
-        }
+        holds(Scenario::Dice, *seed);
         if (at + 1) % 50 == 0 {
             eprintln!("{} of {} seeds hold", at + 1, seeds.len());
         }
@@ -92,44 +99,79 @@ fn seeds_hold() {
     all_hold(&steps::seeds(series, usize::try_from(count).expect("a count of seeds fits")));
 }
 
+/// Seeds of a course.
+const SEEDS_PER_COURSE: usize = 4;
+
+#[test]
+fn courses_hold() {
+    let series = fresh();
+    eprintln!("{SEEDS_PER_COURSE} seeds for each course: SIM_SERIES={series}");
+    for course in &courses::ALL {
+        steps::seeds(series, SEEDS_PER_COURSE)
+            .into_iter()
+            .for_each(|seed| holds(Scenario::Course(course), seed));
+    }
+}
+
 #[test]
 fn replay() {
+    let course = std::env::var("SIM_COURSE").ok();
+    let scenario = course.map_or(Scenario::Dice, |name| {
+        let named = courses::ALL.iter().find(|course| course.name == name);
+        Scenario::Course(named.unwrap_or_else(|| panic!("there is no course `{name}`")))
+    });
     if let Some(seed) = number("SIM_SEED") {
-        let hash = steps::run(seed, Aloud::Yes);
+        let hash = steps::run(scenario, seed, Aloud::Yes);
         eprintln!("seed {seed} holds, trace {hash:016x}");
     }
 }
 
-/// Seeds within which a planted bug has to show.
+/// Seeds within which a planted bug has to show, after the courses.
 #[cfg(bug_zoo)]
 const SEEDS_PER_BUG: usize = 150;
+
+/// Seeds of dice before the courses: most bugs show at once, and courses are long.
+#[cfg(bug_zoo)]
+const SEEDS_FIRST: usize = 2;
+
+/// The first scenario that breaks: a few seeds of dice, every course with two seeds, then the other dice.
+#[cfg(bug_zoo)]
+fn first_to_break(dice: usize) -> Option<(String, String)> {
+    let courses = courses::ALL.iter().flat_map(|course| {
+        steps::seeds(1, 2)
+            .into_iter()
+            .map(move |seed| (course.name.to_owned(), Scenario::Course(course), seed))
+    });
+    let dice = steps::seeds(1, dice).into_iter().enumerate();
+    let mut dice = dice.map(|(at, seed)| (format!("seed {}", at + 1), Scenario::Dice, seed));
+    let first: Vec<_> = dice.by_ref().take(SEEDS_FIRST).collect();
+    first
+        .into_iter()
+        .chain(courses)
+        .chain(dice)
+        .find_map(|(name, scenario, seed)| Some((name, report::one(scenario, seed).err()?)))
+}
 
 #[cfg(bug_zoo)]
 #[test]
 fn zoo() {
     use locum_model::bug_zoo::{Bug, plant};
-    let seeds = steps::seeds(1, SEEDS_PER_BUG);
-    let control = seeds.iter().take(8).find_map(|seed| Some((seed, report::one(*seed).err()?)));
-    assert!(control.is_none(), "a seed breaks without a planted bug: {control:?}");
+    let name = std::env::var("SIM_BUGS").unwrap_or_default();
+    let control = first_to_break(if name.is_empty() { 8 } else { 0 });
+    assert!(control.is_none(), "something breaks without a planted bug: {control:?}");
     std::panic::set_hook(Box::new(|_expected| {}));
     let mut at_large = Vec::new();
-    let wanted: Vec<_> = match std::env::var("SIM_BUGS") {
-        Ok(name) => {
-            let is_named = |bug: &Bug| format!("{bug:?}").contains(&name);
-            Bug::ALL.into_iter().chain(Bug::ELUSIVE).filter(is_named).collect()
-        }
-        Err(_unset) => Bug::ALL.to_vec(),
-    };
-    for bug in wanted {
+    for bug in Bug::ALL.into_iter().filter(|bug| format!("{bug:?}").contains(&name)) {
         plant(Some(bug));
-        match seeds.iter().enumerate().find_map(|(at, seed)| Some((at + 1, report::one(*seed).err()?))) {
-            Some((count, broke)) => {
-                eprintln!("{bug:?} was caught by seed {count}: {}", broke.lines().next().unwrap_or_default());
+        match first_to_break(SEEDS_PER_BUG) {
+            Some((scenario, broke)) => {
+                let broke: String = broke.lines().next().unwrap_or_default().chars().take(160).collect();
+                eprintln!("{bug:?} was caught by {scenario}: {broke}");
             }
             None => at_large.push(bug),
         }
     }
     plant(None);
     drop(std::panic::take_hook());
-    assert!(at_large.is_empty(), "not caught by {SEEDS_PER_BUG} seeds: {at_large:?}");
+    assert!(at_large.is_empty(), "not caught by the courses and {SEEDS_PER_BUG} seeds: {at_large:?}");
 }

@@ -16,6 +16,19 @@ use crate::universe::{self, Setup, TENANTS, Who};
 /// Grace after a lost hold stream and after a restart.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Of a position as one number; the epoch stands above. No run has as many events.
+const SEQUENCE_BITS: u32 = 32;
+
+/// The sequence of a position that is one number.
+pub(crate) fn sequence_of(position: u64) -> u64 {
+    position & ((1 << SEQUENCE_BITS) - 1)
+}
+
+/// Whether a position is of an epoch before that of another one.
+pub(crate) fn is_of_earlier_epoch(position: u64, other: u64) -> bool {
+    position >> SEQUENCE_BITS < other >> SEQUENCE_BITS
+}
+
 /// Whether something is dead. `Maybe` only ever comes of "issued before": seconds and positions do not
 /// agree to the last event, and where they do not, more may die than was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +43,8 @@ pub(crate) enum Dead {
 pub(crate) enum Over {
     Ended(Outcome),
     Lapsed,
+    /// A copy from before was restored, and with it everything revoked.
+    Restored,
 }
 
 #[derive(Clone, Debug)]
@@ -112,10 +127,12 @@ pub(crate) struct Answered {
 }
 
 /// Everything that happened.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Model {
-    /// The position of the newest event that was read.
+    /// The position of the newest event that was read, see [`Model::position_of`].
     pub(crate) position: u64,
+    /// The epochs of the journal; the last is the one at hand.
+    pub(crate) epochs: Vec<u32>,
     /// The entries of the registry in force, and where each began.
     pub(crate) entries: BTreeMap<String, u64>,
     pub(crate) setup: Option<Setup>,
@@ -134,6 +151,11 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    /// Nothing has happened, and the journal is in its first epoch.
+    pub(crate) fn new() -> Self {
+        Self { epochs: vec![1], ..Self::default() }
+    }
+
     // === what rests on what ===
 
     /// An entry of the registry in force, as a mark.
@@ -246,9 +268,42 @@ impl Model {
     // === what happens ===
 
     /// Goes on by one event.
-    pub(crate) fn step(&mut self, position: u64) {
-        assert_eq!(position, self.position + 1, "J1: the journal has a gap or goes back");
-        self.position = position;
+    pub(crate) fn step(&mut self, sequence: u64) {
+        assert_eq!(sequence, self.sequence() + 1, "J1: the journal has a gap or goes back");
+        self.position += 1;
+    }
+
+    /// A journal from before is taken for the journal from now on: everything is dead, and what happened
+    /// since is forgotten. `sequence` is where it stands once that is written down.
+    pub(crate) fn restore(&mut self, copy: &Self, epoch: u32, sequence: u64) {
+        let before = std::mem::replace(self, copy.clone());
+        for mut task in before.tasks.into_iter().skip(self.tasks.len()) {
+            task.over = Some(Over::Restored);
+            self.tasks.push(task);
+        }
+        for task in &mut self.tasks {
+            task.over.get_or_insert(Over::Restored);
+            task.lease = None;
+        }
+        self.tokens = before.tokens;
+        self.tokens.iter_mut().for_each(|token| token.was_dead = true);
+        // No number is given out again, and whatever was revoked stays so.
+        (self.counts, self.revocations, self.epochs) = (before.counts, before.revocations, before.epochs);
+        self.epochs.push(epoch);
+        self.position = self.position_of(epoch, sequence);
+    }
+
+    // === positions ===
+
+    /// A position as one number: the epoch by its place among all of them, then the sequence.
+    pub(crate) fn position_of(&self, epoch: u32, sequence: u64) -> u64 {
+        let place = self.epochs.iter().position(|known| *known == epoch).unwrap_or(0);
+        (place as u64) << SEQUENCE_BITS | sequence
+    }
+
+    /// The sequence of the newest event that was read.
+    pub(crate) fn sequence(&self) -> u64 {
+        sequence_of(self.position)
     }
 
     /// Everything of these marks that was decided before the event at hand, or issued before `moment`.

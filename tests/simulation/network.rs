@@ -18,6 +18,7 @@ use locum_server::metrics::Metrics;
 use locum_server::service::feed::{Around, Course, Next, Opening, Ping, Track};
 
 use crate::around::Dice;
+use crate::forged::Strange;
 use crate::hearsay::{Death, Wait};
 use crate::run::Run;
 use crate::station::{Down, Line, Station};
@@ -124,7 +125,7 @@ impl Run {
         self.feed.stations[at].set_wall(ahead);
     }
 
-    fn cut(&mut self, at: usize) {
+    pub(crate) fn cut(&mut self, at: usize) {
         let elapsed = self.clock.elapsed();
         let station = &mut self.feed.stations[at];
         if station.line.is_some() {
@@ -136,10 +137,15 @@ impl Run {
     // === frames ===
 
     /// The pumps' turn: what the fold has published becomes frames. Small rings, so that some fall off.
-    pub(crate) fn turn_tracks(&mut self) {
+    pub(crate) fn turn_pumps(&self) {
         for partition in self.feed.partitions.values() {
             while partition.track.turn(2_000).more {}
         }
+    }
+
+    /// The pumps' turn, and sometimes the end of one.
+    fn turn_tracks(&mut self) {
+        self.turn_pumps();
         if !self.feed.partitions.is_empty() && self.dice.percent(2) {
             // Nobody followed it for a while: it is given up, and begins anew with whoever comes.
             let at = self.dice.below(self.feed.partitions.len());
@@ -186,7 +192,7 @@ impl Run {
         }
     }
 
-    fn exchange_with(&mut self, at: usize, up: usize, down: usize) {
+    pub(crate) fn exchange_with(&mut self, at: usize, up: usize, down: usize) {
         let now = self.feed.stations[at].moment(self.clock.elapsed());
         self.feed.stations[at].turn(now, &mut self.dice);
         self.broker_hears(at, up);
@@ -200,12 +206,12 @@ impl Run {
         self.broker_says(at);
     }
 
-    fn line(&mut self, at: usize) -> Option<&mut Line> {
+    pub(crate) fn line(&mut self, at: usize) -> Option<&mut Line> {
         self.feed.stations[at].line.as_mut()
     }
 
     /// At most so many pings arrive. The first opens the stream.
-    fn broker_hears(&mut self, at: usize, most: usize) {
+    pub(crate) fn broker_hears(&mut self, at: usize, most: usize) {
         for _ in 0..most {
             let Some(message) = self.line(at).and_then(|line| line.up.pop_front()) else { return };
             if let Err(reason) = self.hear(at, &message) {
@@ -217,7 +223,8 @@ impl Run {
 
     fn hear(&mut self, at: usize, message: &WatchRevocationsRequest) -> Result<(), Reason> {
         let ping = Ping::of(message).expect("a good ping");
-        let position = self.broker.status().position.sequence;
+        let position = self.broker.status().position;
+        let position = self.model.position_of(position.epoch, position.sequence);
         if let Some(nonce) = ping.nonce {
             self.feed.stations[at].was_heard(nonce, position);
         }
@@ -271,7 +278,7 @@ impl Run {
     }
 
     /// What the broker has to say goes into the line, as far as there is room.
-    fn broker_says(&mut self, at: usize) {
+    pub(crate) fn broker_says(&mut self, at: usize) {
         loop {
             let Some(line) = self.line(at).filter(|line| line.down.len() < LINE_FRAMES) else { return };
             let Some(course) = &mut line.course else { return };
@@ -338,6 +345,13 @@ impl Run {
         }
         shake(&mut line.down, dice);
         shake(&mut line.up, dice);
+        if dice.percent(20) && !line.down.is_empty() {
+            let place = dice.below(line.down.len());
+            let strange = *dice.pick(&Strange::ALL).expect("there are some");
+            self.show_strange(at, place, strange);
+        }
+        let Some(line) = self.feed.stations[at].line.as_mut() else { return };
+        let dice = &mut self.dice;
         if dice.percent(8) && !line.down.is_empty() {
             let place = dice.below(line.down.len());
             if let Down::Frame(frame) = &mut line.down[place] {
@@ -381,7 +395,7 @@ fn bend(frame: &mut WatchRevocationsResponse, dice: &mut Dice) {
     *part = bytes.into();
 }
 
-fn kind(body: &Body) -> String {
+pub(crate) fn kind(body: &Body) -> String {
     match body {
         Body::KeySet { number, .. } => format!("key set {number}"),
         Body::SnapshotPart { part, entries, .. } => format!("part {part} of {}", entries.len()),

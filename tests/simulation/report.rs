@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use crate::steps;
+use crate::steps::{self, Scenario};
 use crate::trace::Aloud;
 
 static LAST_WORDS: Mutex<String> = Mutex::new(String::new());
@@ -14,8 +14,8 @@ pub(crate) fn last_words(tail: String) {
 }
 
 /// Runs a seed twice; what broke, if anything did.
-pub(crate) fn check(seed: u64) -> Result<(), String> {
-    let (once, twice) = (one(seed)?, one(seed)?);
+pub(crate) fn check(scenario: Scenario, seed: u64) -> Result<(), String> {
+    let (once, twice) = (one(scenario, seed)?, one(scenario, seed)?);
     if once == twice {
         Ok(())
     } else {
@@ -24,18 +24,22 @@ pub(crate) fn check(seed: u64) -> Result<(), String> {
 }
 
 /// Runs a seed once; the hash of its trace.
-pub(crate) fn one(seed: u64) -> Result<u64, String> {
-    catch_unwind(AssertUnwindSafe(|| steps::run(seed, Aloud::No))).map_err(|cause| {
+pub(crate) fn one(scenario: Scenario, seed: u64) -> Result<u64, String> {
+    catch_unwind(AssertUnwindSafe(|| steps::run(scenario, seed, Aloud::No))).map_err(|cause| {
         let text = cause.downcast_ref::<String>().map(String::as_str);
         text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("it broke").to_owned()
     })
 }
 
 /// All that there is to say of a seed that failed.
-pub(crate) fn failure(seed: u64, broke: &str) -> String {
+pub(crate) fn failure(scenario: Scenario, seed: u64, broke: &str) -> String {
     let tail = LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let course = match scenario {
+        Scenario::Dice => String::new(),
+        Scenario::Course(course) => format!("SIM_COURSE='{}' ", course.name),
+    };
     format!(
         "{tail}\nseed {seed} broke: {broke}\nshow it again: \
-         SIM_SEED={seed} cargo test -p locum-tests --test simulation -- --nocapture replay\n"
+         {course}SIM_SEED={seed} cargo test -p locum-tests --test simulation -- --nocapture replay\n"
     )
 }

@@ -3,12 +3,21 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use locum_broker::{Broker, Page, Surroundings, TaskFilter, TaskState};
+use locum_journal::MemoryFiles;
+use locum_server::journal_accept::{NotAccepted, accept_copy};
 
 use crate::around::poll;
-use crate::model::Dead;
+use crate::model::{Dead, Model};
 use crate::run::{Run, operator, options};
+
+/// A copy of the data directory, and what was true when it was made.
+pub(crate) struct Backup {
+    files: MemoryFiles,
+    model: Model,
+}
 
 impl Run {
     /// Loses power, with what was not synced lost or torn, and comes up again.
@@ -23,6 +32,20 @@ impl Run {
         self.troubled = false;
         self.clock.settle();
         self.trace.say("crash");
+        self.start_broker();
+        let before = self.model.sequence();
+        let at = self.broker.status().position.sequence;
+        assert!(at >= before, "J1, R4: the journal went from {before} back to {at}");
+        self.read();
+        for (id, what) in std::mem::take(&mut self.owed) {
+            let found = self.verdicts.remove(&id).is_some();
+            assert!(found, "R4: {what} was answered and is not in the journal");
+        }
+        self.go_on();
+    }
+
+    /// A broker comes up on the files as they are.
+    fn start_broker(&mut self) {
         self.lose_streams();
         let around = Surroundings {
             clock: self.clock.clone(),
@@ -33,14 +56,10 @@ impl Run {
         let opened = Broker::open(options(), around);
         let (broker, committer) = opened.unwrap_or_else(|error| panic!("J1: it does not come up: {error}"));
         (self.broker, self.committer) = (broker, committer);
-        let before = self.model.position;
-        let at = self.broker.status().position.sequence;
-        assert!(at >= before, "J1, R4: the journal went from {before} back to {at}");
-        self.read();
-        for (id, what) in std::mem::take(&mut self.owed) {
-            let found = self.verdicts.remove(&id).is_some();
-            assert!(found, "R4: {what} was answered and is not in the journal");
-        }
+    }
+
+    /// What was on its way is gone, every lease begins anew, and nothing has come back.
+    fn go_on(&mut self) {
         self.blind = false;
         self.queued.clear();
         self.verdicts.clear();
@@ -53,22 +72,62 @@ impl Run {
         self.prepare_keys();
     }
 
+    // === copies ===
+
+    /// Copies the data directory while it is in use.
+    pub(crate) fn back_up(&mut self) {
+        self.drain_or_crash();
+        let files = self.files.fork();
+        files.crash(self.dice.next());
+        self.trace.say(format_args!("a copy is made at {}", self.model.sequence()));
+        self.backup = Some(Backup { files, model: self.model.clone() });
+    }
+
+    /// J4: a copy is put back and accepted. Everything that was decided before is dead, in whatever the copy
+    /// has forgotten too; verifiers that know more than it does follow it into its new epoch by themselves.
+    pub(crate) fn restore(&mut self) {
+        let Some(backup) = self.backup.take() else { return };
+        self.pending.clear();
+        self.owed.clear();
+        self.feed.waits.clear();
+        self.troubled = false;
+        let files = backup.files.fork();
+        if self.dice.percent(30) {
+            // Power is lost on the way: it is run again.
+            files.halt_after(self.dice.next() % 60);
+            let accepted = self.accept_copy(&files);
+            self.trace.say(format_args!("an acceptance on a failing disk: {}", accepted.is_ok()));
+            files.crash(self.dice.next());
+        }
+        self.accept_copy(&files)
+            .unwrap_or_else(|refused| panic!("J4: a good copy is not accepted: {refused}"));
+        self.files = files;
+        self.start_broker();
+        let position = self.broker.status().position;
+        self.trace.say(format_args!("a copy is restored: {} {}", position.epoch, position.sequence));
+        assert!(self.model.epochs.iter().all(|epoch| *epoch < position.epoch), "J4: that is no new epoch");
+        self.model.restore(&backup.model, position.epoch, position.sequence);
+        self.note_deaths();
+        self.go_on();
+        self.backup = Some(backup).filter(|_| self.dice.percent(50));
+    }
+
+    fn accept_copy(&mut self, files: &MemoryFiles) -> Result<String, NotAccepted> {
+        // An epoch is a second.
+        self.clock.settle();
+        self.clock.advance(Duration::from_secs(1));
+        let now = self.now().expect("the clock was settled");
+        accept_copy(Arc::new(files.clone()), "op", now)
+    }
+
     /// R2: whatever is shown as active after a start is one that the model knows to be alive.
     fn nothing_came_back(&mut self) {
-        self.ghosts.clear();
         let filter = TaskFilter { state: Some(TaskState::Active), selector: None };
         let page = Page { size: 1000, after: None };
         let shown = self.broker.inspect_tasks(&operator(&[]), page, &filter).expect("a good page");
         for view in shown.tasks {
             let id = view.started.task;
             let dead = self.model.task_at(id).map(|at| self.model.task_dead(at));
-            let over = self.now().is_some_and(|now| view.started.deadline <= now);
-            if over && dead.is_none_or(|dead| dead == Dead::Yes) {
-                // The newest task stays in every snapshot for its number's sake, and what killed it does
-                // not once its deadline is past: it lapses once more, and nothing can be had of it.
-                self.ghosts.push(id);
-                continue;
-            }
             assert!(dead.is_some_and(|dead| dead != Dead::Yes), "R2: {id} came back: {dead:?}");
         }
     }

@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use locum_broker::{Broker, Committer, Operator, Options, Pumped, RecordEntry, Surroundings, Tenants};
 use locum_journal::MemoryFiles;
-use locum_model::{Clock, Reason, TaskId, Timestamp};
+use locum_model::{Clock, Reason, Timestamp};
 use locum_token::MemoryKeyStore;
 
 use crate::around::{Dice, ManualClock, SeededEntropy, poll};
 use crate::model::{Dead, Decision, Lease, Model, Over, Task, Token};
 use crate::network::Feed;
 use crate::plan::{Answer, Expected, Issue, Plan, Start, Verdict};
+use crate::restart::Backup;
 use crate::trace::{Aloud, Trace};
 
 pub(crate) const ISSUER: &str = "https://locum.test";
+pub(crate) const HOME: u16 = 1;
 
 /// A request that was polled and has not answered.
 pub(crate) struct Pending {
@@ -53,18 +55,18 @@ pub(crate) struct Run {
     pub(crate) troubled: bool,
     /// A batch was committed that cannot be read before the restart.
     pub(crate) blind: bool,
-    /// Tasks past their deadline that a start brought back.
-    pub(crate) ghosts: Vec<TaskId>,
     pub(crate) ticked_at: Option<Timestamp>,
     pub(crate) ticked_position: u64,
     pub(crate) next_id: u64,
     pub(crate) feed: Feed,
+    /// A copy of the data directory, and what was true when it was made.
+    pub(crate) backup: Option<Backup>,
 }
 
 pub(crate) fn options() -> Options {
     Options {
         issuer: ISSUER.into(),
-        journal: locum_journal::Options { segment_bytes: 8 << 10, reserve_bytes: 8 << 10, home: 1 },
+        journal: locum_journal::Options { segment_bytes: 8 << 10, reserve_bytes: 8 << 10, home: HOME },
         key_publish_ahead: Duration::from_secs(60),
         key_rotate_every: Duration::from_secs(6 * 3600),
     }
@@ -100,7 +102,8 @@ impl Run {
             keys,
             broker,
             committer,
-            model: Model::default(),
+            model: Model::new(),
+            backup: None,
             pending: Vec::new(),
             queued: BTreeMap::new(),
             verdicts: BTreeMap::new(),
@@ -109,7 +112,6 @@ impl Run {
             unlapsed: Vec::new(),
             troubled: false,
             blind: false,
-            ghosts: Vec::new(),
             ticked_at: None,
             ticked_position: 0,
             next_id: 0,
@@ -228,7 +230,7 @@ impl Run {
 
     /// Reads what is new in the journal and folds it into the model.
     pub(crate) fn read(&mut self) {
-        let from = self.model.position + 1;
+        let from = self.model.sequence() + 1;
         let (entries, _) = self.broker.read_record(&operator(&[]), from, usize::MAX).expect("it reads");
         for entry in entries {
             self.trace.say(format_args!("  {} {}", entry.position.sequence, entry.event));
@@ -253,9 +255,6 @@ impl Run {
     }
 
     fn lapse(&mut self, entry: &RecordEntry) {
-        if entry.task.is_some_and(|task| self.ghosts.contains(&task)) {
-            return;
-        }
         let task = entry.task.and_then(|task| self.model.task_at(task)).expect("a known task lapses");
         assert!(self.lapsing.contains(&task), "a task lapsed whose lease had not run out");
         self.lapsing.retain(|lapsing| *lapsing != task);

@@ -13,10 +13,13 @@ use locum_broker::Hello;
 use locum_model::feed::{Entry, Frame};
 use locum_model::{KeyId, Reason, Timestamp};
 use locum_server::service::feed::Course;
-use locum_verifier::{Codec, Due, FrameRefused, Moment, Onward, Options, Pace, SignedFrame, Verifier};
+use locum_verifier::{
+    Applied, Codec, Due, FrameRefused, Moment, Onward, Options, Pace, SignedFrame, Verifier,
+};
 
 use crate::around::{BEGINNING_MILLIS, Dice};
-use crate::run::ISSUER;
+use crate::forged::Strange;
+use crate::run::{HOME, ISSUER};
 use crate::universe::TENANTS;
 
 /// The contract's wire.
@@ -49,6 +52,8 @@ struct Clocks {
 #[derive(Clone)]
 pub(crate) enum Down {
     Frame(WatchRevocationsResponse),
+    /// Signed by a key that counts, and nothing that its broker ever said.
+    Strange(WatchRevocationsResponse, Strange),
     End(Reason),
 }
 
@@ -74,6 +79,8 @@ struct Answered {
 pub(crate) struct Station {
     pub(crate) tenant: usize,
     pub(crate) connector: &'static str,
+    /// It is pinned to the one home that there is.
+    pub(crate) is_pinned: bool,
     /// The root that it is pinned to.
     pub(crate) root: KeyId,
     pub(crate) core: Verifier,
@@ -87,8 +94,12 @@ pub(crate) struct Station {
     sent: BTreeMap<[u8; 16], Duration>,
     heard: BTreeMap<[u8; 16], u64>,
     answered: Vec<Answered>,
-    /// The newest position that it said it was brought to.
-    pub(crate) acknowledged: u64,
+    /// The newest epoch and sequence that it said it was brought to.
+    pub(crate) acknowledged: (u32, u64),
+    /// The epoch that it follows; 0 before any.
+    pub(crate) epoch: u32,
+    /// It was shown what it does not understand, since it had its last lease.
+    pub(crate) met_strangers: bool,
     /// Tokens that it once refused for good.
     pub(crate) refused: BTreeSet<usize>,
 }
@@ -113,7 +124,10 @@ impl Station {
     /// A process that has just started.
     pub(crate) fn new(tenant: usize, connector: &'static str, root: KeyId, dice: &mut Dice) -> Self {
         let audience = format!("https://{connector}.{}.test", TENANTS[tenant]);
-        let options = Options { memo_tokens: 64, ..Options::new(ISSUER, root, audience) };
+        // Backends may say that there is one broker.
+        let is_pinned = connector == "orders";
+        let home = is_pinned.then_some(HOME);
+        let options = Options { home, memo_tokens: 64, ..Options::new(ISSUER, root, audience) };
         let clocks = Clocks {
             booted: Duration::from_millis(dice.next() % 5_000_000),
             fast: dice.below(39) as i64 - 19,
@@ -122,6 +136,7 @@ impl Station {
         Self {
             tenant,
             connector,
+            is_pinned,
             root,
             core: Verifier::new(options),
             line: None,
@@ -133,7 +148,9 @@ impl Station {
             sent: BTreeMap::new(),
             heard: BTreeMap::new(),
             answered: Vec::new(),
-            acknowledged: 0,
+            acknowledged: (0, 0),
+            epoch: 0,
+            met_strangers: false,
             refused: BTreeSet::new(),
         }
     }
@@ -186,7 +203,7 @@ impl Station {
         let Some(line) = &mut self.line else { return };
         line.pace.acknowledged(now.elapsed);
         let Some(shown) = self.core.acknowledgement() else { return };
-        self.acknowledged = self.acknowledged.max(shown.sequence);
+        self.acknowledged = self.acknowledged.max((shown.epoch, shown.sequence));
         line.up.push_back(WatchRevocationsRequest {
             acknowledgement: Some(feed::acknowledgement_to_wire(shown)),
             connector: self.connector.into(),
@@ -204,7 +221,7 @@ impl Station {
         line.pace.pinged(now.elapsed, dice.next() as u8);
         self.sent.insert(nonce, now.elapsed);
         if let Some(shown) = ping.acknowledgement {
-            self.acknowledged = self.acknowledged.max(shown.sequence);
+            self.acknowledged = self.acknowledged.max((shown.epoch, shown.sequence));
         }
         let shown = ping.acknowledgement.filter(|_| shows);
         line.up.push_back(WatchRevocationsRequest {
@@ -223,10 +240,15 @@ impl Station {
         self.again_at = now.elapsed + Duration::from_millis(25 + dice.next() % 1_000);
     }
 
+    /// Connects again at its next turn; shows how far it is, or begins as if it knew nothing.
+    pub(crate) fn comes_back(&mut self, shows: bool) {
+        (self.again_at, self.resume) = (Duration::ZERO, shows);
+    }
+
     /// Takes what came down the line; what the verifier made of it, for the trace.
     pub(crate) fn take(&mut self, down: &Down, now: Moment, dice: &mut Dice) -> String {
         let frame = match down {
-            Down::Frame(frame) => frame,
+            Down::Frame(frame) | Down::Strange(frame, _) => frame,
             Down::End(reason) => {
                 self.leave(now, dice, *reason != Reason::FeedPositionInvalid);
                 return format!("ended: {reason}");
@@ -234,6 +256,7 @@ impl Station {
         };
         let signed = SignedFrame { payload: &frame.payload, kid: &frame.kid, signature: &frame.signature };
         let taken = self.core.apply(&Wire, signed, now);
+        self.note(down, &taken, now);
         let told = taken.as_ref().map_or_else(|_| "no".to_owned(), |taken| format!("{taken:?}"));
         let Some(line) = &mut self.line else { return told };
         match line.pace.took(taken, now.elapsed) {
@@ -245,6 +268,26 @@ impl Station {
             }
         }
         told
+    }
+
+    /// What must not come of a frame, and what it may answer from now on.
+    fn note(&mut self, down: &Down, taken: &Result<Applied, FrameRefused>, now: Moment) {
+        if let Down::Strange(_, strange) = down {
+            assert!(taken.is_err(), "R5: a frame of another {strange:?} came to {taken:?}");
+        }
+        match taken {
+            Err(FrameRefused::NotUnderstood(_)) => {
+                self.met_strangers = true;
+                assert!(self.core.lack(now).is_some(), "R5: it answers on without having understood");
+            }
+            Ok(Applied::Lease(_)) => self.met_strangers = false,
+            Ok(Applied::Snapshot) => {
+                let epoch = self.core.figures(now).position.map_or(0, |position| position.epoch);
+                assert!(epoch >= self.epoch, "R2: it went back to epoch {epoch}");
+                self.epoch = epoch;
+            }
+            _ => {}
+        }
     }
 
     // === what the broker said to it, whether it arrived or not ===

@@ -8,6 +8,7 @@ use locum_model::registry::Algorithm;
 
 use crate::around::Dice;
 use crate::ask::{IssueAsk, StartAsk};
+use crate::courses::Course;
 use crate::model::Dead;
 use crate::run::Run;
 use crate::trace::Aloud;
@@ -16,8 +17,17 @@ use crate::universe::{self, POLICIES, Setup, Who};
 /// Steps of one run.
 const STEPS: usize = 500;
 
+/// What is to happen in a run.
+#[derive(Clone, Copy)]
+pub(crate) enum Scenario {
+    /// Whatever the dice say.
+    Dice,
+    /// One thing after the other; the dice choose what is left open.
+    Course(&'static Course),
+}
+
 /// Runs a scenario from its seed to its end and tells what it came to, as a hash.
-pub(crate) fn run(seed: u64, aloud: Aloud) -> u64 {
+pub(crate) fn run(scenario: Scenario, seed: u64, aloud: Aloud) -> u64 {
     let mut run = Run::new(seed, aloud);
     // Told on the way out of a failure, however it comes.
     let last_words = LastWords { run: &mut run };
@@ -26,18 +36,10 @@ pub(crate) fn run(seed: u64, aloud: Aloud) -> u64 {
     run.activate_policy(0);
     run.drain();
     run.tick();
-    for _ in 0..STEPS {
-        // Nothing but the fold and the time makes a token what it is; the rest is looked at sometimes.
-        if run.step() == Moved::Yes || run.dice.percent(10) {
-            run.introspect_all();
-        }
+    match scenario {
+        Scenario::Dice => run.roll(),
+        Scenario::Course(course) => run.follow(course),
     }
-    run.heal();
-    run.compact();
-    run.crash();
-    run.introspect_all();
-    (0..run.model.tasks.len()).for_each(|at| run.inspect(at));
-    run.heal();
     run.trace.hash()
 }
 
@@ -87,10 +89,27 @@ enum Step {
     Weather,
     Wall,
     Restart,
+    BackUp,
+    Restore,
     Heal,
 }
 
 impl Run {
+    fn roll(&mut self) {
+        for _ in 0..STEPS {
+            // Nothing but the fold and the time makes a token what it is; the rest is looked at sometimes.
+            if self.step() == Moved::Yes || self.dice.percent(10) {
+                self.introspect_all();
+            }
+        }
+        self.heal();
+        self.compact();
+        self.crash();
+        self.introspect_all();
+        (0..self.model.tasks.len()).for_each(|at| self.inspect(at));
+        self.heal();
+    }
+
     fn step(&mut self) -> Moved {
         let step = self.dice.weighted(&[
             (60, Step::Start),
@@ -118,6 +137,8 @@ impl Run {
             (40, Step::Weather),
             (12, Step::Wall),
             (6, Step::Restart),
+            (5, Step::BackUp),
+            (2, Step::Restore),
             (5, Step::Heal),
         ]);
         match step {
@@ -168,13 +189,17 @@ impl Run {
                 let at = self.dice.below(self.feed.stations.len());
                 self.restart_station(at);
             }
+            Step::BackUp => self.back_up(),
+            Step::Restore => self.restore(),
             Step::Heal => self.heal(),
         }
         if step != Step::Feed && self.dice.percent(30) {
             self.ask_stations();
         }
         match step {
-            Step::Pump | Step::Time | Step::Tick | Step::Crash | Step::Disk | Step::Issue => Moved::Yes,
+            Step::Pump | Step::Time | Step::Tick | Step::Crash | Step::Restore | Step::Disk | Step::Issue => {
+                Moved::Yes
+            }
             _ => Moved::No,
         }
     }

@@ -101,7 +101,10 @@ impl Broker {
         let now = around.clock.now()?.max(newest.unwrap_or_default());
         fold.leases.grant_grace(now);
         let (tasks, locks) = {
-            let state = fold.state.read();
+            let mut state = fold.state.write();
+            // Whatever had these numbers may be in no snapshot any more.
+            state.tasks.given(journal.given.tasks);
+            state.locks.given(journal.given.locks);
             let floor = numbers_floor(journal_epoch);
             (state.tasks.count_max().max(floor), state.locks.number_max().max(floor))
         };

@@ -10,6 +10,7 @@
 mod in_force;
 mod partition;
 mod reach;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::state::tasks::Tasks;
 use in_force::InForce;
 use partition::Waiting;
 use reach::Reach;
+use times::Times;
 
 pub use in_force::Cursor;
 pub use partition::{Partition, Taken};
@@ -65,18 +67,11 @@ struct Ledger {
     position: Position,
     reach: Reach,
     in_force: InForce,
-    /// The newest event that had an entry for every partition, and for each one.
-    newest: Newest,
-    newest_of: BTreeMap<ConnectorNo, Newest>,
+    /// When there were entries for every partition, and for each one.
+    times: Times,
+    times_of: BTreeMap<ConnectorNo, Times>,
     followed: BTreeMap<ConnectorNo, Waiting>,
     followings: u64,
-}
-
-/// An event that had entries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Newest {
-    pub sequence: u64,
-    pub at: Timestamp,
 }
 
 /// The entries of one event: for every partition, and for some.
@@ -134,10 +129,18 @@ impl Feed {
         self.ledger.lock().position = head;
     }
 
-    /// The newest event with an entry for a partition.
-    pub(crate) fn newest(&self, connector: ConnectorNo) -> Newest {
+    /// The sequence of the newest event with an entry for a partition; 0 before any.
+    pub(crate) fn newest(&self, connector: ConnectorNo) -> u64 {
         let ledger = self.ledger.lock();
-        ledger.newest_of.get(&connector).copied().unwrap_or_default().max(ledger.newest)
+        ledger.times_of.get(&connector).map_or(0, Times::newest).max(ledger.times.newest())
+    }
+
+    /// Since when somebody lacks an entry of a partition who has everything up to `sequence`: never later
+    /// than the first entry that is lacked. None for who has all.
+    pub(crate) fn lacked_since(&self, connector: ConnectorNo, sequence: u64) -> Option<Timestamp> {
+        let ledger = self.ledger.lock();
+        let own = ledger.times_of.get(&connector).and_then(|times| times.lacked_since(sequence));
+        [own, ledger.times.lacked_since(sequence)].into_iter().flatten().min()
     }
 
     /// Whether a restart still has to know of a task, because tokens of it may be believed somewhere.
@@ -226,16 +229,15 @@ impl Ledger {
     }
 
     fn publish(&mut self, position: Position, at: Timestamp, routed: &Routed) {
-        let newest = Newest { sequence: position.sequence, at };
         for entry in &routed.all {
             self.in_force.raise(None, *entry);
         }
         if !routed.all.is_empty() {
-            self.newest = newest;
+            self.times.push(position.sequence, at);
         }
         for (connector, entries) in &routed.some {
             entries.iter().for_each(|entry| self.in_force.raise(Some(*connector), *entry));
-            self.newest_of.insert(*connector, newest);
+            self.times_of.entry(*connector).or_default().push(position.sequence, at);
         }
         let shared: Arc<[FeedEntry]> = routed.all.as_slice().into();
         for (connector, waiting) in &mut self.followed {

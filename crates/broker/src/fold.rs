@@ -313,14 +313,12 @@ impl Fold {
         let in_table =
             |targets: &[Target]| targets.iter().any(|target| self.table.watermark(*target).is_some());
         // One that the table has freed is dead. By its own end, then both are kept as long as it is
-        // shown; by what it rests on, then it goes at once, as that may be left out soon. The newest is
-        // kept so that its count is never given twice.
+        // shown; by what it rests on, then it goes at once, as that may be left out soon.
         let task_matters = |task: locum_model::TaskId| {
             self.table.holds_task(task)
                 || self.feed.holds_task(task)
                 || state.requests.rest_on(task)
                 || state.tasks.ended_by_itself(task)
-                || task.count() == state.tasks.count_max()
         };
         match committed.event() {
             #[cfg(bug_zoo)]
@@ -361,7 +359,7 @@ impl Fold {
             Event::TokenUsed(used) => self.table.holds(used.jti),
             Event::ChecksSummed(_) | Event::DenialsSummed(_) => false,
             Event::Revoked(revoked) => recent(revoked.at) || in_table(&revoked.targets),
-            Event::Locked(locked) => recent(locked.until) || locked.lock == state.locks.number_max(),
+            Event::Locked(locked) => recent(locked.until),
             Event::Unlocked(unlocked) => {
                 recent(unlocked.at) || state.locks.any_lifted(&unlocked.locks, now.minus(KEPT))
             }

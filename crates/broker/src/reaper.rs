@@ -3,6 +3,7 @@
 //! It never makes a token invalid: checks judge expiry themselves, and a lapse is an event like
 //! any other. A tick submits and does not wait, so that a slow disk cannot hold it up.
 
+use locum_journal::Given;
 use locum_model::event::{By, LapseCause, TaskLapsed};
 use locum_model::limits::{REAP_ROWS_PER_TICK, REAP_TASKS_PER_TICK};
 use locum_model::{Event, TaskId, Timestamp};
@@ -116,6 +117,10 @@ impl Broker {
         &self,
         now: Timestamp,
     ) -> Result<locum_journal::SnapshotReport, locum_journal::SnapshotError> {
-        self.journal.snapshot(&|committed| self.fold.still_matters(committed, now))
+        let given = {
+            let state = self.fold.state.read();
+            Given { tasks: state.tasks.count_max(), locks: state.locks.number_max() }
+        };
+        self.journal.snapshot(&|committed| self.fold.still_matters(committed, now), given)
     }
 }

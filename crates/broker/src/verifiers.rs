@@ -52,7 +52,7 @@ pub struct VerifierView {
     pub acknowledged: Option<u64>,
     /// Positions of the journal between that and the newest entry of its partition; 0 when it has all.
     pub behind: u64,
-    /// How long that newest entry has been out while it lacks it.
+    /// For how long the first entry that it lacks has been out; never told too short.
     pub behind_for: Duration,
     /// How long it may answer at most, without another ping.
     pub lease_left: Duration,
@@ -257,7 +257,7 @@ impl Broker {
     /// The sequence of the newest entry for a connector's followers, and the number of the set of keys:
     /// what a follower has to have for a new lease.
     pub fn due_for(&self, connector: ConnectorNo) -> (u64, u64) {
-        (self.fold.feed.newest(connector).sequence, self.fold.pin().world.key_set)
+        (self.fold.feed.newest(connector), self.fold.pin().world.key_set)
     }
 
     /// The verifiers that may answer, of the operator's tenants: a page of at most `size` after `after`,
@@ -288,9 +288,9 @@ impl Broker {
         rows.forget(self.clock.elapsed());
         let reached = rows.rows.iter().filter(|(_, row)| operator.reaches(&registry, row.tenant));
         let age = |(key, row): &(&VerifierKey, &Row)| {
-            let newest = self.fold.feed.newest(key.connector);
-            let behind = newest.sequence.saturating_sub(row.acknowledged.unwrap_or(0));
-            let lacks_since = (behind > 0).then_some(Reverse(newest.at));
+            let has = row.acknowledged.unwrap_or(0);
+            let lacks_since = self.fold.feed.lacked_since(key.connector, has).map(Reverse);
+            let behind = self.fold.feed.newest(key.connector).saturating_sub(has);
             (lacks_since, behind, Reverse(row.may_answer_until))
         };
         let oldest = reached.max_by_key(age)?;
@@ -319,7 +319,7 @@ impl Broker {
             row.acknowledged.is_none_or(|sequence| sequence < position.sequence) && now < row.may_answer_until
         });
         for (key, row) in late {
-            if self.fold.feed.newest(key.connector).sequence < position.sequence {
+            if self.fold.feed.newest(key.connector) < position.sequence {
                 continue;
             }
             ends.push(row.may_answer_until - now);
@@ -361,9 +361,10 @@ impl Broker {
 
     fn view_verifier(&self, key: &VerifierKey, row: &Row) -> VerifierView {
         let registry = self.registry();
-        let newest = self.fold.feed.newest(key.connector);
-        let behind = newest.sequence.saturating_sub(row.acknowledged.unwrap_or(0));
-        let out_for = self.clock.now().map_or(Duration::ZERO, |now| now.since(newest.at));
+        let has = row.acknowledged.unwrap_or(0);
+        let behind = self.fold.feed.newest(key.connector).saturating_sub(has);
+        let lacks_since = self.fold.feed.lacked_since(key.connector, has);
+        let lacked_for = lacks_since.zip(self.clock.now().ok()).map(|(since, now)| now.since(since));
         VerifierView {
             workload: crate::shown_name::workload_name(&registry, key.workload),
             connector: crate::shown_name::connector_name(&registry, key.connector),
@@ -373,7 +374,7 @@ impl Broker {
             connected_since: row.connected_since,
             acknowledged: row.acknowledged,
             behind,
-            behind_for: if behind == 0 { Duration::ZERO } else { out_for },
+            behind_for: lacked_for.unwrap_or_default(),
             lease_left: row.may_answer_until.saturating_sub(self.clock.elapsed()),
         }
     }

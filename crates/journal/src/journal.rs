@@ -10,6 +10,7 @@ use crate::files::{FileLayer, SECTOR_BYTES};
 use crate::format::cursor::Cursor;
 use crate::format::names::{Listing, RESERVE};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::format::snapshot::Given;
 use crate::format::tail::Tail;
 use crate::open_error::{OpenError, missing};
 use crate::options::Options;
@@ -24,6 +25,8 @@ pub struct Journal {
     pub writer: Writer,
     /// A reader; clone it freely.
     pub reader: Reader,
+    /// What the snapshot said that was read, if one was.
+    pub given: Given,
 }
 
 /// Opens the journal and replays it: the newest snapshot, then every event after it, in order, some at
@@ -49,10 +52,10 @@ pub fn open(
     if listing.segments.is_empty() {
         begin(&*files, &options, &mut listing)?;
     }
-    let (cursor, tail) = recover(&*files, &options, &listing, replay)?;
+    let (cursor, tail, given) = recover(&*files, &options, &listing, replay)?;
     settle(&*files, &cursor, tail).map_err(trying("made durable"))?;
     let reserve = prepare_reserve(&*files, &options, &listing).map_err(trying("given its reserve"))?;
-    Ok(journal(files, options, &listing, (cursor, reserve)))
+    Ok(journal(files, options, &listing, (cursor, reserve, given)))
 }
 
 /// Makes the first segment.
@@ -107,7 +110,7 @@ fn journal(
     files: Arc<dyn FileLayer>,
     options: Options,
     listing: &Listing,
-    (cursor, reserve): (Cursor, bool),
+    (cursor, reserve, given): (Cursor, bool, Given),
 ) -> Journal {
     let header = *cursor.header();
     let segment = Segment {
@@ -122,7 +125,7 @@ fn journal(
     let extent = Extent { head: cursor.head(), segments: listing.segments.clone(), end: cursor.at() };
     let durable = Arc::new(Durable::new(files, extent));
     let reader = Reader::new(Arc::clone(&durable));
-    Journal { writer: Writer::new(durable, options, segment, State { sealed, reserve }), reader }
+    Journal { writer: Writer::new(durable, options, segment, State { sealed, reserve }), reader, given }
 }
 
 fn trying(doing: &'static str) -> impl Fn(io::Error) -> OpenError {

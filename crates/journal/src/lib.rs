@@ -33,6 +33,7 @@ mod tests;
 
 pub use damage::{Damage, Flaw};
 pub use files::{DirectoryError, DiskFiles, Fault, FileLayer, MemoryFiles, OpenFile, SECTOR_BYTES};
+pub use format::snapshot::Given;
 pub use head::Head;
 pub use journal::{Journal, open};
 pub use lookup::Lookup;

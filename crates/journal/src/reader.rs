@@ -11,6 +11,7 @@ use crate::damage::{Damage, Flaw};
 use crate::durable::Durable;
 use crate::files::FileLayer;
 use crate::format::cursor::Cursor;
+use crate::format::snapshot::Given;
 use crate::head::Head;
 use crate::snapshot::{self, SnapshotError, SnapshotReport};
 
@@ -68,7 +69,7 @@ impl Reader {
     /// them.
     ///
     /// `keep` says whether an event still matters; it must say yes to whatever the state to come
-    /// depends on. Nothing is deleted. Takes as long as reading those segments; appending goes on
+    /// depends on. `given` is told again by [`open`](crate::open). Nothing is deleted. Takes as long as reading those segments; appending goes on
     /// meanwhile.
     ///
     /// # Errors
@@ -77,8 +78,9 @@ impl Reader {
     pub fn snapshot(
         &self,
         keep: &dyn Fn(&Committed<Event>) -> bool,
+        given: Given,
     ) -> Result<SnapshotReport, SnapshotError> {
-        snapshot::write(&self.durable, keep)
+        snapshot::write(&self.durable, keep, given)
     }
 }
 

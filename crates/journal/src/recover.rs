@@ -14,6 +14,7 @@ use crate::damage::Flaw;
 use crate::files::FileLayer;
 use crate::format::cursor::Cursor;
 use crate::format::names::Listing;
+use crate::format::snapshot::Given;
 use crate::format::tail::{self, Tail};
 use crate::open_error::{OpenError, missing};
 use crate::options::Options;
@@ -34,7 +35,7 @@ struct Belt {
 
 type Batch = Vec<Committed<Event>>;
 
-/// Replays everything and returns the end of it.
+/// Replays everything; returns the end of it, and the numbers that the snapshot has.
 ///
 /// On return no thread is left.
 pub(crate) fn recover(
@@ -42,7 +43,7 @@ pub(crate) fn recover(
     options: &Options,
     listing: &Listing,
     replay: &mut dyn FnMut(&[Committed<Event>]),
-) -> Result<(Cursor, Tail), OpenError> {
+) -> Result<(Cursor, Tail, Given), OpenError> {
     thread::scope(|scope| {
         let (to, from) = mpsc::sync_channel(BATCHES_MAX);
         let (returned, back) = mpsc::channel();
@@ -63,14 +64,15 @@ pub(crate) fn recover(
     })
 }
 
-/// Reads everything, gives it to `replay` in order, and returns the end of it.
+/// Reads everything and gives it to `replay` in order.
 fn read(
     files: &dyn FileLayer,
     options: &Options,
     listing: &Listing,
     replay: &mut dyn FnMut(Committed<Event>),
-) -> Result<(Cursor, Tail), OpenError> {
+) -> Result<(Cursor, Tail, Given), OpenError> {
     let snapshot = newest_usable(files, listing)?;
+    let given = snapshot.as_ref().map_or_else(Given::default, |snapshot| snapshot.header().given);
     let first = snapshot.as_ref().map_or(1, |snapshot| snapshot.header().covers.sequence + 1);
     if !listing.segments.contains(&first) {
         return Err(missing(first).into());
@@ -99,12 +101,12 @@ fn read(
         match (stepped, next) {
             (Ok(_at_end), Some(next)) => cursor = cursor.follow(files, *next)?,
             (Ok(_at_end), None) => {
-                return tail::judge(&cursor, None).map(|tail| (cursor, tail)).map_err(OpenError::from);
+                return tail::judge(&cursor, None).map(|tail| (cursor, tail, given)).map_err(OpenError::from);
             }
             (Err(damage), Some(_)) => return Err(damage.into()),
             (Err(damage), None) => {
                 return tail::judge(&cursor, Some(damage))
-                    .map(|tail| (cursor, tail))
+                    .map(|tail| (cursor, tail, given))
                     .map_err(OpenError::from);
             }
         }

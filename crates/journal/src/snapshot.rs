@@ -15,7 +15,7 @@ use crate::durable::Durable;
 use crate::files::{FileLayer, OpenFile};
 use crate::format::cursor::Cursor;
 use crate::format::names::{self, Listing, SNAPSHOT_PARTIAL};
-use crate::format::snapshot::{SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotHeader};
+use crate::format::snapshot::{Given, SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotHeader};
 use crate::format::{digest, record};
 use crate::head::Head;
 
@@ -76,6 +76,7 @@ impl SnapshotError {
 pub(crate) fn write(
     durable: &Durable,
     keep: &dyn Fn(&Committed<Event>) -> bool,
+    given: Given,
 ) -> Result<SnapshotReport, SnapshotError> {
     let _one_at_a_time = match durable.snapshot.try_lock() {
         Ok(guard) => guard,
@@ -96,7 +97,8 @@ pub(crate) fn write(
     if listing.partials.iter().any(|name| name == SNAPSHOT_PARTIAL) {
         files.remove(SNAPSHOT_PARTIAL)?;
     }
-    let outcome = compact(files, keep, previous, &target);
+    let outcome =
+        compact(files, keep, previous, &target).and_then(|(draft, head)| draft.finish(files, head, given));
     if outcome.is_err() {
         // What is left of it is removed by the next snapshot or start, if not now.
         let _ = files.remove(SNAPSHOT_PARTIAL);
@@ -143,7 +145,7 @@ fn compact(
     keep: &dyn Fn(&Committed<Event>) -> bool,
     previous: Option<SnapshotCursor>,
     target: &Cursor,
-) -> Result<SnapshotReport, SnapshotError> {
+) -> Result<(Draft, Head), SnapshotError> {
     let covered = previous.as_ref().map_or(0, |snapshot| snapshot.header().covers.sequence);
     let mut draft = Draft::begin(files)?;
     if let Some(mut snapshot) = previous {
@@ -165,7 +167,7 @@ fn compact(
         }
         cursor = successor;
     }
-    draft.finish(files, cursor.head())
+    Ok((draft, cursor.head()))
 }
 
 // === impl Draft ===
@@ -201,11 +203,16 @@ impl Draft {
         Ok(())
     }
 
-    fn finish(mut self, files: &dyn FileLayer, head: Head) -> Result<SnapshotReport, SnapshotError> {
+    fn finish(
+        mut self,
+        files: &dyn FileLayer,
+        head: Head,
+        given: Given,
+    ) -> Result<SnapshotReport, SnapshotError> {
         self.flush()?;
         let covers = head.position;
         let records_bytes = self.written - SNAPSHOT_HEADER_BYTES as u64;
-        let header = SnapshotHeader { covers, chain: head.hash, records: self.kept, records_bytes };
+        let header = SnapshotHeader { covers, chain: head.hash, records: self.kept, records_bytes, given };
         self.context.update(&header.hashed());
         self.file.write_at(&header.write(digest(self.context)), 0)?;
         self.file.sync()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use locum_model::event::{By, Unlocked};
 use locum_model::{Committed, Event, Timestamp};
 
-use crate::{Damage, FileLayer, Flaw, Journal, Lane, MemoryFiles, OpenError, Options, open};
+use crate::{Damage, FileLayer, Flaw, Given, Journal, Lane, MemoryFiles, OpenError, Options, open};
 
 mod crash;
 mod damage;

@@ -74,6 +74,20 @@ pub enum Bug {
     FeedGapUnnoticed,
     /// A verifier takes what another connector's verifiers are told (R5).
     FeedOtherPartition,
+    /// A verifier does not compare the issuer of a frame with the pinned one (R5).
+    FeedIssuerNotCompared,
+    /// A verifier does not compare the home of a frame with the pinned one (R5).
+    FeedHomeNotCompared,
+    /// A verifier does not compare the epoch of a frame with the one that it follows (R5).
+    FeedEpochNotCompared,
+    /// A verifier enters an epoch that was left (R2, J4).
+    FeedEpochEnteredAgain,
+    /// What was acknowledged in an earlier epoch counts in this one (R1, J4).
+    FeedEpochOfAcknowledgementIgnored,
+    /// A verifier reads frames of a version that it does not know (R5).
+    FeedVersionIgnored,
+    /// A verifier skips entries of a level that it does not know (R5).
+    FeedLevelIgnored,
     /// A verifier believes its wall clock alone (T2).
     FeedWallClockBelieved,
     /// A verifier's time may go back (R2).
@@ -102,7 +116,7 @@ pub enum Bug {
 
 impl Bug {
     /// The bugs that the zoo has to catch.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 46] = [
         Self::WatermarkOffByOne,
         Self::ConnectorForgotten,
         Self::ConnectorOwnerForgotten,
@@ -134,15 +148,17 @@ impl Bug {
         Self::FeedTasksUntold,
         Self::FeedResumedWithoutTail,
         Self::FeedHeartbeatEarly,
-    ];
-
-    /// Bugs that need what few runs bring about: some hundred seeds do not show them for certain. They are
-    /// walked when they are asked for by name.
-    pub const ELUSIVE: [Self; 8] = [
         Self::FeedSnapshotReplaces,
         Self::FeedHashNotCompared,
         Self::FeedGapUnnoticed,
         Self::FeedOtherPartition,
+        Self::FeedIssuerNotCompared,
+        Self::FeedHomeNotCompared,
+        Self::FeedEpochNotCompared,
+        Self::FeedEpochEnteredAgain,
+        Self::FeedEpochOfAcknowledgementIgnored,
+        Self::FeedVersionIgnored,
+        Self::FeedLevelIgnored,
         Self::FeedWallClockBelieved,
         Self::FeedTimeGoesBack,
         Self::FeedGoneNotAwaited,

@@ -11,9 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use locum_journal::{
-    AppendError, Damage, DirectoryError, DiskFiles, EpochError, Journal, Lane, OpenError, Options,
+    AppendError, Damage, DirectoryError, DiskFiles, EpochError, FileLayer, Journal, Lane, OpenError, Options,
 };
 use locum_model::event::{By, KeyMoved, KeyPurpose, Revoked};
 use locum_model::limits::{BATCH_EVENTS_MAX, REASON_TEXT_BYTES_MAX};
@@ -89,10 +90,18 @@ pub fn accept_restore(dir: &Path, by: &str, now: Timestamp) -> Result<String, No
     if by.is_empty() || by.len() > REASON_TEXT_BYTES_MAX || by.contains(char::is_control) {
         return Err(NotAccepted::Nobody);
     }
-    let files = DiskFiles::open(dir)?;
-    locum_journal::verify(&files, &mut |_progress| {})?;
+    accept_copy(Arc::new(DiskFiles::open(dir)?), by, now)
+}
+
+/// [`accept_restore`] over any files.
+///
+/// # Errors
+///
+/// [`NotAccepted`].
+pub fn accept_copy(files: Arc<dyn FileLayer>, by: &str, now: Timestamp) -> Result<String, NotAccepted> {
+    locum_journal::verify(&*files, &mut |_progress| {})?;
     let mut known = Known::default();
-    let mut journal = locum_journal::open(std::sync::Arc::new(files), Options::default(), &mut |events| {
+    let mut journal = locum_journal::open(files, Options::default(), &mut |events| {
         events.iter().for_each(|event| known.note(event))
     })?;
     let before = journal.writer.head().position;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(bug_zoo)]
+use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::event::KeyPurpose;
 use locum_model::feed::{Acknowledgement, Body, Entry, Frame, Key, SnapshotEnd};
 use locum_model::limits::FEED_ENTRIES_PER_FRAME;
@@ -29,7 +31,10 @@ pub fn decode(payload: &[u8]) -> Result<Frame, NotAFrame> {
         return Err(NotAFrame::TooLarge(payload.len()));
     }
     let payload = wire::FeedPayload::decode(payload).map_err(NotAFrame::Encoding)?;
-    if payload.version != VERSION {
+    let is_known = payload.version == VERSION;
+    #[cfg(bug_zoo)]
+    let is_known = is_known || is_planted(Bug::FeedVersionIgnored);
+    if !is_known {
         return Err(NotAFrame::Version(payload.version));
     }
     let time = payload.server_time.as_ref().ok_or_else(|| Malformed::of("server_time", "is required"))?;
@@ -87,7 +92,13 @@ fn entries_from_wire(entries: &[wire::FeedEntry], field: &str) -> Result<Vec<Ent
     if entries.len() > FEED_ENTRIES_PER_FRAME {
         return Err(Malformed::of(field, format_args!("more than {FEED_ENTRIES_PER_FRAME}")).into());
     }
-    entries.iter().map(|entry| entry_from_wire(entry, field)).collect()
+    #[cfg(bug_zoo)]
+    let entries = entries
+        .iter()
+        .filter(|entry| !is_planted(Bug::FeedLevelIgnored) || level_from_wire(entry.level).is_some());
+    #[cfg(not(bug_zoo))]
+    let entries = entries.iter();
+    entries.map(|entry| entry_from_wire(entry, field)).collect()
 }
 
 fn entry_from_wire(entry: &wire::FeedEntry, field: &str) -> Result<Entry, NotAFrame> {

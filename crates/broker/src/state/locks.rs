@@ -53,6 +53,11 @@ impl Locks {
         numbers.iter().any(|number| self.lifted.get(number).is_some_and(|until| since < *until))
     }
 
+    /// Notes that numbers up to this one were given.
+    pub(crate) fn given(&mut self, number: u64) {
+        self.number_max = self.number_max.max(number);
+    }
+
     /// The largest number ever given.
     pub(crate) fn number_max(&self) -> u64 {
         self.number_max

@@ -83,7 +83,12 @@ impl Tasks {
 
     /// Notes that a task's count was given, also to one that was refused when it was committed.
     pub(crate) fn counted(&mut self, task: TaskId) {
-        self.count_max = self.count_max.max(task.count());
+        self.given(task.count());
+    }
+
+    /// Notes that counts up to this one were given.
+    pub(crate) fn given(&mut self, count: u64) {
+        self.count_max = self.count_max.max(count);
     }
 
     /// The task and those above it, from root to leaf; none when it is not known.

@@ -11,10 +11,13 @@
 //! | 56..64 | number of records |
 //! | 64..72 | length of the records |
 //! | 72..104 | SHA-256 over the records and bytes 0..72 |
-//! | 104..124 | zero |
+//! | 104..112 | highest number ever given to a task |
+//! | 112..120 | highest number ever given to a lock |
+//! | 120..124 | zero |
 //! | 124..128 | CRC-32C over bytes 0..124 |
 //!
-//! The hash stands before what it covers: a writer fills the header in last.
+//! The hash stands before what it covers: a writer fills the header in last. The numbers came later than
+//! the hash and are under the checksum alone; snapshots from before have zeros there, and the events that say them.
 
 use locum_model::{Committed, Event, Position};
 
@@ -32,6 +35,15 @@ const MAGIC: [u8; 8] = *b"LOCUMSNP";
 /// How much is read at once to check the hash.
 const CHECK_BYTES: usize = 256 << 10;
 
+/// The highest numbers that were ever given out, whether or not an event is left that says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// To a task.
+    pub tasks: u64,
+    /// To a lock.
+    pub locks: u64,
+}
+
 /// What a snapshot says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SnapshotHeader {
@@ -39,6 +51,7 @@ pub(crate) struct SnapshotHeader {
     pub(crate) chain: Hash,
     pub(crate) records: u64,
     pub(crate) records_bytes: u64,
+    pub(crate) given: Given,
 }
 
 impl SnapshotHeader {
@@ -47,6 +60,8 @@ impl SnapshotHeader {
         let mut bytes = [0; SNAPSHOT_HEADER_BYTES];
         bytes[..HASHED_BYTES].copy_from_slice(&self.hashed());
         bytes[72..104].copy_from_slice(&hash);
+        bytes[104..112].copy_from_slice(&self.given.tasks.to_le_bytes());
+        bytes[112..120].copy_from_slice(&self.given.locks.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..124]);
         bytes[124..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -77,7 +92,7 @@ impl SnapshotHeader {
             return Err(Flaw::FutureFormat { found: version, known: VERSION });
         }
         let checksum = u32::from_le_bytes(field(bytes, 124));
-        if version != VERSION || crc32c::crc32c(&bytes[..124]) != checksum || !is_zero(&bytes[104..124]) {
+        if version != VERSION || crc32c::crc32c(&bytes[..124]) != checksum || !is_zero(&bytes[120..124]) {
             return Err(Flaw::Header);
         }
         let covers = Position {
@@ -90,6 +105,10 @@ impl SnapshotHeader {
             chain: field(bytes, 24),
             records: u64::from_le_bytes(field(bytes, 56)),
             records_bytes: u64::from_le_bytes(field(bytes, 64)),
+            given: Given {
+                tasks: u64::from_le_bytes(field(bytes, 104)),
+                locks: u64::from_le_bytes(field(bytes, 112)),
+            },
         };
         Ok((header, field(bytes, 72)))
     }

@@ -30,7 +30,7 @@ fn work(files: &MemoryFiles) -> Told {
         if told.acknowledged % 7 == 0 && journal.writer.seal().is_err() {
             return told;
         }
-        if told.acknowledged % 5 == 0 && journal.reader.snapshot(&|_| true).is_err() {
+        if told.acknowledged % 5 == 0 && journal.reader.snapshot(&|_| true, Given::default()).is_err() {
             return told;
         }
     }

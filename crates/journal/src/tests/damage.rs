@@ -94,7 +94,7 @@ fn every_flipped_byte_of_a_sealed_journal_is_found() {
 #[test]
 fn every_flipped_byte_of_a_snapshot_is_found_or_does_not_matter() {
     let (files, history) = small(|journal| {
-        journal.reader.snapshot(&|_| true).expect("a snapshot");
+        journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
     });
     let name = names(&files, "snapshot-").pop().expect("a snapshot");
     let bytes = files.contents(&name).expect("its bytes");
@@ -131,7 +131,7 @@ fn every_truncation_is_found_or_cuts_zeros_alone() {
 #[test]
 fn a_missing_file_is_found() {
     let (files, history) = small(|journal| {
-        journal.reader.snapshot(&|_| true).expect("a snapshot");
+        journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
     });
     let segments = names(&files, "segment-");
     for name in &segments {

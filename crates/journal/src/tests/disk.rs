@@ -100,7 +100,7 @@ fn a_journal_lives_on_a_disk() {
     }
     journal.writer.seal().expect("seals");
     let (head, written) = (journal.writer.head(), history(&journal));
-    journal.reader.snapshot(&|_| true).expect("a snapshot");
+    journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
     drop(journal);
     let files = Arc::new(DiskFiles::open(&path).expect("free again"));
     let mut replayed = Vec::new();

@@ -77,20 +77,20 @@ fn a_snapshot_that_fails_harms_nothing() {
     let probe = files.fork();
     let (journal, _) = opened(&probe).expect("opens");
     let before = probe.operations();
-    journal.reader.snapshot(&|_| true).expect("a snapshot");
+    journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
     let calls = probe.operations() - before;
     for call in 0..calls {
         for fault in [Fault::Broken, Fault::Full] {
             let files = files.fork();
             let (mut journal, _) = opened(&files).expect("opens");
             files.fail_after(call, fault);
-            let refused = journal.reader.snapshot(&|_| true);
+            let refused = journal.reader.snapshot(&|_| true, Given::default());
             assert!(
                 matches!(refused, Err(SnapshotError::Io(_) | SnapshotError::Damaged(_))),
                 "call {call}: {refused:?}"
             );
             journal.writer.append(Lane::Ordinary, events(61, 62)).expect("the writer goes on");
-            journal.reader.snapshot(&|_| true).expect("the next one is written");
+            journal.reader.snapshot(&|_| true, Given::default()).expect("the next one is written");
             files.crash(call);
             assert_eq!(opened(&files).expect("opens").1.len(), 62, "call {call}");
         }

@@ -61,7 +61,7 @@ fn an_epoch_goes_on_where_the_one_before_ended() {
     for number in 12..=60 {
         journal.writer.append(Lane::Ordinary, vec![event(number)]).expect("appended");
     }
-    assert!(journal.reader.snapshot(&|_| true).expect("written").kept > 11);
+    assert!(journal.reader.snapshot(&|_| true, Given::default()).expect("written").kept > 11);
     drop(journal);
     let (_, replayed) = opened(&files).expect("opens from the snapshot");
     assert_eq!(replayed[9].position(), at(1, 10));
@@ -242,7 +242,7 @@ fn a_format_from_the_future_is_named() {
     for name in ["segment-", "snapshot-"] {
         let files = MemoryFiles::new();
         let journal = filled(&files, 40);
-        journal.reader.snapshot(&|_| true).expect("a snapshot");
+        journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
         let name = names(&files, name).pop().expect("a file");
         let mut bytes = files.contents(&name).expect("its bytes");
         bytes[8] = 9;
@@ -259,7 +259,7 @@ fn a_format_from_the_future_is_named() {
 fn verification_counts_everything() {
     let files = MemoryFiles::new();
     let mut journal = filled(&files, 100);
-    journal.reader.snapshot(&|_| true).expect("a snapshot");
+    journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
     let mut seen = Vec::new();
     let report = verify(&files, &mut |progress| seen.push(progress.file)).expect("holds");
     assert_eq!(report.head, journal.writer.head());

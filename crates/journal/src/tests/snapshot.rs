@@ -16,7 +16,10 @@ fn sequence(event: &Committed<Event>) -> u64 {
 fn a_start_reads_the_snapshot_and_what_comes_after() {
     let files = MemoryFiles::new();
     let journal = filled(&files, 100);
-    let report = journal.reader.snapshot(&|event| sequence(event).is_multiple_of(3)).expect("a snapshot");
+    let report = journal
+        .reader
+        .snapshot(&|event| sequence(event).is_multiple_of(3), Given::default())
+        .expect("a snapshot");
     let newest = names(&files, "segment-").pop().expect("segments");
     let covers = newest.strip_prefix("segment-").and_then(|n| n.parse::<u64>().ok()).expect("a number") - 1;
     assert_eq!(report.covers, Position { home: 1, epoch: 1, sequence: covers });
@@ -36,7 +39,7 @@ fn a_start_reads_the_snapshot_and_what_comes_after() {
 fn old_segments_are_not_read_by_a_start() {
     let files = MemoryFiles::new();
     let journal = filled(&files, 100);
-    journal.reader.snapshot(&|_| true).expect("a snapshot");
+    journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
     for name in names(&files, "segment-").iter().rev().skip(1) {
         files.remove(name).expect("removes");
     }
@@ -48,15 +51,15 @@ fn old_segments_are_not_read_by_a_start() {
 fn nothing_new_is_no_new_snapshot() {
     let files = MemoryFiles::new();
     let journal = filled(&files, 3);
-    let nothing = journal.reader.snapshot(&|_| true).expect("nothing to do");
+    let nothing = journal.reader.snapshot(&|_| true, Given::default()).expect("nothing to do");
     assert_eq!((nothing.covers.sequence, nothing.bytes), (0, 0));
     let journal = {
         drop(journal);
         filled_on(&files, 4, 60)
     };
-    let first = journal.reader.snapshot(&|_| true).expect("a snapshot");
+    let first = journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
     assert!(first.bytes > 0);
-    let second = journal.reader.snapshot(&|_| false).expect("nothing to do");
+    let second = journal.reader.snapshot(&|_| false, Given::default()).expect("nothing to do");
     assert_eq!((second.covers, second.bytes), (first.covers, 0));
     assert_eq!(names(&files, "snapshot-").len(), 1);
 }
@@ -74,21 +77,36 @@ fn one_snapshot_at_a_time() {
     let journal = filled(&MemoryFiles::new(), 60);
     let reader = journal.reader.clone();
     let refused = std::cell::Cell::new(false);
-    let outcome = journal.reader.snapshot(&|_| {
-        refused.set(matches!(reader.snapshot(&|_| true), Err(SnapshotError::Busy)));
-        true
-    });
+    let outcome = journal.reader.snapshot(
+        &|_| {
+            refused.set(matches!(reader.snapshot(&|_| true, Given::default()), Err(SnapshotError::Busy)));
+            true
+        },
+        Given::default(),
+    );
     assert!(outcome.is_ok() && refused.get());
+}
+
+#[test]
+fn numbers_are_told_again_whatever_was_left_out() {
+    let files = MemoryFiles::new();
+    let journal = filled(&files, 100);
+    assert_eq!(journal.given, Given::default());
+    let given = Given { tasks: 7, locks: u64::MAX };
+    journal.reader.snapshot(&|_| false, given).expect("a snapshot");
+    drop(journal);
+    let (journal, _) = opened(&files).expect("it opens");
+    assert_eq!(journal.given, given);
 }
 
 #[test]
 fn a_damaged_snapshot_gives_way_to_the_one_before() {
     let files = MemoryFiles::new();
     let journal = filled(&files, 60);
-    journal.reader.snapshot(&|_| true).expect("a snapshot");
+    journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
     drop(journal);
     let journal = filled_on(&files, 61, 120);
-    journal.reader.snapshot(&|_| true).expect("another");
+    journal.reader.snapshot(&|_| true, Given::default()).expect("another");
     let snapshots = names(&files, "snapshot-");
     assert_eq!(snapshots.len(), 2);
     for name in snapshots.iter().rev() {
@@ -120,7 +138,7 @@ fn a_snapshot_of_another_journal_is_not_used() {
         journal.writer.append(Lane::Ordinary, forged.collect()).expect("appends");
         next = to + 1;
     }
-    journal.reader.snapshot(&|_| true).expect("a snapshot");
+    journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
     let name = names(&other, "snapshot-").pop().expect("a snapshot");
     files.replace(&name, other.contents(&name).expect("its bytes"));
     assert_eq!(opened(&files).expect("opens").1, history);
@@ -161,7 +179,7 @@ proptest! {
                     let Event::Unlocked(unlocked) = event.event() else { return true };
                     unlocked.locks.iter().any(|lock| state.get(lock) == Some(&sequence(event)))
                 };
-                journal.reader.snapshot(&matters).expect("a snapshot");
+                journal.reader.snapshot(&matters, Given::default()).expect("a snapshot");
             }
         }
         drop(journal);

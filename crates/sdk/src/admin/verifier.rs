@@ -35,7 +35,7 @@ pub struct Verifier {
     pub acknowledged_sequence: u64,
     /// Positions between that and the newest entry of its partition; 0 when it has everything.
     pub behind: u64,
-    /// For how long that newest entry has been out while it lacks it.
+    /// For how long the first entry that it lacks has been out; never told too short.
     pub behind_for: Duration,
     /// How long it may answer at most, unless it pings again.
     pub lease_left: Duration,

@@ -1,0 +1,119 @@
+//! Courses of frames from somewhere else: strangers', and those of another epoch after a restore.
+
+use std::time::Duration;
+
+use super::TTL;
+use crate::forged::Strange;
+use crate::run::Run;
+
+/// R5: whatever a key that counts has signed, only what this broker says to this verifier brings it anywhere.
+pub(super) fn strangers_sign(run: &mut Run) {
+    for (strange, kind) in [
+        (Strange::Issuer, "heartbeat"),
+        (Strange::Issuer, "key set"),
+        (Strange::Home, "part"),
+        (Strange::Epoch, "heartbeat"),
+        (Strange::Epoch, "delta"),
+        (Strange::Partition, "heartbeat"),
+        (Strange::Partition, "delta"),
+        (Strange::Version, "heartbeat"),
+        (Strange::Version, "delta"),
+        (Strange::Level, "delta"),
+    ] {
+        // One that is pinned to the home.
+        let at = run.dice.weighted(&[(1, 0), (1, 1), (1, 3)]);
+        let token = run.token_for(at, TTL);
+        match kind {
+            "heartbeat" => {
+                run.clock.advance(Duration::from_millis(600));
+                run.exchange_with(at, usize::MAX, 0);
+            }
+            "delta" => {
+                run.kill(token);
+                run.turn_pumps();
+                run.broker_says(at);
+            }
+            _ => {
+                run.kill(token);
+                run.cut(at);
+                run.feed.stations[at].comes_back(false);
+                run.exchange_with(at, 1, 0);
+            }
+        }
+        let place = run.place_of(at, kind);
+        assert!(run.show_strange(at, place, strange), "a {kind} of another {strange:?} cannot be made");
+        // Up to the stranger's, and asked before the true one comes.
+        run.exchange_with(at, 0, place + 1);
+        let _ = run.believes(at, token);
+        run.calm();
+        assert_eq!(run.believes(at, token), kind == "heartbeat", "the verifier does not recover");
+    }
+}
+
+/// J4, R2: what the copy forgot stays dead, offline too, and what is issued since is believed.
+pub(super) fn copy_is_restored(run: &mut Run) {
+    let at = run.some_station();
+    let (before, dead) = (run.token_for(at, TTL), run.token_for(at, TTL));
+    run.back_up();
+    let forgotten = run.token_for(at, TTL);
+    run.kill(dead);
+    run.calm();
+    run.restore();
+    for token in [before, dead, forgotten] {
+        let _ = run.believes(at, token);
+    }
+    run.introspect_all();
+    run.calm();
+    for token in [before, dead, forgotten] {
+        assert!(!run.believes(at, token), "R2: it is believed after a restore");
+    }
+    let token = run.token_for(at, TTL);
+    run.kill(token);
+    run.linger(at, token, Duration::from_secs(3));
+    assert!(!run.believes(at, token), "the verifier does not hear of the new epoch");
+}
+
+/// R2, J4: frames of an epoch that was left bring nobody back there.
+pub(super) fn epoch_is_told_again(run: &mut Run) {
+    let at = run.some_station();
+    let dead = run.token_for(at, TTL);
+    run.kill(dead);
+    run.back_up();
+    // Somebody keeps what a verifier hears that begins anew.
+    run.cut(at);
+    run.feed.stations[at].comes_back(false);
+    run.exchange_with(at, 1, 0);
+    let kept: Vec<_> = run.line(at).into_iter().flat_map(|line| line.down.iter().cloned()).collect();
+    assert!(kept.len() > 1, "nothing was told");
+    run.calm();
+    run.restore();
+    run.calm();
+    let token = run.token_for(at, TTL);
+    if let Some(line) = run.line(at) {
+        line.down.extend(kept);
+    }
+    for _ in 0..8 {
+        run.exchange_with(at, 0, 1);
+        let _ = run.believes(at, token);
+    }
+    run.calm();
+    assert!(run.believes(at, token), "the verifier does not recover");
+}
+
+/// R1, J4: how far a verifier was in what the copy forgot says nothing about what came since.
+pub(super) fn showed_more_than_the_copy(run: &mut Run) {
+    let at = run.some_station();
+    run.back_up();
+    for _ in 0..24 {
+        let token = run.token_for(at, TTL);
+        run.kill(token);
+    }
+    run.calm();
+    run.restore();
+    // Its stream begins with how far it was.
+    run.calm();
+    let token = run.token_for(at, TTL);
+    run.kill(token);
+    run.ask_who_is_missing();
+    assert!(run.believes(at, token), "the verifier has no lease, or heard of it");
+}
