@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -119,7 +120,7 @@ impl Stage {
             living.standing.actors[0].workload = WorkloadNo(2);
             living.standing.actors[0].owner.0 = 9;
             living.expires_at = over().plus(Duration::from_secs(500));
-            stage.apply(Event::TokenIssued(Box::new(living)));
+            stage.apply(Event::TokenIssued(Arc::new(living)));
         }
         (0..LIVE).map(|n| jti(10 * rows + n)).for_each(|jti| stage.table.remember(jti, &text(jti)));
         stage

@@ -81,7 +81,7 @@ fn write(report: &Report, dir: &Path, tokens: u64) -> u64 {
         if number % TOKENS_PER_TASK == 0 {
             batch.push(Event::TaskStarted(Box::new(started(task))));
         }
-        batch.push(Event::TokenIssued(Box::new(record(jti(number), task))));
+        batch.push(Event::TokenIssued(Arc::new(record(jti(number), task))));
         if batch.len() >= BATCH || number + 1 == tokens {
             let batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             journal.writer.append(Lane::Ordinary, batch).expect("written");

@@ -20,7 +20,7 @@ use locum_model::{
     TenantNo, WorkloadNo,
 };
 use locum_policy::{Ask, Justification, Proof, RegistryEntities, Request, Subject};
-use locum_token::{KeyRing, KeyStore as _, MemoryKeyStore};
+use locum_token::{Draft, KeyRing, KeyStore as _, MemoryKeyStore};
 
 /// The issuer of the tokens here.
 const ISSUER: &str = "https://locum.acme.test";
@@ -42,6 +42,18 @@ pub fn signing() -> impl FnMut() {
     let (ring, live) = signer();
     move || {
         black_box(locum_token::sign(&ring, ISSUER, black_box(&live))).expect("signed");
+    }
+}
+
+/// What writes the claims of one of our tokens before its record is committed, ready to be called.
+///
+/// # Panics
+///
+/// When the system gives no randomness.
+pub fn drafting() -> impl FnMut() {
+    let (_ring, live) = signer();
+    move || {
+        black_box(Draft::of(ISSUER, black_box(live.shared()))).expect("it fits");
     }
 }
 

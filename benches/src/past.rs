@@ -83,7 +83,7 @@ impl Past {
             if number % TOKENS_PER_TASK == 0 {
                 events.push(Event::TaskStarted(Box::new(another_task(&task, id, even.draw()))));
             }
-            events.push(Event::TokenIssued(Box::new(another_token(&token, (id, jti(number)), expires_at))));
+            events.push(Event::TokenIssued(Arc::new(another_token(&token, (id, jti(number)), expires_at))));
             if events.len() + 2 > BATCH_EVENTS_MAX {
                 writer.append(Lane::Ordinary, std::mem::take(&mut events)).expect("appended");
             }

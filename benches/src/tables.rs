@@ -1,5 +1,6 @@
 //! Filled tables, as a fold of events.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use locum_model::event::{NamedConnector, TaskStarted};
@@ -42,7 +43,7 @@ pub fn filled_table_of(tokens: u64, per_task: u64) -> Table {
         if number % per_task == 0 {
             apply(Event::TaskStarted(Box::new(started(task))));
         }
-        apply(Event::TokenIssued(Box::new(record(jti(number), task))));
+        apply(Event::TokenIssued(Arc::new(record(jti(number), task))));
     }
     table
 }

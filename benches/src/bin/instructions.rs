@@ -6,10 +6,11 @@
 
 use std::fs;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::time::Duration;
 
 use locum_benches::instructions::{Counts, TOLERANCE, collected, compare, each};
-use locum_benches::parts::{deciding, reading, signing, verifying};
+use locum_benches::parts::{deciding, drafting, reading, signing, verifying};
 use locum_benches::turns::middle;
 use locum_benches::{ISSUED, filled_table, jti, record};
 use locum_model::event::{By, Revoked};
@@ -35,10 +36,11 @@ type Known = (&'static str, u64, u64, fn() -> Path);
 
 /// The digest is most of a lookup where a processor has no instructions for it, as callgrind's has none;
 /// a lookup without it shows what the table does.
-const PATHS: [Known; 9] = [
+const PATHS: [Known; 10] = [
     ("lookup of a live token", 100, MANY, looking_up),
     ("lookup without the digest", 100, MANY, looking_up_verified),
     ("claims of a recognised token", 100, MANY, || repeated(reading())),
+    ("claims of a record, drafted", 100, MANY, || repeated(drafting())),
     ("verification by signature", 5, 55, || repeated(verifying())),
     ("apply of TokenIssued", 100, MANY, applying),
     ("apply of a revocation", 100, MANY, revoking),
@@ -154,7 +156,7 @@ fn reaping() -> Path {
         let mut issued = record(jti(n), TaskId::new(1, 1));
         issued.expires_at = end(n);
         let position = Position { home: 1, epoch: 1, sequence: 10 + n };
-        table.apply(&Committed::assertion(Event::TokenIssued(Box::new(issued)), position));
+        table.apply(&Committed::assertion(Event::TokenIssued(Arc::new(issued)), position));
     }
     table.reap(end(0), ROWS_AT_ONCE);
     Box::new(move |n| assert_eq!(table.reap(end(n + 1), ROWS_AT_ONCE).rows, 1))
@@ -176,7 +178,7 @@ fn looking_up() -> Path {
 fn applying() -> Path {
     let table = filled_table(ROWS);
     let event = |n| {
-        let issued = Event::TokenIssued(Box::new(record(jti(ROWS + n), TaskId::new(1, 1 + n % (ROWS / 10)))));
+        let issued = Event::TokenIssued(Arc::new(record(jti(ROWS + n), TaskId::new(1, 1 + n % (ROWS / 10)))));
         Committed::assertion(issued, Position { home: 1, epoch: 1, sequence: 10 * ROWS + n })
     };
     let events: Vec<_> = (0..MANY).map(event).collect();

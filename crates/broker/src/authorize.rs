@@ -62,7 +62,7 @@ impl Broker {
             by: By::Workload { number: workload.number, id: id.clone() },
             at: now,
         };
-        match *self.commits.commit(Event::TokenUsed(used)).await?.verdict {
+        match self.commits.commit(Event::TokenUsed(used)).await?.verdict {
             Verdict::Applied(Applied::Used { left }) => {
                 token.uses_left = Some(left);
                 Ok(Authorized::Permitted(token))

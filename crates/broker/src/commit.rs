@@ -25,13 +25,13 @@ use crate::refusal::Refusal;
 /// How long the writer idles before it seals the journal's end.
 const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(500);
 
-/// What became of a submitted event. Boxed verdicts keep the many small answers small.
+/// What became of a submitted event.
 #[derive(Debug)]
 pub(crate) struct Settled {
     /// Where it stands in the journal.
     pub position: Position,
     /// What the fold made of it.
-    pub verdict: Box<Verdict>,
+    pub verdict: Verdict,
 }
 
 /// What a submitted event is answered with, once it is settled.
@@ -202,7 +202,7 @@ impl Committer {
                     observer(committed.len(), self.clock.elapsed().saturating_sub(begun));
                 }
                 for (committed, reply) in committed.iter().zip(replies) {
-                    let verdict = Box::new(self.fold.apply(committed));
+                    let verdict = self.fold.apply(committed);
                     // The use case may have been cancelled; the event is applied all the same.
                     let _ = reply.send(Ok(Settled { position: committed.position(), verdict }));
                 }

@@ -71,7 +71,7 @@ impl Broker {
             return Ok(());
         }
         let event = Event::TaskEnded(ended);
-        match *self.commits.commit(event).await?.verdict {
+        match self.commits.commit(event).await?.verdict {
             Verdict::Applied(Applied::Ended | Applied::TooLate(_)) => Ok(()),
             Verdict::Applied(_) | Verdict::Repeated => Err(Reason::Internal.into()),
         }

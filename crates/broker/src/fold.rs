@@ -30,7 +30,6 @@ const KEPT: Duration = TASK_DEADLINE_MAX.saturating_add(TOKEN_TTL_MAX).saturatin
 
 /// What the fold made of an event.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly every verdict is the large one")]
 pub(crate) enum Verdict {
     /// The table took it, or says why it came too late.
     Applied(Applied),
@@ -213,7 +212,7 @@ impl Fold {
         Verdict::Applied(applied)
     }
 
-    fn issue(&self, committed: &Committed<Event>, record: &IssueRecord) -> Verdict {
+    fn issue(&self, committed: &Committed<Event>, record: &Arc<IssueRecord>) -> Verdict {
         let mut state = self.state.write();
         let request = RequestScope::of_issue(record);
         if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, record.at).is_some()) {
@@ -231,7 +230,7 @@ impl Fold {
         }
         let applied = self.table.apply(committed);
         if let (Applied::Issued(_), Some((scope, key))) = (&applied, request) {
-            let answered = Answered::Token(Arc::new(record.clone()));
+            let answered = Answered::Token(Arc::clone(record));
             state.requests.remember(scope, (key.hash, answered), &record.tasks, record.expires_at);
         }
         Verdict::Applied(applied)

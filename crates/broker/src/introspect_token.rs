@@ -60,6 +60,9 @@ fn careless(
     (claims, live)
 }
 
+/// Why a token must not be believed, and its id where it is known to be one of ours.
+pub(crate) type NotLive = (Option<TokenId>, Reason);
+
 impl Broker {
     /// Whether the token is active for a connector that the caller serves.
     ///
@@ -149,34 +152,38 @@ impl Broker {
         }
     }
 
-    /// The row of a token, by its bytes where they are known, else by its signature.
-    fn find(
+    /// A live token and what it says.
+    fn find(&self, pinned: &Pinned, compact: &str, now: Timestamp) -> Result<(Claims, LiveToken), NotLive> {
+        match self.find_live(pinned, compact, now)? {
+            (live, Some(claims)) => Ok((claims, live)),
+            (live, None) => {
+                let claims = locum_token::read_recognised(compact);
+                Ok((claims.map_err(|refusal| (None, refusal.reason()))?, live))
+            }
+        }
+    }
+
+    /// A live token, by its bytes where they are known, else by its signature; then its claims were read too.
+    pub(crate) fn find_live(
         &self,
         pinned: &Pinned,
         compact: &str,
         now: Timestamp,
-    ) -> Result<(Claims, LiveToken), (Option<TokenId>, Reason)> {
+    ) -> Result<(LiveToken, Option<Claims>), NotLive> {
         if compact.len() > TOKEN_BYTES_MAX {
             return Err((None, Reason::TokenMalformed));
         }
         let hint = locum_token::jti_of(compact).ok_or((None, Reason::TokenMalformed))?;
         match self.fold.table.lookup(hint, compact, now) {
-            Lookup::Live(live) => {
-                let claims =
-                    locum_token::read_recognised(compact).map_err(|refusal| (None, refusal.reason()))?;
-                Ok((claims, live))
-            }
+            Lookup::Live(live) => Ok((live, None)),
             Lookup::Dead(dead) => Err((Some(dead.jti), dead.reason)),
-            Lookup::Unrecognised => self.verify(pinned, compact, now),
+            Lookup::Unrecognised => {
+                self.verify(pinned, compact, now).map(|(claims, live)| (live, Some(claims)))
+            }
         }
     }
 
-    fn verify(
-        &self,
-        pinned: &Pinned,
-        compact: &str,
-        now: Timestamp,
-    ) -> Result<(Claims, LiveToken), (Option<TokenId>, Reason)> {
+    fn verify(&self, pinned: &Pinned, compact: &str, now: Timestamp) -> Result<(Claims, LiveToken), NotLive> {
         let claims = locum_token::verify(&pinned.world.keys, &self.options.issuer, compact, now)
             .map_err(|refusal| (None, refusal.reason()))?;
         match self.fold.table.lookup_verified(claims.jti, now) {

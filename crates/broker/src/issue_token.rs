@@ -1,6 +1,7 @@
 //! `IssueToken`: decided, written down, then signed.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use locum_model::event::KeyPurpose;
@@ -16,6 +17,7 @@ use locum_model::{
 };
 use locum_policy::{Ask, Justification, Proof, Request, Subject};
 use locum_table::Applied;
+use locum_token::Draft;
 use locum_token::dpop::{self, NotProved, Shown};
 
 use crate::broker::{Broker, DeniedAt};
@@ -79,7 +81,7 @@ pub struct Issued {
     /// The token.
     pub token: SignedToken,
     /// What was allowed.
-    pub record: IssueRecord,
+    pub record: Arc<IssueRecord>,
 }
 
 /// What a task contributes to its tokens.
@@ -133,13 +135,13 @@ impl Broker {
         let permit = decide(pinned, workload, caller, &ask, (&facts, key, now))?;
         let confirmation = confirmation(&ask, key, &permit)?;
         let record = self.record(pinned, caller, &ask, connector, facts, permit, now)?;
-        let record = IssueRecord { confirmation, ..record };
-        locum_token::check_record(&self.options.issuer, &record)
+        let record = Arc::new(IssueRecord { confirmation, ..record });
+        let draft = Draft::of(&self.options.issuer, &record)
             .map_err(|cause| Refusal::new(cause.reason(), "the claims do not fit into a token"))?;
         self.refuse_locked(&crate::rests_on::targets_of_issue(&record), now)?;
-        let settled = self.commits.commit(Event::TokenIssued(Box::new(record))).await?;
-        match *settled.verdict {
-            Verdict::Applied(Applied::Issued(live)) => self.sign(pinned, &live),
+        let settled = self.commits.commit(Event::TokenIssued(record)).await?;
+        match settled.verdict {
+            Verdict::Applied(Applied::Issued(live)) => self.sign(pinned, &draft, &live),
             Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),
             // A request with the same id came in between: answer with what that one got.
             Verdict::Repeated => match self.issued_before(request.as_ref(), &ask, now)? {
@@ -173,13 +175,13 @@ impl Broker {
         Ok(Some(Confirmation::Key(proof.key.0)))
     }
 
-    fn sign(&self, pinned: &Pinned, live: &Live<IssueRecord>) -> Result<Issued, Refusal> {
-        let token = locum_token::sign(&pinned.world.keys, &self.options.issuer, live).map_err(|cause| {
+    fn sign(&self, pinned: &Pinned, draft: &Draft, live: &Live<IssueRecord>) -> Result<Issued, Refusal> {
+        let token = draft.sign(&pinned.world.keys, live).map_err(|cause| {
             tracing::error!(%cause, jti = %live.record().jti, "a recorded token could not be signed");
             Refusal::from(cause.reason())
         })?;
         self.fold.table.remember(token.jti(), token.compact());
-        Ok(Issued { token, record: live.record().clone() })
+        Ok(Issued { token, record: Arc::clone(live.shared()) })
     }
 
     fn issued_before(
@@ -187,7 +189,7 @@ impl Broker {
         request: Option<&RequestScope>,
         ask: &IssueToken,
         now: Timestamp,
-    ) -> Result<Option<std::sync::Arc<IssueRecord>>, Refusal> {
+    ) -> Result<Option<Arc<IssueRecord>>, Refusal> {
         let (Some(scope), Some(key)) = (request, &ask.request) else { return Ok(None) };
         match self.fold.state.read().requests.answer(scope, now) {
             None => Ok(None),
@@ -203,11 +205,15 @@ impl Broker {
     fn sign_again(
         &self,
         pinned: &Pinned,
-        record: std::sync::Arc<IssueRecord>,
+        record: Arc<IssueRecord>,
         now: Timestamp,
     ) -> Result<Issued, Refusal> {
         match self.fold.table.live(&record, now) {
-            Ok(live) => self.sign(pinned, &live),
+            Ok(live) => {
+                // It fitted when it was recorded.
+                let draft = Draft::of(&self.options.issuer, live.shared());
+                self.sign(pinned, &draft.map_err(|cause| Refusal::from(cause.reason()))?, &live)
+            }
             Err(reason) => Err(Refusal::new(reason, "the token that this request id stands for is dead")),
         }
     }

@@ -5,10 +5,10 @@
 
 use locum_model::event::{By, Revoked};
 use locum_model::limits::PREVIEW_ROWS_MAX;
-use locum_model::limits::{JWKS_TOKEN_TTL_MAX, REASON_TEXT_BYTES_MAX, TOKEN_BYTES_MAX};
+use locum_model::limits::{JWKS_TOKEN_TTL_MAX, REASON_TEXT_BYTES_MAX};
 use locum_model::registry::{Check, Registry};
 use locum_model::{Caller, Event, Position, Reason, Selector, Target, TenantNo, Timestamp};
-use locum_table::{Lookup, Preview};
+use locum_table::{LiveToken, Preview};
 
 use crate::broker::Broker;
 use crate::operator::Operator;
@@ -109,20 +109,14 @@ impl Broker {
         let workload = pinned.workload(caller)?;
         let id = caller.spiffe_id().ok_or(Reason::WorkloadUnregistered)?;
         let now = self.now()?;
-        if token.len() > TOKEN_BYTES_MAX {
-            return Ok(());
-        }
-        let Ok(claims) = locum_token::verify(&pinned.world.keys, &self.options.issuer, token, now) else {
-            return Ok(());
-        };
-        let own = claims.standing.actors.last().is_some_and(|actor| actor.workload == workload.number);
         // Dead already: nothing to write down, and nothing to fill the urgent lane with.
-        if !own || !matches!(self.fold.table.lookup_verified(claims.jti, now), Lookup::Live(_)) {
+        let Ok((LiveToken { jti, .. }, _)) = self.find_live(&pinned, token, now) else { return Ok(()) };
+        if self.fold.table.workload_of(jti) != Some(workload.number) {
             return Ok(());
         }
         let event = Event::Revoked(Box::new(Revoked {
-            selector: Selector::Token(claims.jti),
-            targets: vec![Target::Token(claims.jti)],
+            selector: Selector::Token(jti),
+            targets: vec![Target::Token(jti)],
             until: None,
             reason: "revoked by its holder".into(),
             by: By::Workload { number: workload.number, id: id.clone() },

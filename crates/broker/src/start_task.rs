@@ -82,7 +82,7 @@ impl Broker {
         let task = started.task;
         let request = RequestScope::of_start(&started).map(|(scope, key)| (scope, key.hash));
         let settled = self.commits.commit(Event::TaskStarted(Box::new(started))).await?;
-        match *settled.verdict {
+        match settled.verdict {
             Verdict::Applied(Applied::Started) => self.own_task(workload, task),
             Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),
             Verdict::Repeated => {

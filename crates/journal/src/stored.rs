@@ -5,6 +5,8 @@
 //! repeats what may stand once is a [`DecodeError`], never a default and never a panic, because a
 //! record that is half understood could grant what was never decided.
 
+use std::sync::Arc;
+
 use locum_model::event::Event;
 use prost::Message;
 
@@ -108,7 +110,7 @@ impl Stored for Event {
             Kind::TaskStarted(form) => Self::TaskStarted(Box::new(Stored::from_form(form)?)),
             Kind::TaskEnded(form) => Self::TaskEnded(Stored::from_form(form)?),
             Kind::TaskLapsed(form) => Self::TaskLapsed(Stored::from_form(form)?),
-            Kind::TokenIssued(form) => Self::TokenIssued(Box::new(Stored::from_form(form)?)),
+            Kind::TokenIssued(form) => Self::TokenIssued(Arc::new(Stored::from_form(form)?)),
             Kind::TokenUsed(form) => Self::TokenUsed(Stored::from_form(form)?),
             Kind::ChecksSummed(form) => Self::ChecksSummed(Stored::from_form(form)?),
             Kind::DenialsSummed(form) => Self::DenialsSummed(Stored::from_form(form)?),
@@ -184,7 +186,7 @@ pub(crate) mod tests {
             task::tests::any_started().prop_map(|e| Event::TaskStarted(Box::new(e))),
             task::tests::any_ended().prop_map(Event::TaskEnded),
             task::tests::any_lapsed().prop_map(Event::TaskLapsed),
-            token::tests::any_issued().prop_map(|e| Event::TokenIssued(Box::new(e))),
+            token::tests::any_issued().prop_map(|e| Event::TokenIssued(Arc::new(e))),
             token::tests::any_used().prop_map(Event::TokenUsed),
             summary::tests::any_checks().prop_map(Event::ChecksSummed),
             summary::tests::any_denials().prop_map(Event::DenialsSummed),

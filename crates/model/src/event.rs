@@ -1,5 +1,6 @@
 //! [`Event`]: everything that can happen. The journal holds events, the state is their fold.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{KeyId, SubjectKey, TaskId, TokenId};
@@ -34,8 +35,8 @@ pub enum Event {
     TaskEnded(TaskEnded),
     /// Its lease ran out or its deadline passed.
     TaskLapsed(TaskLapsed),
-    /// A token was allowed; it may be signed once this is applied.
-    TokenIssued(Box<IssueRecord>),
+    /// A token was allowed; it may be signed once this is applied. Shared with whoever waits for that.
+    TokenIssued(Arc<IssueRecord>),
     /// One use of a use-limited token was spent.
     TokenUsed(TokenUsed),
     /// How a token was checked over its life.

@@ -14,6 +14,7 @@
 //! nobody unauthenticated is considered.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::id::TokenId;
 use crate::issue_record::Confirmation;
@@ -69,9 +70,9 @@ pub struct Committed<E> {
     position: Position,
 }
 
-/// Something that was applied and found alive.
+/// Something that was applied and found alive. Shared: the fold and who asked read the one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live<R>(R);
+pub struct Live<R>(Arc<R>);
 
 /// A token, ready to leave. `Debug` shows its id alone.
 #[derive(Clone, PartialEq, Eq)]
@@ -167,12 +168,17 @@ impl<E> Committed<E> {
 
 impl<R> Live<R> {
     /// Asserts that `record` was applied and is alive. Only `table` may.
-    pub fn assertion(record: R) -> Self {
-        Self(record)
+    pub fn assertion(record: impl Into<Arc<R>>) -> Self {
+        Self(record.into())
     }
 
     /// The record.
     pub fn record(&self) -> &R {
+        &self.0
+    }
+
+    /// The record, to keep.
+    pub fn shared(&self) -> &Arc<R> {
         &self.0
     }
 }

@@ -5,7 +5,6 @@ use locum_model::{ConnectorNo, IssueRecord, Live, Reason, TaskId, Timestamp, Tok
 
 /// What applying an event came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "made once an event and taken apart at once")]
 pub enum Applied {
     /// The task is entered and alive.
     Started,

@@ -3,6 +3,8 @@
 //! Races are decided here and nowhere else: a record that lands after its task ended, or that was
 //! decided before a revocation and committed after it, is too late and is not entered.
 
+use std::sync::Arc;
+
 use locum_model::event::{Revoked, TaskStarted, TokenUsed};
 use locum_model::limits::TASK_DEPTH_MAX;
 use locum_model::{
@@ -115,7 +117,7 @@ impl Table {
         Ok(Applied::Ended)
     }
 
-    fn issue(&self, writer: &mut Writer, record: &IssueRecord, place: Place) -> Result<Applied, Reason> {
+    fn issue(&self, writer: &mut Writer, record: &Arc<IssueRecord>, place: Place) -> Result<Applied, Reason> {
         let key = RowKey::of(record.jti);
         if self.rows.contains(key) {
             return Err(Reason::TokenIdRepeated);
@@ -164,7 +166,7 @@ impl Table {
             },
         );
         self.count_in(writer, workload);
-        Ok(Applied::Issued(Live::assertion(record.clone())))
+        Ok(Applied::Issued(Live::assertion(Arc::clone(record))))
     }
 
     fn enter_row(&self, writer: &mut Writer, record: &IssueRecord, new: NewRow) {

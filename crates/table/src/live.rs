@@ -1,5 +1,7 @@
 //! Evidence for a record that was applied before: what a retry of the same request signs again.
 
+use std::sync::Arc;
+
 use locum_model::{IssueRecord, Live, Reason, TaskId, Timestamp, TokenId};
 
 use crate::answer::Lookup;
@@ -12,9 +14,9 @@ impl Table {
     /// # Errors
     ///
     /// Why it is dead; TOKEN_EXPIRED when its row is gone.
-    pub fn live(&self, record: &IssueRecord, now: Timestamp) -> Result<Live<IssueRecord>, Reason> {
+    pub fn live(&self, record: &Arc<IssueRecord>, now: Timestamp) -> Result<Live<IssueRecord>, Reason> {
         match self.lookup_verified(record.jti, now) {
-            Lookup::Live(_) => Ok(Live::assertion(record.clone())),
+            Lookup::Live(_) => Ok(Live::assertion(Arc::clone(record))),
             Lookup::Dead(dead) => Err(dead.reason),
             Lookup::Unrecognised => Err(Reason::TokenExpired),
         }

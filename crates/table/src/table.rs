@@ -137,6 +137,11 @@ impl Table {
         self.rows.peek(RowKey::of(jti), of)?
     }
 
+    /// The workload that asked for a token; none when the token has no row.
+    pub fn workload_of(&self, jti: TokenId) -> Option<WorkloadNo> {
+        self.rows.peek(RowKey::of(jti), |row| self.standings.at(row.standing()).workload())?
+    }
+
     /// Whether the task is in the table: whether a snapshot still needs its events.
     pub fn holds_task(&self, task: TaskId) -> bool {
         self.tasks.slot(task).is_some()

@@ -37,7 +37,7 @@ pub use key_store::{KeyStore, MemoryKeyStore};
 pub use locum_jose::base64url::{kid_text, parse_kid};
 pub use locum_jose::digest::sha256;
 pub use recognised::read_recognised;
-pub use sign::{SignError, check_record, sign};
+pub use sign::{Draft, SignError, sign};
 pub use verify::{Refusal, read, verify, verify_by};
 pub use verifying_key::VerifyingKey;
 

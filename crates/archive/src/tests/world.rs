@@ -1,6 +1,7 @@
 //! Histories: what could have happened, from a list of small numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use locum_model::event::{
@@ -210,7 +211,7 @@ impl World {
             request: request(how),
         };
         self.tokens.push(record.clone());
-        self.commit(Event::TokenIssued(Box::new(record)));
+        self.commit(Event::TokenIssued(Arc::new(record)));
     }
 
     fn deny(&mut self, task: Option<TaskStarted>, which: u8, how: u8) {

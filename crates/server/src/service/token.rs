@@ -88,8 +88,11 @@ fn shown_proof(metadata: &MetadataMap) -> Result<Option<String>, Refusal> {
 }
 
 fn issue_from_wire(message: &wire::IssueTokenRequest) -> Result<IssueToken, Malformed> {
-    let mut canonical = message.clone();
-    canonical.holder_secret.clear();
+    let request = |id| {
+        let mut message = message.clone();
+        message.holder_secret.clear();
+        RequestKey { id, hash: locum_token::sha256(request::canonical(&message)) }
+    };
     Ok(IssueToken {
         task: task_from_wire(&message.task_id, "task_id")?,
         holder: Holder::shown(bytes_from_wire(&message.holder_secret, "holder_secret")?),
@@ -97,7 +100,6 @@ fn issue_from_wire(message: &wire::IssueTokenRequest) -> Result<IssueToken, Malf
         ttl: optional_duration_from_wire(message.ttl.as_ref(), "ttl")?,
         uses_max: (message.uses_max > 0).then_some(message.uses_max),
         binding: if message.bind_to_certificate { Binding::Required } else { Binding::AsDemanded },
-        request: request_id_from_wire(&message.request_id, "request_id")?
-            .map(|id| RequestKey { id, hash: locum_token::sha256(request::canonical(&canonical)) }),
+        request: request_id_from_wire(&message.request_id, "request_id")?.map(request),
     })
 }

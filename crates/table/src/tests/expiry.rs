@@ -1,5 +1,7 @@
 //! The boundary of a token's life, and the bytes by which it is recognised.
 
+use std::sync::Arc;
+
 use locum_model::{Reason, Timestamp};
 
 use super::samples::*;
@@ -120,10 +122,13 @@ fn uses_are_spent_one_by_one_and_then_it_is_dead() {
 #[test]
 fn a_record_can_be_signed_again_only_while_its_token_lives() {
     let (table, mut journal) = table();
-    let record = issued(1, &[1], at(1));
+    let record = Arc::new(issued(1, &[1], at(1)));
     assert_eq!(table.live(&record, noon_plus(119)).map(|live| live.record().jti), Ok(token_id(1)));
     assert_eq!(table.live(&record, noon_plus(120)), Err(Reason::TokenExpired));
-    assert_eq!(table.live(&issued(2, &[1], at(1)), noon_plus(1)), Err(Reason::TokenExpired), "never entered");
+    let never_entered = Arc::new(issued(2, &[1], at(1)));
+    assert_eq!(table.live(&never_entered, noon_plus(1)), Err(Reason::TokenExpired));
+    assert_eq!(table.workload_of(token_id(1)), record.standing.actors.last().map(|actor| actor.workload));
+    assert_eq!(table.workload_of(token_id(2)), None);
     assert_eq!((table.task_of(token_id(1)), table.task_of(token_id(2))), (Some(task_id(1)), None));
     journal.apply(&table, ended(1, noon_plus(2)));
     assert_eq!(table.live(&record, noon_plus(3)), Err(Reason::TaskEnded));

@@ -1,6 +1,7 @@
 //! Events to test with: plain ones, whose fields a test changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use locum_model::event::{
@@ -158,7 +159,7 @@ pub(super) fn start(started: TaskStarted) -> Event {
 }
 
 pub(super) fn issue(record: IssueRecord) -> Event {
-    Event::TokenIssued(Box::new(record))
+    Event::TokenIssued(Arc::new(record))
 }
 
 pub(super) fn ended(task: u64, at: Timestamp) -> Event {

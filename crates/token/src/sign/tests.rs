@@ -1,7 +1,7 @@
 use locum_model::event::{By, KeyMoved};
 use locum_model::registry::Algorithm;
 use locum_model::standing::Actor;
-use locum_model::{Event, KeyId, OwnerNo, TaskId, Timestamp, WorkloadNo};
+use locum_model::{Event, KeyId, OwnerNo, TaskId, Timestamp, TokenId, WorkloadNo};
 
 use super::*;
 use crate::key_store::MemoryKeyStore;
@@ -9,6 +9,34 @@ use crate::sample::{EXPIRES_AT, ISSUER, moved, part, publish, record, ring, scop
 
 fn outcome(ring: &KeyRing, record: &IssueRecord) -> Result<SignedToken, Reason> {
     sign(ring, ISSUER, &Live::assertion(record.clone())).map_err(|error| error.reason())
+}
+
+fn drafted(record: &IssueRecord) -> Result<Draft, SignError> {
+    Draft::of(ISSUER, &Arc::new(record.clone()))
+}
+
+#[test]
+fn a_draft_is_signed_for_its_own_record_alone() {
+    let ring = ring();
+    let record = Arc::new(record(*signer(&ring, Algorithm::Es256).kid()));
+    let draft = Draft::of(ISSUER, &record).expect("it fits");
+    let live = |record: &IssueRecord| Live::assertion(record.clone());
+    let signed = draft.sign(&ring, &Live::assertion(Arc::clone(&record))).expect("its own");
+    assert_eq!(signed.compact().split('.').nth(1), token(&ring, &record).split('.').nth(1));
+    assert!(draft.sign(&ring, &live(&record)).is_ok(), "the same record, elsewhere in memory");
+    let changes: [fn(&mut IssueRecord); 4] = [
+        |record| record.jti = TokenId([8; 16]),
+        |record| record.scope = scope(&[("orders:refund", &[])]),
+        |record| record.expires_at = record.expires_at.minus(std::time::Duration::from_secs(1)),
+        |record| record.request = None,
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let mut other = IssueRecord::clone(&record);
+        other.request = Some(locum_model::issue_record::RequestKey { id: "one".into(), hash: [1; 32] });
+        let draft = Draft::of(ISSUER, &Arc::new(other.clone())).expect("it fits");
+        change(&mut other);
+        assert!(matches!(draft.sign(&ring, &live(&other)), Err(SignError::OtherRecord)), "change {at}");
+    }
 }
 
 #[test]
@@ -65,13 +93,13 @@ fn what_does_not_fit_is_refused_before_signing() {
             Err(reason) => {
                 assert_eq!(reason, Reason::TokenTooLarge);
                 assert!(matches!(
-                    check_record(ISSUER, &record),
+                    drafted(&record),
                     Err(SignError::TooLarge { length }) if length > ISSUED_TOKEN_BYTES_MAX
                 ));
                 break;
             }
         }
-        assert!(check_record(ISSUER, &record).is_ok());
+        assert!(drafted(&record).is_ok());
     }
     assert!((ISSUED_TOKEN_BYTES_MAX - 1..=ISSUED_TOKEN_BYTES_MAX).contains(&longest), "{longest}");
 }
@@ -109,7 +137,7 @@ fn a_record_that_no_token_may_say_is_refused() {
         let mut bad = good.clone();
         change(&mut bad);
         assert_eq!(outcome(&ring, &bad), Err(Reason::Internal), "change {at}");
-        assert!(matches!(check_record(ISSUER, &bad), Err(SignError::Record(_))), "change {at}");
+        assert!(matches!(drafted(&bad), Err(SignError::Record(_))), "change {at}");
     }
     let crowded = IssueRecord {
         standing: locum_model::Standing { actors: vec![actor; 4], ..good.standing.clone() },
