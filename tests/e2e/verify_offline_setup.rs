@@ -75,6 +75,35 @@ async fn another_broker_takes_over_and_nobody_notices() {
     }
 }
 
+/// An address behind which another broker answers, one with a record and a root of its own: it vouches for
+/// nothing, and the verifier goes back to the one that it is pinned to.
+#[tokio::test]
+async fn an_address_of_another_broker_is_no_spare() {
+    let (daemon, other) = (daemon("2s").await, Daemon::start(LOCUMD, Site::new()).await);
+    let (own, foreign) =
+        (Relay::to(daemon.addresses().grpc.port()).await, Relay::to(other.addresses().grpc.port()).await);
+    let mut both = orders(&daemon, &own).await;
+    both.brokers.push(options(&other, "services/orders-api", &foreign.addr()));
+    let verifier = ready(both).await;
+    let ((live, _), (dead, end)) = (token(&daemon).await, token(&daemon).await);
+    let (strange, _) = token(&other).await;
+    assert!(matches!(verifier.check(&*dead), CheckAnswer::Active(_)));
+    own.set(Line::Cut);
+    daemon.at("agents/refunder").tasks().end_task(end).await.expect("ended");
+    let pinned = || now(verifier.trouble().filter(|trouble| trouble.contains("is pinned")));
+    eventually("the other broker to be named", pinned).await;
+    eventually("the lease to run out", || now(verifier.figures().lease_left.is_none().then_some(()))).await;
+    for token in [&live, &dead, &strange] {
+        assert!(matches!(verifier.check(&**token), CheckAnswer::Unknown(_)), "nobody vouches for it");
+    }
+    own.set(Line::Open);
+    let answer = || now(matches!(verifier.check(&*live), CheckAnswer::Active(_)).then_some(()));
+    eventually("the live token to be active again", answer).await;
+    for token in [&dead, &strange] {
+        assert!(!matches!(verifier.check(&**token), CheckAnswer::Active(_)), "dead, or of nobody");
+    }
+}
+
 /// The machine's clocks, off by what a test wishes.
 #[derive(Default)]
 struct Off {

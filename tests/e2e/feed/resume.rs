@@ -1,9 +1,10 @@
 //! After a break: just what was missed, or everything; never a gap.
 
 use locum_api::admin::v1::selector::Target;
+use locum_api::broker::v1::RevokeTokenRequest;
 use locum_model::feed::Body;
 use locum_model::{Level, Reason};
-use locum_tests::follower::Follower;
+use locum_tests::follower::{Follower, hello, open};
 use locum_tests::refused::reason;
 use locum_tests::work::{begin, grant, issue, revoke};
 use locum_tests::{Daemon, Site, plain_http};
@@ -74,6 +75,48 @@ async fn a_restart_goes_on_with_the_sequence_and_with_everything_in_force() {
             follower.next().await;
         }
         assert!(follower.at.sequence > at.sequence, "and never gives a number twice");
+    }
+}
+
+/// Tokens that are dead when the broker restarts: several snapshots' worth of small batches.
+const DEAD: usize = 150;
+
+/// A broker that starts again serves nobody before it can tell its followers all that is dead: whoever is the
+/// first to be served, a follower is served as well, and hears everything.
+#[tokio::test]
+async fn a_restart_serves_the_feed_with_the_first_answer() {
+    let mut daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let mut refunder = daemon.at("agents/refunder");
+    let task = begin(&daemon, &refunder, vec![grant("mail:list", &[])]).await.expect("allowed");
+    for _ in 0..DEAD {
+        let token =
+            issue(&daemon, &refunder, task.ask("mail:list", &["mailbox/1"])).await.expect("issued").token;
+        refunder.tokens().revoke_token(RevokeTokenRequest { token }).await.expect("revoked");
+    }
+    let mut follower = Follower::new(&daemon, &daemon.at("services/mail-api"), "mail").await.expect("served");
+    follower.beat().await;
+    assert_eq!(follower.dead.len(), DEAD);
+    for _ in 0..3 {
+        // Dead by the word of a broker that tells nobody any more.
+        let token =
+            issue(&daemon, &refunder, task.ask("mail:list", &["mailbox/1"])).await.expect("issued").token;
+        refunder.tokens().revoke_token(RevokeTokenRequest { token }).await.expect("revoked");
+        daemon.kill().await;
+        daemon.up().await;
+        let mail = daemon.at("services/mail-api");
+        refunder = daemon.at("agents/refunder");
+        let first = hello("mail");
+        let (issued, opened) = tokio::join!(
+            issue(&daemon, &refunder, task.ask("mail:list", &["mailbox/1"])),
+            open(&mail, first)
+        );
+        issued.expect("issued");
+        opened.expect("served as soon as anybody is");
+        let (dead, sequence) = (follower.dead.len(), follower.at.sequence);
+        follower.again(&mail, "mail").await.expect("served");
+        follower.beat().await;
+        assert_eq!(follower.dead.len(), dead + 1, "what it missed");
+        assert!(follower.at.sequence > sequence, "the sequence goes on");
     }
 }
 
