@@ -72,6 +72,6 @@ pub use select::{Match, selector_text};
 pub use start_task::StartTask;
 pub use status::{RowCounts, Status};
 pub use task_access::Holder;
-pub use verifiers::{Hello, Missing, VerifierKey, VerifierPlace, VerifierView};
+pub use verifiers::{Awaited, Hello, Missing, VerifierKey, VerifierPlace, VerifierView};
 pub use watch_revocations::Following;
 pub use who_am_i::Registered;

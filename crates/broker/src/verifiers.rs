@@ -65,8 +65,15 @@ pub struct Missing {
     pub verifiers: Vec<VerifierView>,
     /// Some are not shown: they are other tenants', or held a lease before this process began.
     pub others: bool,
-    /// When to look again although nobody acknowledged: a lease ends.
-    pub again_in: Option<Duration>,
+}
+
+/// Whom a position waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// A verifier; none for one that held a lease before this process began.
+    pub verifier: Option<VerifierKey>,
+    /// When to look again although nobody acknowledged: its lease ends.
+    pub again_in: Duration,
 }
 
 /// An open follower's place. Dropped, its verifier is gone, and minded until its lease is over.
@@ -303,37 +310,48 @@ impl Broker {
     pub fn missing(&self, operator: &Operator, position: Position) -> Missing {
         let registry = self.registry();
         let now = self.clock.elapsed();
-        let mut missing = Missing::default();
-        let mut ends = Vec::new();
-        if now < self.verifiers.quiet_until {
-            missing.others = true;
-            ends.push(self.verifiers.quiet_until - now);
-        }
+        let mut missing = Missing { others: now < self.verifiers.quiet_until, ..Missing::default() };
         let mut rows = self.verifiers.rows.lock();
         rows.forget(now);
-        #[cfg(bug_zoo)]
-        if is_planted(Bug::FeedGoneNotAwaited) {
-            rows.rows.retain(|_, row| row.connected);
-        }
-        let late = rows.rows.iter().filter(|(_, row)| {
-            row.acknowledged.is_none_or(|sequence| sequence < position.sequence) && now < row.may_answer_until
-        });
-        for (key, row) in late {
-            if self.fold.feed.newest(key.connector) < position.sequence {
-                continue;
-            }
-            ends.push(row.may_answer_until - now);
+        for (key, row) in rows.rows.iter().filter(|(key, row)| self.is_late(key, row, position, now)) {
             if operator.reaches(&registry, row.tenant) {
                 missing.verifiers.push(self.view_verifier(key, row));
             } else {
                 missing.others = true;
             }
         }
-        missing.again_in = ends.into_iter().min();
         missing
     }
 
-    /// Changes whenever [`Broker::missing`] may have less to say.
+    /// Whom a position still waits for, one of them; none once it is everywhere.
+    ///
+    /// Whoever waits shows whom it waited for: those before were not missing then and cannot be now, as long as
+    /// nobody came. So a thousand acknowledgements cost a look at each, and one last look at all.
+    pub fn awaited(&self, position: Position, before: Option<VerifierKey>) -> Option<Awaited> {
+        let now = self.clock.elapsed();
+        if now < self.verifiers.quiet_until {
+            return Some(Awaited { verifier: before, again_in: self.verifiers.quiet_until - now });
+        }
+        let rows = self.verifiers.rows.lock();
+        let late = |(key, row): &(&VerifierKey, &Row)| self.is_late(key, row, position, now);
+        let further = before.and_then(|before| rows.rows.range(before..).find(late));
+        let (key, row) = further.or_else(|| rows.rows.iter().find(late))?;
+        Some(Awaited { verifier: Some(*key), again_in: row.may_answer_until - now })
+    }
+
+    /// Whether a verifier may still answer without what stands at `position`. One whose partition has no
+    /// entry from there on is not concerned.
+    fn is_late(&self, key: &VerifierKey, row: &Row, position: Position, now: Duration) -> bool {
+        #[cfg(bug_zoo)]
+        if is_planted(Bug::FeedGoneNotAwaited) && !row.connected {
+            return false;
+        }
+        row.acknowledged.is_none_or(|sequence| sequence < position.sequence)
+            && now < row.may_answer_until
+            && self.fold.feed.newest(key.connector) >= position.sequence
+    }
+
+    /// Changes whenever [`Broker::awaited`] and [`Broker::missing`] may have less to say.
     pub fn acknowledgements(&self) -> watch::Receiver<u64> {
         self.verifiers.changes.subscribe()
     }

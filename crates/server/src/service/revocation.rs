@@ -157,19 +157,21 @@ impl Revocation {
         let mut stopping = self.stopping.clone();
         let over = tokio::time::sleep(wait);
         tokio::pin!(over);
+        let mut verifier = None;
         loop {
             acknowledged.mark_unchanged();
-            let missing = self.broker.missing(who, position);
-            let Some(again_in) = missing.again_in else { return missing };
+            let Some(awaited) = self.broker.awaited(position, verifier) else { return Missing::default() };
+            verifier = awaited.verifier;
             tokio::select! {
                 biased;
-                () = &mut over => return missing,
-                () = stopping.wait() => return missing,
+                () = &mut over => break,
+                () = stopping.wait() => break,
                 // The sender lives as long as the broker.
                 _ = acknowledged.changed() => {}
-                () = tokio::time::sleep(again_in) => {}
+                () = tokio::time::sleep(awaited.again_in) => {}
             }
         }
+        self.broker.missing(who, position)
     }
 }
 
