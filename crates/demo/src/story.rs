@@ -72,10 +72,10 @@ impl Story<'_> {
             let (plugin, operator) = (client(Character::Refunder)?, client(Character::Operator)?);
             plugin.list_tasks(None, 1, "").await.map_err(text)?;
             let status = operator.admin().status().await.map_err(text)?;
-            let told = format!("each with its own certificate; Locum {}", status.version);
+            let told = format!("over mutual TLS; Locum {}", status.version);
             Ok((Actors { plugin, operator }, told))
         };
-        self.step("connect", "plugin and operator connect", work).await
+        self.step("connect", "plugin, operator connect", work).await
     }
 
     /// A token ends with its task.
@@ -101,7 +101,7 @@ impl Story<'_> {
             }
             Ok(((), events.join(", ")))
         };
-        self.step("read_record", "the operator reads the record", read).await;
+        self.step("read_record", "the record is read", read).await;
     }
 
     /// A token ends when an operator says so.
@@ -116,7 +116,7 @@ impl Story<'_> {
         let preview = async {
             let admin = actors.ok_or(EARLIER)?.operator.admin();
             let preview = admin.preview_revoke(&refunder, None).await.map_err(text)?;
-            let told = format!("workload=refunder: would kill {}", counted(preview.tokens, preview.tasks));
+            let told = format!("would kill {}", counted(preview.tokens, preview.tasks));
             Ok(((), told))
         };
         self.step("preview_revoke", "the operator looks first", preview).await;
@@ -134,7 +134,7 @@ impl Story<'_> {
                 other => Err(format!("expected to hear that it was revoked, heard that {other}")),
             }
         };
-        self.step("plugin_told", "the plugin has heard of it", hear).await;
+        self.step("plugin_told", "the plugin heard of it", hear).await;
     }
 
     async fn call(
@@ -179,7 +179,7 @@ async fn start(actors: Option<&Actors>) -> Result<(Task, String), String> {
     let plugin = &actors.ok_or(EARLIER)?.plugin;
     let described = plugin.task("refund-order").scope("orders:read", [ORDER]).scope("orders:refund", [ORDER]);
     let task = described.start().await.map_err(text)?;
-    let told = format!("{}: refund-order, at most orders:read orders:refund", task.id());
+    let told = format!("{}: refund-order", task.id());
     Ok((task, told))
 }
 
@@ -188,15 +188,14 @@ async fn issue(task: Option<&Task>, clock: &dyn Clock) -> Result<(Token, String)
     let token = builder.source().map_err(text)?.get().await.map_err(text)?;
     let now = clock.now().map_err(text)?;
     let seconds = token.expire_time().since(now).as_millis().div_ceil(1000);
-    let jti: String = token.jti().to_string().chars().take(8).collect();
-    let told = format!("{jti}…: {}, {seconds} s left", shown(token.scope()));
+    let told = format!("{}, {seconds} s left", shown(token.scope()));
     Ok((token, told))
 }
 
 impl Expected {
     fn judge(self, answered: &Answered) -> Result<String, String> {
         let Answered { status, error } = answered;
-        let told = format!("POST {REFUND_PATH} → {status} {}", error.as_deref().unwrap_or_default());
+        let told = format!("{REFUND_PATH} → {status} {}", error.as_deref().unwrap_or_default());
         let told = told.trim_end().to_owned();
         let as_promised = match self {
             Self::Accepted => *status == 200,

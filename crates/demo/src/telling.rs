@@ -15,9 +15,9 @@ use crate::story::Step;
 
 pub(crate) const HEADING: &str = "Locum demo: credentials that live exactly as long as the task\n";
 
-/// Columns of a title and of what came of it.
-const TITLE_WIDTH: usize = 29;
-const TOLD_WIDTH: usize = 60;
+/// Columns of a title and of what came of it: with number and time a line has 80.
+const TITLE_WIDTH: usize = 25;
+const TOLD_WIDTH: usize = 40;
 
 /// A step as one line.
 pub(crate) fn line(number: usize, step: &Step) -> String {
@@ -25,7 +25,7 @@ pub(crate) fn line(number: usize, step: &Step) -> String {
         Ok(told) => told.clone(),
         Err(why) => format!("FAILED: {why}"),
     };
-    format!("{number:>3}  {:TITLE_WIDTH$}  {told:TOLD_WIDTH$} {:>8}", step.title, millis(step.took))
+    format!("{number:>2}  {:TITLE_WIDTH$}  {told:TOLD_WIDTH$} {:>8}", step.title, millis(step.took))
 }
 
 /// All steps as one object.
@@ -120,7 +120,7 @@ mod tests {
             outcome: Err("no".to_owned()),
             took: Duration::from_micros(1200),
         };
-        assert!(line(7, &step).starts_with("  7  the operator revokes"), "{}", line(7, &step));
+        assert!(line(7, &step).starts_with(" 7  the operator revokes"), "{}", line(7, &step));
         assert!(line(7, &step).contains("FAILED: no"), "{}", line(7, &step));
         let expected = json!({ "steps": [{ "name": "revoke", "outcome": "failed", "micros": 1200 }] });
         assert_eq!(document(&[step]), expected);

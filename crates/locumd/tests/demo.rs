@@ -70,6 +70,8 @@ fn once_as_text_tells_a_line_a_step_and_no_token() {
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert_eq!(told.matches("→ 200").count(), 2, "{told}");
     assert_eq!(told.matches("→ 401 invalid_token").count(), 2, "{told}");
+    let wide: Vec<&str> = told.lines().filter(|line| line.trim_end().chars().count() > 80).collect();
+    assert!(wide.is_empty(), "on 80 columns: {wide:#?}");
     assert!(!told.contains("FAILED") && !told.contains("eyJ") && !told.contains("export"), "{told}");
     assert!(scratch.is_empty(), "nothing is left behind");
 }
