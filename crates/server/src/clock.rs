@@ -117,7 +117,7 @@ impl Clock for SystemClock {
     }
 
     fn elapsed(&self) -> Duration {
-        read_clocks().boottime
+        since_boot()
     }
 }
 
@@ -140,16 +140,19 @@ impl Clock for WallClock {
     }
 
     fn elapsed(&self) -> Duration {
-        read_clocks().boottime
+        since_boot()
     }
 }
 
 fn read_clocks() -> Reading {
-    let (real, boot) = (clock_gettime(ClockId::Realtime), clock_gettime(ClockId::Boottime));
+    let real = clock_gettime(ClockId::Realtime);
     let millis = real.tv_sec.saturating_mul(1000).saturating_add(real.tv_nsec / 1_000_000);
-    let seconds = u64::try_from(boot.tv_sec).unwrap_or(0);
-    let nanos = u32::try_from(boot.tv_nsec).unwrap_or(0);
-    Reading { realtime: Timestamp::from_millis(millis), boottime: Duration::new(seconds, nanos) }
+    Reading { realtime: Timestamp::from_millis(millis), boottime: since_boot() }
+}
+
+fn since_boot() -> Duration {
+    let boot = clock_gettime(ClockId::Boottime);
+    Duration::new(u64::try_from(boot.tv_sec).unwrap_or(0), u32::try_from(boot.tv_nsec).unwrap_or(0))
 }
 
 // === the mark as one line ===

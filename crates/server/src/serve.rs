@@ -33,7 +33,8 @@ use crate::metrics::Metrics;
 use crate::reload::Reload;
 use crate::service::feed::{Around, Hub};
 use crate::service::first_keys::FirstKeys;
-use crate::service::gate::{Gate, OperatorEntry, Who};
+use crate::service::gate::{Gate, MethodSeries, OperatorEntry, Who};
+use crate::service::request_id::RequestIds;
 use crate::service::{Wiring, router};
 use crate::supervisor::{Supervisor, Vital, supervision};
 use crate::tasks::{Fatal, Tasks, blocking, writer_thread};
@@ -146,8 +147,9 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         trust: Arc::clone(&current),
         operators: settings.operators.iter().map(operator_entry).collect(),
         clock: Arc::clone(&shared_clock),
-        entropy: Arc::clone(&entropy),
+        request_ids: RequestIds::new(&*entropy),
         metrics: Arc::clone(&metrics),
+        series: MethodSeries::default(),
         first_keys: FirstKeys::default(),
         traces,
     };

@@ -13,6 +13,7 @@ pub mod gate;
 mod health;
 mod identity;
 mod inspection;
+pub mod request_id;
 mod revocation;
 mod router;
 mod show;

@@ -18,7 +18,7 @@ const ATTEMPTS: [Attempt; 5] = [
 pub(super) fn filled() -> Metrics {
     let metrics = Metrics::new(Timestamp::from_seconds(1_800_000_000));
     let rpc = Rpc { service: "locum.broker.v1.TokenService", method: "IssueToken" };
-    metrics.rpc_handled(rpc, tonic::Code::Ok, Duration::from_millis(3));
+    metrics.series_of(rpc).handled(Duration::from_millis(3));
     metrics.rpc_handled(rpc, tonic::Code::PermissionDenied, Duration::from_millis(1));
     metrics.token_issued();
     metrics.token_denied(Reason::PolicyDenied);

@@ -5,21 +5,24 @@ use locum_broker::{Operator, Refusal};
 use locum_model::{Caller, Reason, Timestamp};
 use tonic::{Extensions, Request, Status};
 
+use super::request_id::RequestId;
 use crate::traces::Notes;
 
-/// The id that a request has in logs and answers.
+/// What the gate leaves with every request whose caller it knows; who that is lies beside it.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestId(pub String);
-
-/// When the caller's proof ends; streams end with it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ProofEnd(pub Timestamp);
+pub(crate) struct Passage {
+    pub request_id: RequestId,
+    /// When the caller's proof ends; streams end with it.
+    pub proof_end: Timestamp,
+    /// What is found out about it, where it is traced.
+    pub notes: Notes,
+}
 
 /// A request whose caller is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked<W> {
     pub who: W,
-    pub request_id: String,
+    pub request_id: RequestId,
     pub proof_end: Timestamp,
     /// What is found out about it, where it is traced.
     pub notes: Notes,
@@ -28,24 +31,25 @@ pub(crate) struct Asked<W> {
 /// A request of a workload.
 pub(crate) fn workload<M>(request: Request<M>) -> Result<(Asked<Caller>, M), Status> {
     let (_, extensions, message) = request.into_parts();
-    Ok((asked(&extensions)?, message))
+    Ok((asked(extensions)?, message))
 }
 
 /// A request of an operator.
 pub(crate) fn operator<M>(request: Request<M>) -> Result<(Asked<Operator>, M), Status> {
     let (_, extensions, message) = request.into_parts();
-    Ok((asked(&extensions)?, message))
+    Ok((asked(extensions)?, message))
 }
 
 /// What the gate left in a request. A method that the gate did not prepare is refused.
-fn asked<W: Clone + Send + Sync + 'static>(extensions: &Extensions) -> Result<Asked<W>, Status> {
-    let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    match (extensions.get::<W>(), extensions.get::<ProofEnd>()) {
-        (Some(who), Some(ProofEnd(proof_end))) => {
-            let notes = extensions.get::<Notes>().cloned().unwrap_or_default();
-            Ok(Asked { who: who.clone(), request_id, proof_end: *proof_end, notes })
+fn asked<W: Clone + Send + Sync + 'static>(mut extensions: Extensions) -> Result<Asked<W>, Status> {
+    match (extensions.remove::<W>(), extensions.remove::<Passage>()) {
+        (Some(who), Some(Passage { request_id, proof_end, notes })) => {
+            Ok(Asked { who, request_id, proof_end, notes })
         }
-        _ => Err(locum_api::status::status(Reason::RoleMissing, None, &request_id, &[])),
+        (_, passage) => {
+            let request_id = passage.as_ref().map_or("", |passage| &passage.request_id);
+            Err(locum_api::status::status(Reason::RoleMissing, None, request_id, &[]))
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Feed {
         let (track, grown) = (Arc::clone(&share.0.track), share.0.grown());
         let course = Course::begin(track, (asked.who.clone(), following.place), first);
         let course = course.map_err(|refusal| asked.refuse(refusal))?;
-        let (request_id, stopping) = (asked.request_id, self.stopping.clone());
+        let (request_id, stopping) = (asked.request_id.to_string(), self.stopping.clone());
         Ok(Follower { share, course, pings, request_id, stopping, grown, over: false })
     }
 }

@@ -9,7 +9,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,15 +20,16 @@ use locum_broker::Operator;
 use locum_identity::CurrentTrust;
 use locum_model::evidence::Login;
 use locum_model::limits::ASSERTION_BYTES_MAX;
-use locum_model::{Caller, Clock, Entropy, Reason, SpiffeId, Timestamp};
+use locum_model::{Caller, Clock, Reason, SpiffeId, Timestamp};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::asked::{ProofEnd, RequestId};
+use super::asked::Passage;
 use super::first_keys::FirstKeys;
+use super::request_id::RequestIds;
 use crate::accept::Remote;
-use crate::metrics::{Metrics, Rpc};
+use crate::metrics::{Metrics, Rpc, RpcSeries};
 use crate::traces::{Notes, Open, Traces};
 
 /// Who an operator is, and what they may.
@@ -63,14 +64,25 @@ pub struct Gate {
     pub operators: Vec<OperatorEntry>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// For request ids.
-    pub entropy: Arc<dyn Entropy>,
+    /// Names requests.
+    pub request_ids: RequestIds,
     /// Where answers are counted.
     pub metrics: Arc<Metrics>,
+    /// The same by method.
+    pub series: MethodSeries,
     /// Which assertion is bound to which key.
     pub first_keys: FirstKeys,
     /// What records requests for a collector; none records none.
     pub traces: Option<Arc<Traces>>,
+}
+
+/// Where good answers of each method are counted, found once: the series of a method that nobody called is none.
+pub struct MethodSeries([OnceLock<RpcSeries>; roles::METHODS.len()]);
+
+impl Default for MethodSeries {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| OnceLock::new()))
+    }
 }
 
 /// The layer.
@@ -107,15 +119,12 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        // An unknown path is no label: anybody could make as many as they like.
-        let method = known(request.uri().path()).unwrap_or("/unknown/unknown");
-        let open = self.gate.traces.as_ref().and_then(|traces| traces.open(request.headers(), method));
-        if let Some(open) = &open {
-            request.extensions_mut().insert(open.notes());
-        }
+        let method = Method::at(request.uri().path());
+        let open = self.gate.traces.as_ref().and_then(|traces| traces.open(request.headers(), method.path()));
+        let notes = open.as_ref().map(Open::notes).unwrap_or_default();
         let answering =
             Answering { gate: Arc::clone(&self.gate), method, started: self.gate.clock.elapsed(), open };
-        match self.gate.admit(&mut request) {
+        match self.gate.admit(method, notes, &mut request) {
             Ok(()) => {
                 let answer = self.inner.call(request);
                 Box::pin(async move {
@@ -134,10 +143,14 @@ where
     }
 }
 
+/// A method of the table, by its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Method(Option<usize>);
+
 /// A request on its way.
 struct Answering {
     gate: Arc<Gate>,
-    method: &'static str,
+    method: Method,
     started: Duration,
     open: Option<Open>,
 }
@@ -145,7 +158,7 @@ struct Answering {
 impl Answering {
     fn answered(self, code: Code) {
         let took = self.gate.clock.elapsed().saturating_sub(self.started);
-        self.gate.metrics.rpc_handled(rpc(self.method), code, took);
+        self.gate.count(self.method, code, took);
         if let Some(open) = self.open {
             open.answered(code);
         }
@@ -154,28 +167,25 @@ impl Answering {
 
 impl Gate {
     /// Lets a request through with what handlers need, or says why not.
-    fn admit(&self, request: &mut http::Request<Body>) -> Result<(), Status> {
-        let request_id = self.request_id();
-        let notes = request.extensions().get::<Notes>().cloned().unwrap_or_default();
-        notes.put("locum.request_id", || request_id.clone());
-        let (method, allowed) = known(request.uri().path())
-            .and_then(|path| Some((path, roles::may(path)?)))
-            .ok_or_else(|| Status::unimplemented("no such method"))?;
-        request.extensions_mut().insert(RequestId(request_id.clone()));
+    fn admit(&self, method: Method, notes: Notes, request: &mut http::Request<Body>) -> Result<(), Status> {
+        let request_id = self.request_ids.next();
+        notes.put("locum.request_id", || request_id.to_string());
+        let allowed = method.roles().ok_or_else(|| Status::unimplemented("no such method"))?;
         if allowed.contains(&Role::Anonymous) {
             return Ok(());
         }
         let refuse = |reason: Reason, detail: &str| {
-            tracing::info!(request_id, method, %reason, detail, "refused at the gate");
+            tracing::info!(%request_id, method = method.path(), %reason, detail, "refused at the gate");
             notes.put("locum.reason", || reason.as_str());
             locum_api::status::status(reason, None, &request_id, &[])
         };
         let now =
             self.clock.now().map_err(|unsettled| refuse(Reason::ClockUnsettled, &unsettled.to_string()))?;
         let caller = self.caller(request, now).map_err(|(reason, detail)| refuse(reason, &detail))?;
-        request.extensions_mut().insert(ProofEnd(caller.expires_at()));
         let operator = self.operators.iter().find(|entry| entry.who.is(&caller));
         note_caller(&notes, &caller, operator);
+        let proof_end = caller.expires_at();
+        request.extensions_mut().insert(Passage { request_id, proof_end, notes: notes.clone() });
         if allowed.contains(&Role::Workload) {
             // Whoever is an operator is nothing else: no identity has two roles.
             if let Some(entry) = operator {
@@ -217,13 +227,31 @@ impl Gate {
         Ok(caller)
     }
 
-    fn request_id(&self) -> String {
-        let mut bytes = [0; 12];
-        match self.entropy.fill(&mut bytes) {
-            Ok(()) => hex(&bytes),
-            // A request id is for finding a line in a log; without one the request is still judged.
-            Err(_) => String::new(),
+    fn count(&self, method: Method, code: Code, took: Duration) {
+        match (method.0, code) {
+            (Some(row), Code::Ok) => {
+                let series = self.series.0[row].get_or_init(|| self.metrics.series_of(rpc(method.path())));
+                series.handled(took);
+            }
+            _ => self.metrics.rpc_handled(rpc(method.path()), code, took),
         }
+    }
+}
+
+impl Method {
+    /// The method whose path this is, byte by byte.
+    fn at(path: &str) -> Self {
+        Self(roles::METHODS.iter().position(|(method, _)| *method == path))
+    }
+
+    /// Its path as the table has it. An unknown path is no label: anybody could make as many as they like.
+    fn path(self) -> &'static str {
+        self.0.map_or("/unknown/unknown", |row| roles::METHODS[row].0)
+    }
+
+    /// Who may call it; none for a method that is none.
+    fn roles(self) -> Option<&'static [Role]> {
+        self.0.map(|row| roles::METHODS[row].1)
     }
 }
 
@@ -243,17 +271,6 @@ fn note_caller(notes: &Notes, caller: &Caller, operator: Option<&OperatorEntry>)
     } else if let Some(id) = caller.spiffe_id() {
         notes.put("locum.workload", || id.to_string());
     }
-}
-
-/// Every request has one of these: written at once, not byte by byte through the formatter.
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-/// The method's path as the table has it.
-fn known(path: &str) -> Option<&'static str> {
-    roles::METHODS.iter().map(|(method, _)| *method).find(|method| *method == path)
 }
 
 /// A path as metrics name it.
@@ -312,14 +329,10 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_is_hex() {
-        assert_eq!(hex(&[0x00, 0x0f, 0xa5, 0xff]), "000fa5ff");
-        assert_eq!(hex(&[]), "");
-    }
-
-    #[test]
     fn a_path_is_known_by_every_byte() {
-        assert!(known("/locum.broker.v1.TaskService/StartTask").is_some());
+        let known = Method::at("/locum.broker.v1.TaskService/StartTask");
+        assert_eq!(known.path(), "/locum.broker.v1.TaskService/StartTask");
+        assert_eq!(known.roles(), Some(&[Role::Workload][..]));
         for bad in [
             "",
             "/",
@@ -327,7 +340,8 @@ mod tests {
             "/locum.broker.v1.TaskService/StartTask/",
             "/../locum.broker.v1.TaskService/StartTask",
         ] {
-            assert!(known(bad).is_none(), "{bad}");
+            assert_eq!(Method::at(bad), Method(None), "{bad}");
+            assert_eq!((Method::at(bad).roles(), Method::at(bad).path()), (None, "/unknown/unknown"));
         }
     }
 }
