@@ -110,7 +110,7 @@ pub(super) fn pump_is_late(run: &mut Run) {
 /// R2: what is known stays known while a snapshot is on its way.
 pub(super) fn snapshot_begins(run: &mut Run) {
     let at = run.some_station();
-    let tokens: Vec<_> = (0..FEED_ENTRIES_PER_FRAME.min(8)).map(|_| run.token_for(at, TTL)).collect();
+    let tokens: Vec<_> = (0..=FEED_ENTRIES_PER_FRAME.min(7)).map(|_| run.token_for(at, TTL)).collect();
     tokens.iter().for_each(|token| run.kill(*token));
     run.calm();
     assert!(!tokens.iter().any(|token| run.believes(at, *token)), "the verifier did not hear of them");
