@@ -233,6 +233,16 @@ impl Model {
         self.token_revoked(token)
     }
 
+    /// Whether a use that was decided at `at` comes too late. The token's own end says nothing here: it may
+    /// have come since.
+    pub(crate) fn use_dead(&self, token: &Token, at: Timestamp) -> Dead {
+        match self.token_revoked(token) {
+            _ if at >= token.expires_at || token.uses_left == Some(0) => Dead::Yes,
+            Dead::Maybe if token.was_dead => Dead::Yes,
+            dead => dead,
+        }
+    }
+
     /// A token is revoked when anything that it rests on is dead; its own end and its uses apart.
     pub(crate) fn token_revoked(&self, token: &Token) -> Dead {
         self.killed(&token.marks, token.decided).max(self.task_dead(token.task))

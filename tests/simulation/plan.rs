@@ -117,7 +117,6 @@ pub(crate) enum Verdict {
 }
 
 /// What the broker answers.
-#[expect(clippy::large_enum_variant, reason = "made once a request and taken apart at once")]
 pub(crate) enum Answer {
     Task(Result<TaskView, Refusal>),
     Token(Result<Issued, Refusal>),

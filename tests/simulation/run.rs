@@ -295,7 +295,7 @@ impl Run {
                 Verdict::Took(task)
             }
             Plan::Use { token, at } => {
-                let dead = self.model.token_dead(&self.model.tokens[token], at);
+                let dead = self.model.use_dead(&self.model.tokens[token], at);
                 let token = &mut self.model.tokens[token];
                 match (dead, &mut token.uses_left) {
                     (Dead::Yes, _) | (_, None) => Verdict::Late,

@@ -203,9 +203,9 @@ impl Fold {
         if matches!(applied, Applied::Started) {
             state.tasks.start(started, committed.position());
             if let Some((scope, key)) = request {
-                let above = state.tasks.chain(started.parent).to_vec();
+                let rests_on = state.tasks.chain(Some(started.task)).to_vec();
                 let answer = (key.hash, Answered::Task(started.task));
-                state.requests.remember(scope, answer, &above, started.deadline);
+                state.requests.remember(scope, answer, &rests_on, started.deadline);
             }
             self.leases.enter(started.task, started.at, started.lease, started.deadline);
         }
@@ -346,8 +346,8 @@ impl Fold {
             Event::PolicyActivated(activated) => {
                 activated.revision == world.policy_revision || recent(activated.at)
             }
-            Event::TaskStarted(started) => task_matters(started.task) || state.requests.holds_start(started),
             // A beginning may stay for its request id's sake: so does what ended it.
+            Event::TaskStarted(started) => task_matters(started.task),
             Event::TaskEnded(ended) => task_matters(ended.task) || recent(ended.at),
             Event::TaskLapsed(lapsed) => task_matters(lapsed.task) || recent(lapsed.at),
             Event::TokenIssued(record) => {

@@ -118,7 +118,9 @@ impl Broker {
         now: Timestamp,
     ) -> Result<locum_journal::SnapshotReport, locum_journal::SnapshotError> {
         let given = {
-            let state = self.fold.state.read();
+            let mut state = self.fold.state.write();
+            // What is over holds no beginning back: what ended it may be old enough to go.
+            state.requests.free(now, usize::MAX);
             Given { tasks: state.tasks.count_max(), locks: state.locks.number_max() }
         };
         self.journal.snapshot(&|committed| self.fold.still_matters(committed, now), given)

@@ -31,9 +31,11 @@ pub(crate) struct Requests {
     answered: HashMap<RequestScope, (Timestamp, ([u8; 32], Answered))>,
     until: BTreeSet<(Timestamp, RequestScope)>,
     by_workload: HashMap<WorkloadNo, usize>,
-    /// The tasks that the answers rest on: without their beginnings a replay would find the answers too late.
+    /// The tasks that the answers stand for or rest on: without their beginnings a replay would find the answers
+    /// too late, and without their ends it would take them to be alive.
     rests_on: HashMap<TaskId, usize>,
-    above: HashMap<RequestScope, Vec<TaskId>>,
+    /// The same the other way round.
+    below: HashMap<RequestScope, Vec<TaskId>>,
 }
 
 // === impl RequestScope ===
@@ -67,12 +69,12 @@ impl Requests {
         self.answered.get(scope).filter(|(until, _)| at < *until).map(|(_, answer)| answer)
     }
 
-    /// Remembers an answer, which rests on the tasks `above` it, until `until` and a little longer.
+    /// Remembers an answer, and the tasks that it rests on, until `until` and a little longer.
     pub(crate) fn remember(
         &mut self,
         scope: RequestScope,
         (hash, answered): ([u8; 32], Answered),
-        above: &[TaskId],
+        rests_on: &[TaskId],
         until: Timestamp,
     ) {
         #[cfg(bug_zoo)]
@@ -81,9 +83,9 @@ impl Requests {
         }
         let until = until.plus(REQUEST_ID_KEPT_AFTER_EXP);
         self.until.insert((until, scope.clone()));
-        self.forget_above(&scope);
-        above.iter().for_each(|task| *self.rests_on.entry(*task).or_default() += 1);
-        self.above.insert(scope.clone(), above.to_vec());
+        self.forget_below(&scope);
+        rests_on.iter().for_each(|task| *self.rests_on.entry(*task).or_default() += 1);
+        self.below.insert(scope.clone(), rests_on.to_vec());
         match self.answered.insert(scope.clone(), (until, (hash, answered))) {
             // Forgotten by its time and not freed yet.
             Some((before, _)) => drop(self.until.remove(&(before, scope))),
@@ -96,23 +98,20 @@ impl Requests {
         self.by_workload.get(&workload).is_none_or(|count| *count < REQUEST_IDS_PER_WORKLOAD_MAX)
     }
 
-    /// Whether some answered request stands for this token.
+    /// Whether some answered request stands for this token: not only for one of the same request id, which
+    /// may be used again when it was forgotten.
     pub(crate) fn holds(&self, record: &IssueRecord) -> bool {
-        RequestScope::of_issue(record).is_some_and(|(scope, _)| self.answered.contains_key(&scope))
+        let answer = RequestScope::of_issue(record).and_then(|(scope, _)| self.answered.get(&scope));
+        matches!(answer, Some((_, (_, Answered::Token(answer)))) if answer.jti == record.jti)
     }
 
-    /// Whether some answered request stands for this task.
-    pub(crate) fn holds_start(&self, started: &TaskStarted) -> bool {
-        RequestScope::of_start(started).is_some_and(|(scope, _)| self.answered.contains_key(&scope))
-    }
-
-    /// Whether some answered request rests on this task.
+    /// Whether some answered request stands for this task, or rests on it.
     pub(crate) fn rest_on(&self, task: TaskId) -> bool {
         self.rests_on.contains_key(&task)
     }
 
-    fn forget_above(&mut self, scope: &RequestScope) {
-        for task in self.above.remove(scope).unwrap_or_default() {
+    fn forget_below(&mut self, scope: &RequestScope) {
+        for task in self.below.remove(scope).unwrap_or_default() {
             if let Some(count) = self.rests_on.get_mut(&task) {
                 *count -= 1;
                 if *count == 0 {
@@ -129,7 +128,7 @@ impl Requests {
         {
             let Some((_, scope)) = self.until.pop_first() else { break };
             self.answered.remove(&scope);
-            self.forget_above(&scope);
+            self.forget_below(&scope);
             if let Some(count) = self.by_workload.get_mut(&scope.workload) {
                 *count -= 1;
                 if *count == 0 {
@@ -139,5 +138,31 @@ impl Requests {
             freed += 1;
         }
         freed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_used_again_stands_for_its_new_task_alone() {
+        let at = Timestamp::from_seconds;
+        let scope = RequestScope {
+            tenant: TenantNo(1),
+            workload: WorkloadNo(1),
+            task: None,
+            id: "start-0".to_owned(),
+        };
+        let [above, first, second] = [1, 2, 3].map(|count| TaskId::new(1, count));
+        let mut requests = Requests::default();
+        requests.remember(scope.clone(), ([0; 32], Answered::Task(first)), &[above, first], at(100));
+        assert!([above, first].into_iter().all(|task| requests.rest_on(task)));
+        requests.remember(scope.clone(), ([1; 32], Answered::Task(second)), &[above, second], at(1_000_000));
+        assert!(!requests.rest_on(first), "what ended the first may be forgotten by now");
+        assert!([above, second].into_iter().all(|task| requests.rest_on(task)));
+        assert_eq!(requests.free(at(2_000_000), usize::MAX), 1);
+        assert!(![above, second].into_iter().any(|task| requests.rest_on(task)));
+        assert!(requests.answer(&scope, at(100)).is_none() && requests.has_room(WorkloadNo(1)));
     }
 }
