@@ -75,8 +75,7 @@ impl Run {
     fn calm(&mut self) {
         for _ in 0..240 {
             self.pass(BREATH);
-            let is_open = |run: &mut Self, at: usize| run.line(at).is_some_and(|line| line.course.is_some());
-            if (0..self.feed.stations.len()).all(|at| self.is_well(at) && is_open(self, at)) {
+            if (0..self.feed.stations.len()).all(|at| self.is_well(at)) {
                 return;
             }
         }

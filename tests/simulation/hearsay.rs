@@ -210,14 +210,13 @@ impl Run {
         self.clock.put_right();
         for _ in 0..RECOVERY.as_millis() / BREATH.as_millis() {
             self.clock.advance(BREATH);
+            self.drain();
             self.exchange();
             if self.feed.waits.is_empty() && (0..self.feed.stations.len()).all(|at| self.is_well(at)) {
                 break;
             }
             self.ask_who_is_missing();
         }
-        self.drain();
-        self.exchange();
         self.ask_who_is_missing();
         assert!(self.feed.waits.is_empty(), "R1: after {RECOVERY:?} a revocation is not everywhere");
         for at in 0..self.feed.stations.len() {
@@ -241,10 +240,13 @@ impl Run {
         registered && self.model.connector_mark(station.tenant, station.connector).is_some()
     }
 
-    /// Whether a verifier may answer, and has heard of the epoch at hand, unless it cannot follow.
+    /// Whether a verifier may answer, has heard of the epoch at hand and hears on, unless it cannot follow. One
+    /// with nothing but a lease of before may not know what was revoked since.
     pub(crate) fn is_well(&self, at: usize) -> bool {
-        let epoch = self.broker.status().position.epoch;
-        !self.follows(at) || (self.lack(at).is_none() && self.feed.stations[at].epoch == epoch)
+        let station = &self.feed.stations[at];
+        let hears = station.line.as_ref().is_some_and(|line| line.course.is_some());
+        let is_here = station.epoch == self.broker.status().position.epoch;
+        !self.follows(at) || (self.lack(at).is_none() && is_here && hears)
     }
 
     fn answers_right(&mut self, at: usize) {

@@ -252,13 +252,7 @@ impl Course {
             drop(chain);
             return Err(self.track.witness(shown));
         }
-        let is_of_before = shown.epoch < epoch;
-        #[cfg(bug_zoo)]
-        let is_of_before = is_of_before
-            && !locum_model::bug_zoo::is_planted(
-                locum_model::bug_zoo::Bug::FeedEpochOfAcknowledgementIgnored,
-            );
-        if is_of_before {
+        if shown.epoch < epoch {
             return Ok(None);
         }
         if shown.sequence > self.at.acknowledged {
