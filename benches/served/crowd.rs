@@ -8,7 +8,7 @@ use locum_benches::histogram::Histogram;
 use locum_benches::past::{CROWDED, Past};
 use locum_benches::process::Cores;
 use locum_benches::served::{self, INTROSPECT, REVOKE, Served, says_active};
-use locum_benches::wire::{Line, Unary, framed};
+use locum_benches::wire::{Unary, framed};
 use locum_benches::{Goal, Report, Row, parts, timed_async};
 use prost::bytes::Bytes;
 
@@ -28,7 +28,6 @@ const EACH_TURN: usize = 100;
 struct Crowd {
     tokens: u64,
     served: Served,
-    operator: Line,
     /// The revocation that killed them, in microseconds.
     first: f64,
     /// Those after it.
@@ -83,12 +82,15 @@ impl Crowd {
         answer.expect("revoked");
         let first = took.as_secs_f64() * 1e6;
         let (revokes, syncs) = (Histogram::default(), Histogram::default());
-        Self { tokens, served, operator, first, revokes, syncs, checks }
+        Self { tokens, served, first, revokes, syncs, checks }
     }
 
     async fn turn(&mut self) {
+        // A connection for each turn: while a larger crowd was written nobody answered the server's pings, and it
+        // closes a connection that does not.
+        let operator = self.served.operator().line().await.expect("a connection");
         for _ in 0..EACH_TURN {
-            let (answer, took) = timed_async(self.operator.unary(REVOKE, body())).await;
+            let (answer, took) = timed_async(operator.unary(REVOKE, body())).await;
             answer.expect("revoked");
             self.revokes.add(took);
         }
