@@ -120,6 +120,11 @@ fn replay() {
         let named = courses::ALL.iter().find(|course| course.name == name);
         Scenario::Course(named.unwrap_or_else(|| panic!("there is no course `{name}`")))
     });
+    #[cfg(bug_zoo)]
+    if let Ok(name) = std::env::var("SIM_BUGS") {
+        let bug = locum_model::bug_zoo::Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name);
+        locum_model::bug_zoo::plant(Some(bug.unwrap_or_else(|| panic!("there is no bug `{name}`"))));
+    }
     if let Some(seed) = number("SIM_SEED") {
         let hash = steps::run(scenario, seed, Aloud::Yes);
         eprintln!("seed {seed} holds, trace {hash:016x}");

@@ -82,6 +82,8 @@ pub enum Bug {
     FeedEpochNotCompared,
     /// A verifier enters an epoch that was left (R2, J4).
     FeedEpochEnteredAgain,
+    /// What was acknowledged in an earlier epoch counts in this one (R1, J4).
+    FeedEpochOfAcknowledgementIgnored,
     /// A verifier reads frames of a version that it does not know (R5).
     FeedVersionIgnored,
     /// A verifier skips entries of a level that it does not know (R5).
@@ -114,7 +116,7 @@ pub enum Bug {
 
 impl Bug {
     /// The bugs that the zoo has to catch.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::WatermarkOffByOne,
         Self::ConnectorForgotten,
         Self::ConnectorOwnerForgotten,
@@ -154,6 +156,7 @@ impl Bug {
         Self::FeedHomeNotCompared,
         Self::FeedEpochNotCompared,
         Self::FeedEpochEnteredAgain,
+        Self::FeedEpochOfAcknowledgementIgnored,
         Self::FeedVersionIgnored,
         Self::FeedLevelIgnored,
         Self::FeedWallClockBelieved,

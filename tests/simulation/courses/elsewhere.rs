@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{TTL, is_of_kind};
 use crate::forged::Strange;
+use crate::network::BREATH;
 use crate::run::Run;
 use crate::station::Down;
 
@@ -116,8 +117,20 @@ pub(super) fn showed_more_than_the_copy(run: &mut Run) {
     run.restore();
     // Its stream begins with how far it was.
     run.calm();
+    // For as long as any lease from before the start may run nothing is everywhere.
+    (0..30_000 / BREATH.as_millis()).for_each(|_| run.pass(BREATH));
+    run.calm();
     let token = run.token_for(at, TTL);
     run.kill(token);
-    run.ask_who_is_missing();
+    run.turn_pumps();
+    // Everybody else hears of it and says so.
+    for _ in 0..4 {
+        run.clock.advance(Duration::from_millis(200));
+        let others = (0..run.feed.stations.len()).filter(|other| *other != at).collect::<Vec<_>>();
+        others
+            .into_iter()
+            .for_each(|other| (0..3).for_each(|_| run.exchange_with(other, usize::MAX, usize::MAX)));
+        run.ask_who_is_missing();
+    }
     assert!(run.believes(at, token), "the verifier has no lease, or heard of it");
 }

@@ -127,7 +127,7 @@ pub(super) fn snapshot_begins(run: &mut Run) {
     run.exchange_with(at, 1, 2);
     assert!(run.lack(at).is_none(), "the verifier has no lease any more");
     for token in tokens {
-        let _ = run.believes(at, token);
+        assert!(!run.believes(at, token), "R2: what was known is forgotten");
     }
 }
 

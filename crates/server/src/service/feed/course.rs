@@ -252,7 +252,13 @@ impl Course {
             drop(chain);
             return Err(self.track.witness(shown));
         }
-        if shown.epoch < epoch {
+        let is_of_before = shown.epoch < epoch;
+        #[cfg(bug_zoo)]
+        let is_of_before = is_of_before
+            && !locum_model::bug_zoo::is_planted(
+                locum_model::bug_zoo::Bug::FeedEpochOfAcknowledgementIgnored,
+            );
+        if is_of_before {
             return Ok(None);
         }
         if shown.sequence > self.at.acknowledged {
