@@ -51,6 +51,8 @@ pub(super) fn task_is_too_old(run: &mut Run) {
     let now = run.now().expect("the clock is settled");
     run.pass(Duration::from_secs(1));
     let token = run.believed(at, ask);
+    // Its stream may have ended with the proof that it came with.
+    run.calm();
     let mark = run.model.tokens[token].marks[0].clone();
     let named = run.name_mark(tenant, &mark).expect("a workload has a name");
     let reached: &[&str] = [&["acme"], &["beta"], &["gamma"]][tenant];
