@@ -3,10 +3,12 @@
 
 mod stage;
 
+use std::sync::Arc;
+
 use locum_api::broker::v1 as wire;
 use locum_model::registry::Algorithm;
 use locum_sdk::Decision;
-use locum_tests::hostile::{self, LINES, NOT_OFFERED, SCENES, Verdict};
+use locum_tests::hostile::{self, LINES, NOT_OFFERED, SCENES, Shown, Verdict};
 use locum_tests::naive::{Defect, Naive};
 use locum_tests::work::{begin, grant, introspect, issue, may, now};
 use locum_tests::{Daemon, Line, eventually};
@@ -22,9 +24,9 @@ async fn three_checks_say_the_same_of_every_entry() {
     let stage = Stage::up(&[]).await;
     for connector in [&ORDERS, &LEDGER] {
         let scene = stage.scene(connector).await;
-        let corpus = scene.corpus();
+        let (proofs, corpus) = (scene.proofs(), scene.corpus());
         assert!(corpus.len() > 5_000, "every byte and every bit of a token: {}", corpus.len());
-        let wrong = agreed(&scene, &corpus).await;
+        let wrong = [agreed(&scene, &proofs).await, agreed(&scene, &corpus).await].concat();
         assert!(
             wrong.is_empty(),
             "{} of {}: {:#?}",
@@ -34,7 +36,8 @@ async fn three_checks_say_the_same_of_every_entry() {
         );
         let figures = scene.offline.figures();
         // What is well signed and for us may be remembered; of the rest, nothing takes a place.
-        let kept = corpus.iter().filter(|entry| matches!(entry.line, 0 | 13 | 28 | 29)).count();
+        let kept =
+            corpus.iter().filter(|entry| matches!(entry.line, 0 | 13 | 28 | 29)).count() + proofs.len();
         assert!(figures.tokens <= kept && figures.unknown == 0, "{figures:?}");
     }
 }
@@ -64,22 +67,26 @@ fn every_line_of_the_list_has_an_entry() {
 fn every_mistake_of_the_naive_check_is_noticed() {
     let (corpus, right) = stage::made_up(Algorithm::Es256);
     let ends = stage::ends_at(&corpus[0].token);
+    assert_eq!(ends - 1, stage::MADE_UP_NOW + 1, "the proofs are fresh");
     let notices = |naive: &Naive| {
-        let say = |token: &str, certificate, at| naive.check(token, certificate, at);
-        let of_bytes = corpus.iter().find(|e| say(&e.token, e.certificate, ends - 1) != e.expected);
+        let say = |token: &str, at| naive.check(token, Shown::default(), at);
+        let of_bytes = corpus.iter().find(|entry| {
+            let said = || naive.check(&entry.token, entry.shown(), ends - 1);
+            (entry.is_replay && said() != Verdict::Active) || said() != entry.expected
+        });
         let good = &corpus[0].token;
         let deaf = Naive { heard: false, ..naive.clone() };
         let of_scenes = [
-            ("21: the end", say(good, None, ends), Verdict::Inactive),
-            ("21: the second before", say(good, None, ends - 1), Verdict::Active),
-            ("26: not heard", deaf.check(good, None, ends - 1), Verdict::Unknown),
+            ("21: the end", say(good, ends), Verdict::Inactive),
+            ("21: the second before", say(good, ends - 1), Verdict::Active),
+            ("26: not heard", deaf.check(good, Shown::default(), ends - 1), Verdict::Unknown),
         ];
         let of_scenes = of_scenes.into_iter().find(|(_, said, expected)| said != expected);
         of_bytes.map(|entry| entry.name.clone()).or(of_scenes.map(|(name, ..)| name.to_owned()))
     };
     assert_eq!(notices(&right), None, "without a mistake there is nothing to notice");
     for defect in Defect::ALL {
-        let naive = Naive { defect: Some(defect), ..right.clone() };
+        let naive = Naive { defect: Some(defect), proofs: Arc::default(), ..right.clone() };
         assert!(notices(&naive).is_some(), "{defect:?} goes unnoticed");
     }
 }
@@ -91,6 +98,7 @@ async fn nothing_is_permitted_revoked_or_told_by_a_hostile_token() {
     let (refunder, orders) = (stage.daemon.at("agents/refunder"), stage.daemon.at("services/orders-api"));
     let hostile =
         |entry: &hostile::Entry| entry.expected == Verdict::Inactive && !LONG_LINES.contains(&entry.line);
+    // What is shown beside a token is not asked about here.
     for entry in scene.corpus().into_iter().filter(hostile).filter(|entry| entry.token.len() < 16_384) {
         let (name, token) = (&entry.name, &entry.token);
         let answer = introspect(&orders, "orders", token).await.expect(name);
@@ -186,7 +194,8 @@ async fn zoo() {
         let stage = Stage::up(&[("PLANTED_BUG", &name)]).await;
         let scene = stage.scene(&ORDERS).await;
         let short = |entry: &hostile::Entry| !LONG_LINES.contains(&entry.line);
-        let corpus: Vec<_> = scene.corpus().into_iter().filter(short).collect();
+        let corpus: Vec<_> =
+            scene.proofs().into_iter().chain(scene.corpus().into_iter().filter(short)).collect();
         plant(bug);
         let wrong = agreed(&scene, &corpus).await;
         plant(None);

@@ -15,7 +15,7 @@ use locum_jose::{SigningKey, base64url};
 use locum_model::registry::Algorithm;
 use serde_json::Value;
 
-pub use crate::naive::Verdict;
+pub use crate::naive::{Shown, Verdict};
 
 /// The lines of the list, with what gets an entry for each.
 pub const LINES: [(u8, &str); 29] = [
@@ -68,8 +68,23 @@ pub struct Entry {
     pub token: String,
     /// SHA-256 of the certificate that is shown with it.
     pub certificate: Option<[u8; 32]>,
+    /// The proof of a key that is shown with it.
+    pub proof: Option<Proof>,
+    /// It is shown once before, and that is believed.
+    pub is_replay: bool,
     /// What every check has to say.
     pub expected: Verdict,
+}
+
+/// A proof of a key, and the request that it comes with.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The value of the `DPoP` header.
+    pub proof: String,
+    /// The request's method.
+    pub method: &'static str,
+    /// The request's URI, as its server knows it.
+    pub uri: &'static str,
 }
 
 /// What a corpus is made from.
@@ -102,7 +117,14 @@ pub(crate) struct Parts<'a> {
 impl Entry {
     fn new(line: u8, name: impl std::fmt::Display, token: String) -> Self {
         let name = format!("{line}: {name}");
-        Self { line, name, token, certificate: None, expected: Verdict::Inactive }
+        let (certificate, proof, expected) = (None, None, Verdict::Inactive);
+        Self { line, name, token, certificate, proof, is_replay: false, expected }
+    }
+
+    /// What is shown with it, for the naive check.
+    pub fn shown(&self) -> Shown<'_> {
+        let proof = self.proof.as_ref().map(|shown| (&*shown.proof, shown.method, shown.uri));
+        Shown { certificate: self.certificate, proof }
     }
 
     fn active(self) -> Self {
@@ -178,6 +200,15 @@ pub fn corpus(seeds: &Seeds<'_>) -> Vec<Entry> {
     all.extend(claims::entries(seeds, &good));
     all.extend(proof::entries(seeds, &good));
     all
+}
+
+/// Every entry about proofs of keys. They are made at `now`, in seconds since 1970, and good for a minute.
+///
+/// # Panics
+///
+/// When a seed is no token.
+pub fn proofs(seeds: &Seeds<'_>, now: i64) -> Vec<Entry> {
+    proof::shown_at(seeds, &Parts::of(seeds.good), now)
 }
 
 /// A key of nobody.

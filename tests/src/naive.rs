@@ -2,15 +2,21 @@
 //! code: one token, one pass, everything looked up in what `serde_json` made of it.
 //!
 //! From RFC 7515 (compact form), RFC 7517 (the keys, by exact `kid`), RFC 7519 and RFC 9068 (claims),
-//! RFC 8705 (`cnf`) and what the contract adds: one spelling of the header, one audience, whole seconds,
-//! no leeway, a life within the cap. Nothing here is called by what it is compared with; the one thing
-//! that they share is ring, for the two curves.
+//! RFC 8705 and RFC 9449 (`cnf`) and what the contract adds: one spelling of the header, one audience, whole
+//! seconds, no leeway, a life within the cap, a proof good for a minute and once. Nothing here is called by what it
+//! is compared with; the one thing that they share is ring, for the curves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey, VerificationAlgorithm};
+use ring::digest::{SHA256, digest};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, UnparsedPublicKey, VerificationAlgorithm,
+};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 /// What a check comes to.
@@ -28,6 +34,21 @@ pub enum Verdict {
 const LIFE_SECONDS_MAX: i64 = 900;
 /// Longest token that is looked at, in bytes.
 const BYTES_MAX: usize = 8192;
+/// Longest proof, in bytes.
+const PROOF_BYTES_MAX: usize = 4096;
+/// How old a proof may be, and how far ahead, in seconds.
+const PROOF_AGE: std::ops::RangeInclusive<i64> = -10..=60;
+/// What only the holder of a key may know of it (RFC 7518).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// What was shown beside a token.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown<'a> {
+    /// SHA-256 of the certificate of the connection.
+    pub certificate: Option<[u8; 32]>,
+    /// A proof of a key, with the method and the URI that it has to be for.
+    pub proof: Option<(&'a str, &'a str, &'a str)>,
+}
 
 /// A backend with the issuer's published keys and a list of what died.
 #[derive(Clone, Debug)]
@@ -42,6 +63,8 @@ pub struct Naive {
     pub dead: BTreeSet<String>,
     /// Whether the issuer was heard within the staleness bound.
     pub heard: bool,
+    /// Key and `jti` of each proof that was believed; clones have it in common.
+    pub proofs: Arc<Mutex<BTreeSet<(String, String)>>>,
     /// What this copy gets wrong on purpose; none but where a test has to notice.
     pub defect: Option<Defect>,
 }
@@ -67,6 +90,26 @@ pub enum Defect {
     IssuerUnchecked,
     /// `cnf` is not compared.
     UnboundBelieved,
+    /// Whose key a proof is by is not compared.
+    ProofOfAnybody,
+    /// A proof's signature is not checked.
+    ProofUnchecked,
+    /// A proof that tells a private key is one.
+    ProofKeyPrivate,
+    /// Any JWS is a proof.
+    ProofOfAnyType,
+    /// `htm` is not compared.
+    ProofMethodIgnored,
+    /// `htu` is not compared.
+    ProofTargetIgnored,
+    /// `ath` is not compared.
+    ProofTokenIgnored,
+    /// `iat` is not compared.
+    ProofTimeIgnored,
+    /// A proof is good for as often as it is shown.
+    ProofReplayed,
+    /// A proof beside a token that is not bound to a key does no harm.
+    ProofUnneeded,
     /// What is around a token is cut off.
     Trimmed,
     /// Whether the issuer is heard does not matter.
@@ -75,7 +118,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 21] = [
         Self::NoneBelieved,
         Self::HeaderLoose,
         Self::SignatureUnchecked,
@@ -85,19 +128,28 @@ impl Defect {
         Self::AudienceList,
         Self::IssuerUnchecked,
         Self::UnboundBelieved,
+        Self::ProofOfAnybody,
+        Self::ProofUnchecked,
+        Self::ProofKeyPrivate,
+        Self::ProofOfAnyType,
+        Self::ProofMethodIgnored,
+        Self::ProofTargetIgnored,
+        Self::ProofTokenIgnored,
+        Self::ProofTimeIgnored,
+        Self::ProofReplayed,
+        Self::ProofUnneeded,
         Self::Trimmed,
         Self::DeafBelieved,
     ];
 }
 
 impl Naive {
-    /// What is to be said of a token that came with this certificate (SHA-256 of its DER), at `now` in
-    /// seconds since 1970.
-    pub fn check(&self, token: &str, certificate: Option<[u8; 32]>, now: i64) -> Verdict {
+    /// What is to be said of a token that came with this, at `now` in seconds since 1970.
+    pub fn check(&self, token: &str, shown: Shown<'_>, now: i64) -> Verdict {
         if !self.heard && !self.has(Defect::DeafBelieved) {
             return Verdict::Unknown;
         }
-        match self.believes(token, certificate, now) {
+        match self.believes(token, shown, now) {
             Some(()) => Verdict::Active,
             None => Verdict::Inactive,
         }
@@ -107,7 +159,7 @@ impl Naive {
         self.defect == Some(defect)
     }
 
-    fn believes(&self, token: &str, certificate: Option<[u8; 32]>, now: i64) -> Option<()> {
+    fn believes(&self, token: &str, shown: Shown<'_>, now: i64) -> Option<()> {
         let token = if self.has(Defect::Trimmed) { token.trim() } else { token };
         (token.len() <= BYTES_MAX).then_some(())?;
         let parts: Vec<&str> = token.split('.').collect();
@@ -115,7 +167,8 @@ impl Naive {
         let header = URL_SAFE_NO_PAD.decode(head).ok()?;
         self.signed(&header, head, body, signature)?;
         let payload = URL_SAFE_NO_PAD.decode(body).ok()?;
-        self.claims(&payload, certificate, now)
+        let cnf = self.claims(&payload, now)?;
+        self.proved(cnf.as_ref(), shown, token, now)
     }
 
     /// The key is the one named, and the header is the one text that this key's tokens have.
@@ -146,7 +199,8 @@ impl Naive {
         (holds.is_ok() || self.has(Defect::SignatureUnchecked)).then_some(())
     }
 
-    fn claims(&self, payload: &[u8], certificate: Option<[u8; 32]>, now: i64) -> Option<()> {
+    /// `cnf`, where there is one, of claims that are good by themselves.
+    fn claims(&self, payload: &[u8], now: i64) -> Option<Option<Value>> {
         let claims: Value = serde_json::from_slice(payload).ok()?;
         // A member that stands twice, a space, an escape: all make the text longer than what was read.
         (serde_json::to_string(&claims).ok()?.len() == payload.len()).then_some(())?;
@@ -179,15 +233,126 @@ impl Naive {
         let short = self.has(Defect::LifeUncapped) || ends.checked_sub(issued)? <= LIFE_SECONDS_MAX;
         let alive = begins <= now && !over && plausible && short;
         let dead = self.dead.contains(claims["jti"].as_str()?);
-        (issuer && audience && alive && !dead && self.proved(claims.get("cnf"), certificate)).then_some(())
+        (issuer && audience && alive && !dead).then(|| claims.get("cnf").cloned())
     }
 
-    fn proved(&self, cnf: Option<&Value>, certificate: Option<[u8; 32]>) -> bool {
-        let Some(bound) = cnf else { return true };
-        let Some(bound) = bound.as_object() else { return false };
-        let shown = certificate.map(|certificate| URL_SAFE_NO_PAD.encode(certificate));
-        let matches = bound.len() == 1
-            && shown.is_some_and(|shown| bound.get("x5t#S256").is_some_and(|bound| *bound == shown));
-        matches || self.has(Defect::UnboundBelieved)
+    /// What the token is bound to was shown, and nothing that it is not bound to.
+    fn proved(&self, cnf: Option<&Value>, shown: Shown<'_>, token: &str, now: i64) -> Option<()> {
+        let unneeded = shown.proof.is_some() && !self.has(Defect::ProofUnneeded);
+        let Some(bound) = cnf else { return (!unneeded).then_some(()) };
+        if self.has(Defect::UnboundBelieved) {
+            return Some(());
+        }
+        let bound = bound.as_object().filter(|bound| bound.len() == 1)?;
+        if let Some(thumbprint) = bound.get("x5t#S256") {
+            let matches = *thumbprint == URL_SAFE_NO_PAD.encode(shown.certificate?);
+            return (matches && !unneeded).then_some(());
+        }
+        let (jkt, jti) = self.proof(shown.proof?, token, now)?;
+        (*bound.get("jkt")? == *jkt || self.has(Defect::ProofOfAnybody)).then_some(())?;
+        let mut before = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        (before.insert((jkt, jti)) || self.has(Defect::ProofReplayed)).then_some(())
+    }
+
+    /// RFC 9449 section 4.3, check by check: the thumbprint of the key that a good proof proves, and its `jti`.
+    fn proof(&self, shown: (&str, &str, &str), token: &str, now: i64) -> Option<(String, String)> {
+        let (proof, method, uri) = shown;
+        (proof.len() <= PROOF_BYTES_MAX).then_some(())?;
+        let parts: Vec<&str> = proof.split('.').collect();
+        let [head, body, signature] = parts[..] else { return None };
+        let header = Once::read(&URL_SAFE_NO_PAD.decode(head).ok()?)?.0;
+        let names: Vec<&str> = header.keys().map(String::as_str).collect();
+        let jwk = (names == ["alg", "jwk", "typ"]).then(|| &header["jwk"])?;
+        (header["typ"] == "dpop+jwt" || self.has(Defect::ProofOfAnyType)).then_some(())?;
+        let private = PRIVATE.iter().any(|name| jwk.get(name).is_some());
+        (!private || self.has(Defect::ProofKeyPrivate)).then_some(())?;
+        let (algorithm, point, canonical) = proof_key(header["alg"].as_str()?, jwk)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let signed = format!("{head}.{body}");
+        let holds = UnparsedPublicKey::new(algorithm, point).verify(signed.as_bytes(), &signature);
+        (holds.is_ok() || self.has(Defect::ProofUnchecked)).then_some(())?;
+        let claims = Once::read(&URL_SAFE_NO_PAD.decode(body).ok()?)?.0;
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let (jti, htm, htu) = (text("jti")?, text("htm")?, text("htu")?);
+        let age = now.checked_sub(claims.get("iat")?.as_i64().filter(|at| *at >= 0)?)?;
+        let ath = text("ath").is_some_and(|ath| ath == hash(token));
+        let right = (htm == method || self.has(Defect::ProofMethodIgnored))
+            && (place(htu)? == place(uri)? || self.has(Defect::ProofTargetIgnored))
+            && (ath || self.has(Defect::ProofTokenIgnored))
+            && (PROOF_AGE.contains(&age) || self.has(Defect::ProofTimeIgnored));
+        (right && jti.len() <= 256).then(|| (hash(&canonical), jti.to_owned()))
+    }
+}
+
+fn hash(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
+}
+
+/// How a key of a proof verifies, and its members as RFC 7638 hashes them.
+fn proof_key(alg: &str, jwk: &Value) -> Option<(&'static dyn VerificationAlgorithm, Vec<u8>, String)> {
+    let text = |name: &str| jwk.get(name)?.as_str();
+    let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
+    let (kty, crv) = (text("kty")?, text("crv")?);
+    let on_curve = |algorithm, size| -> Option<(&'static dyn VerificationAlgorithm, Vec<u8>, String)> {
+        let (x, y) = (bytes("x")?, bytes("y")?);
+        let names = format!(r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#, text("x")?, text("y")?);
+        (x.len() == size && y.len() == size).then(|| (algorithm, [vec![4], x, y].concat(), names))
+    };
+    match (alg, kty, crv) {
+        ("ES256", "EC", "P-256") => on_curve(&ECDSA_P256_SHA256_FIXED, 32),
+        ("ES384", "EC", "P-384") => on_curve(&ECDSA_P384_SHA384_FIXED, 48),
+        ("EdDSA", "OKP", "Ed25519") => {
+            let names = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text("x")?);
+            Some((&ED25519, bytes("x")?, names))
+        }
+        _ => None,
+    }
+}
+
+/// Where a URI goes: scheme, host with its port, path. The query does not matter (RFC 9449 section 4.3, check 9).
+fn place(uri: &str) -> Option<(String, String, String)> {
+    let (scheme, rest) = uri.split_once("://")?;
+    let rest = rest.split(['?', '#']).next()?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (scheme, mut host) = (scheme.to_lowercase(), host.to_lowercase());
+    if let ("https", Some(bare)) | ("http", Some(bare)) =
+        (&*scheme, host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }))
+    {
+        host = bare.to_owned();
+    }
+    let clean = uri.chars().all(|c| c.is_ascii_graphic()) && !host.is_empty() && !host.contains('@');
+    (clean && matches!(&*scheme, "https" | "http")).then(|| (scheme, host, path.to_owned()))
+}
+
+/// An object in which no member stands twice.
+struct Once(BTreeMap<String, Value>);
+
+impl Once {
+    fn read(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Once;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Once, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a member stands twice"));
+                    }
+                }
+                Ok(Once(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
     }
 }

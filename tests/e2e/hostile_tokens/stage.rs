@@ -12,7 +12,7 @@ use locum_sdk::{
     CheckAnswer, Checker, Client, Decision, Error, Figures, Presentation, PresentedCertificate, Verifier,
 };
 use locum_tests::backend::{ISSUER, options, orders, ready};
-use locum_tests::hostile::{Entry, Seeds, Verdict, corpus, kid_of, stranger};
+use locum_tests::hostile::{Entry, Seeds, Shown, Verdict, corpus, kid_of, proofs, stranger};
 use locum_tests::naive::Naive;
 use locum_tests::work::{Held, begin, grant, issue, now, revoke, seconds};
 use locum_tests::{Daemon, Party, Relay, Site, plain_http};
@@ -122,6 +122,7 @@ impl Stage {
             jwks: self.jwks().await,
             dead: BTreeSet::new(),
             heard: true,
+            proofs: Arc::default(),
             defect: None,
         };
         Scene {
@@ -150,9 +151,18 @@ impl Stage {
 
 impl Scene<'_> {
     pub(super) fn corpus(&self) -> Vec<Entry> {
+        self.of_seeds(corpus)
+    }
+
+    /// Entries that are good for a minute.
+    pub(super) fn proofs(&self) -> Vec<Entry> {
+        self.of_seeds(|seeds| proofs(seeds, now()))
+    }
+
+    fn of_seeds(&self, entries: impl FnOnce(&Seeds<'_>) -> Vec<Entry>) -> Vec<Entry> {
         let algorithm = self.connector.algorithm;
         let own = self.stage.own_key(algorithm, &kid_of(&self.good));
-        corpus(&Seeds {
+        entries(&Seeds {
             good: &self.good,
             other: &self.other,
             elsewhere: &self.elsewhere,
@@ -173,20 +183,21 @@ impl Scene<'_> {
 
     /// What all three say: offline, online, naive.
     pub(super) async fn ask(&self, token: &str, certificate: Option<[u8; 32]>) -> [Verdict; 3] {
-        let offline = self.offline.verdict(token, certificate);
-        let online = self.online.introspect(presentation(token, certificate), self.connector.name).await;
+        let shown = Shown { certificate, proof: None };
+        let offline = self.offline.verdict(token, shown);
+        let online = self.online.introspect(presentation(token, shown), self.connector.name).await;
         let online = match online {
             Ok(Some(_)) => Verdict::Active,
             Ok(None) => Verdict::Inactive,
             Err(_) => Verdict::Unknown,
         };
-        [offline, online, self.naive.check(token, certificate, now())]
+        [offline, online, self.naive.check(token, shown, now())]
     }
 }
 
 impl Offline {
-    fn verdict(&self, token: &str, certificate: Option<[u8; 32]>) -> Verdict {
-        match self.0.check(presentation(token, certificate)) {
+    fn verdict(&self, token: &str, shown: Shown<'_>) -> Verdict {
+        match self.0.check(presentation(token, shown)) {
             CheckAnswer::Active(_) => Verdict::Active,
             CheckAnswer::Inactive(_) => Verdict::Inactive,
             CheckAnswer::Unknown(_) => Verdict::Unknown,
@@ -194,7 +205,7 @@ impl Offline {
     }
 
     pub(super) fn believes(&self, token: &str) -> bool {
-        self.verdict(token, None) == Verdict::Active
+        self.verdict(token, Shown::default()) == Verdict::Active
     }
 
     pub(super) fn figures(&self) -> Figures {
@@ -223,9 +234,15 @@ impl Offline {
     }
 }
 
-fn presentation(token: &str, certificate: Option<[u8; 32]>) -> Presentation<'_> {
-    let bearer = Presentation::bearer(token);
-    certificate.map_or(bearer, |sha256| bearer.with_certificate(PresentedCertificate(sha256)))
+fn presentation<'a>(token: &'a str, shown: Shown<'a>) -> Presentation<'a> {
+    let mut presentation = Presentation::bearer(token);
+    if let Some(sha256) = shown.certificate {
+        presentation = presentation.with_certificate(PresentedCertificate(sha256));
+    }
+    match shown.proof {
+        Some((proof, method, uri)) => presentation.with_proof(proof, method, uri),
+        None => presentation,
+    }
 }
 
 /// Asks all three about every entry; what anybody said that is not as the line demands.
@@ -238,6 +255,10 @@ pub(super) async fn agreed(scene: &Scene<'_>, corpus: &[Entry]) -> Vec<String> {
         asking.spawn(async move {
             let mut said = Vec::new();
             for (at, entry) in entries.iter().enumerate().skip(first).step_by(ASKING) {
+                if entry.is_replay {
+                    let first = of_daemon(&backend, &online, &connector, entry).await;
+                    assert_eq!(first, Verdict::Active, "{}, the first time", entry.name);
+                }
                 said.push((at, of_daemon(&backend, &online, &connector, entry).await));
             }
             said
@@ -249,8 +270,15 @@ pub(super) async fn agreed(scene: &Scene<'_>, corpus: &[Entry]) -> Vec<String> {
     }
     let mut wrong = Vec::new();
     for (entry, online) in corpus.iter().zip(online) {
-        let (token, shown) = (&entry.token, entry.certificate);
-        let said = [scene.offline.verdict(token, shown), online, scene.naive.check(token, shown, now())];
+        let here = || {
+            let (token, shown) = (&entry.token, entry.shown());
+            [scene.offline.verdict(token, shown), scene.naive.check(token, shown, now())]
+        };
+        if entry.is_replay {
+            assert_eq!(here(), [Verdict::Active; 2], "{}, the first time", entry.name);
+        }
+        let [offline, naive] = here();
+        let said = [offline, online, naive];
         if said != [entry.expected; 3] {
             wrong.push(format!("{}: offline, online, naive: {said:?}, not {:?}", entry.name, entry.expected));
         }
@@ -260,15 +288,19 @@ pub(super) async fn agreed(scene: &Scene<'_>, corpus: &[Entry]) -> Vec<String> {
 
 async fn of_daemon(backend: &Party, online: &Checker, connector: &str, entry: &Entry) -> Verdict {
     if entry.token.len() > SENT_BYTES_MAX {
-        let said = online.introspect(presentation(&entry.token, entry.certificate), connector).await;
+        let said = online.introspect(presentation(&entry.token, entry.shown()), connector).await;
         return if matches!(said, Ok(None)) { Verdict::Inactive } else { Verdict::Unknown };
     }
-    let shown =
-        entry.certificate.map(|sha256| wire::Presented { certificate_sha256: sha256.to_vec(), proof: None });
+    let proof = entry.proof.as_ref().map(|shown| wire::PresentedProof {
+        proof: shown.proof.clone(),
+        method: shown.method.to_owned(),
+        uri: shown.uri.to_owned(),
+    });
+    let certificate_sha256 = entry.certificate.map(Vec::from).unwrap_or_default();
     let request = wire::IntrospectTokenRequest {
         token: entry.token.clone(),
         connector: connector.to_owned(),
-        presented: shown,
+        presented: Some(wire::Presented { certificate_sha256, proof }),
     };
     match backend.checks().introspect_token(request).await.map(tonic::Response::into_inner) {
         Ok(answer) if answer.active => Verdict::Active,
@@ -283,6 +315,9 @@ pub(super) fn ends_at(token: &str) -> i64 {
     let body = base64url::decode(token.split('.').nth(1).expect("claims")).expect("base64url");
     serde_json::from_slice::<Value>(&body).expect("JSON")["exp"].as_i64().expect("a number")
 }
+
+/// When the proofs of a corpus without a daemon are made: two seconds before its tokens end.
+pub(super) const MADE_UP_NOW: i64 = 1_800_000_598;
 
 /// A corpus without any daemon, of tokens as RFC 9068 has them, and the naive check that knows their issuer.
 pub(super) fn made_up(algorithm: Algorithm) -> (Vec<Entry>, Naive) {
@@ -300,7 +335,7 @@ pub(super) fn made_up(algorithm: Algorithm) -> (Vec<Entry>, Naive) {
         format!("{input}.{}", base64url::encode(signature))
     };
     let audience = "https://orders.acme.test";
-    let entries = corpus(&Seeds {
+    let seeds = Seeds {
         good: &sign("1", audience, None),
         other: &sign("2", audience, None),
         elsewhere: &sign("3", "https://ledger.acme.test", None),
@@ -308,8 +343,10 @@ pub(super) fn made_up(algorithm: Algorithm) -> (Vec<Entry>, Naive) {
         certificate,
         own: &own,
         stranger: &strange,
-    });
+    };
+    let entries = [corpus(&seeds), proofs(&seeds, MADE_UP_NOW)].concat();
     let jwks = serde_json::from_str(&jwks::write([public])).expect("JSON");
     let (issuer, audience) = (ISSUER.to_owned(), audience.to_owned());
-    (entries, Naive { issuer, audience, jwks, dead: BTreeSet::new(), heard: true, defect: None })
+    let (dead, proofs) = (BTreeSet::new(), Arc::default());
+    (entries, Naive { issuer, audience, jwks, dead, heard: true, proofs, defect: None })
 }

@@ -2,7 +2,7 @@
 //! is not for the request.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use locum_jose::{base64url, jwks};
 use locum_model::{Confirmation, Target, TokenId};
@@ -11,7 +11,7 @@ use locum_token::sha256;
 use locum_verifier::{Answer, Presented, Verifier};
 use serde_json::Value;
 
-use crate::naive::{Naive, Verdict};
+use crate::naive::{self, Naive, Verdict};
 use crate::reader::{Reader, piece};
 use crate::stage::{self, AUDIENCE, ISSUER, KEYS, START, TOKENS_MAX, at};
 
@@ -36,6 +36,7 @@ static CHECKS: LazyLock<Checks> = LazyLock::new(|| {
             jwks,
             dead: BTreeSet::from([dead.to_string()]),
             heard: true,
+            proofs: Arc::default(),
             defect: None,
         },
         bound: stage::token(3, Some(jkt)),
@@ -63,7 +64,7 @@ fn believed_by_both(text: &str) {
     let _ = (locum_token::jti_of(text), locum_token::read_recognised(text).is_ok());
     for time in [0, 1] {
         let answer = CHECKS.verifier.check(text, &Presented::default(), at(1_000));
-        let naive = CHECKS.naive.check(text, None, START + 1);
+        let naive = CHECKS.naive.check(text, naive::Shown::default(), START + 1);
         let is_active = matches!(answer, Answer::Active(_));
         assert!(
             !is_active || naive == Verdict::Active,
@@ -81,7 +82,16 @@ fn proof_is_for_this(claims: &[u8]) {
     let shown =
         Presented { certificate: None, proof: Some(Shown { proof: &proof, method: "GET", uri: URI }) };
     let is_active = || matches!(CHECKS.verifier.check(&CHECKS.bound, &shown, at(1_000)), Answer::Active(_));
-    if is_active() {
+    let naive = || {
+        CHECKS.naive.check(
+            &CHECKS.bound,
+            naive::Shown { certificate: None, proof: Some((&proof, "GET", URI)) },
+            START + 1,
+        )
+    };
+    let (first, by_naive) = (is_active(), naive());
+    assert!(!first || by_naive == Verdict::Active, "active, and not for the naive check: {proof}");
+    if first {
         let said: Value = serde_json::from_slice(claims).expect("what counts is JSON");
         let target = said["htu"].as_str().expect("a text").to_ascii_lowercase();
         assert_eq!(said["htm"], "GET");
@@ -130,7 +140,10 @@ mod tests {
         let alive = stage::token(2, None);
         let said = |token: &str| {
             let answer = CHECKS.verifier.check(token, &Presented::default(), at(1_000));
-            (matches!(answer, Answer::Active(_)), CHECKS.naive.check(token, None, START + 1))
+            (
+                matches!(answer, Answer::Active(_)),
+                CHECKS.naive.check(token, naive::Shown::default(), START + 1),
+            )
         };
         assert_eq!(said(&alive), (true, Verdict::Active));
         assert_eq!(said(&stage::token(1, None)), (false, Verdict::Inactive), "it was revoked");
@@ -138,6 +151,10 @@ mod tests {
         let rebuilt = signed(header().as_bytes(), &rebuilt.expect("claims"));
         assert_eq!(said(&rebuilt), (true, Verdict::Active), "signed here, and as good");
         let naive = Naive { dead: BTreeSet::from([TokenId([2; 16]).to_string()]), ..CHECKS.naive.clone() };
-        assert_eq!(naive.check(&alive, None, START + 1), Verdict::Inactive, "and then the target would fail");
+        assert_eq!(
+            naive.check(&alive, naive::Shown::default(), START + 1),
+            Verdict::Inactive,
+            "and then the target would fail"
+        );
     }
 }
