@@ -11,6 +11,7 @@ pub fn broker_options() -> locum_broker::Options {
         journal: locum_journal::Options { home: 1, ..locum_journal::Options::default() },
         key_publish_ahead: Duration::from_secs(3600),
         key_rotate_every: Duration::from_secs(86_400),
+        proofs_max: locum_model::limits::PROOFS_REMEMBERED_MAX,
     }
 }
 

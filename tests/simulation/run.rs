@@ -69,6 +69,7 @@ pub(crate) fn options() -> Options {
         journal: locum_journal::Options { segment_bytes: 8 << 10, reserve_bytes: 8 << 10, home: HOME },
         key_publish_ahead: Duration::from_secs(60),
         key_rotate_every: Duration::from_secs(6 * 3600),
+        proofs_max: 8,
     }
 }
 

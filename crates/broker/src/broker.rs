@@ -36,6 +36,9 @@ pub struct Options {
     pub key_publish_ahead: Duration,
     /// How long a key signs.
     pub key_rotate_every: Duration,
+    /// Proofs of keys that are remembered of a tenant in each half of what is: the product's
+    /// [`PROOFS_REMEMBERED_MAX`](locum_model::limits::PROOFS_REMEMBERED_MAX), but in tests of what happens beyond.
+    pub proofs_max: usize,
 }
 
 /// What time and randomness are drawn from, and where things are kept.
@@ -113,6 +116,7 @@ impl Broker {
         let (committer, commits) =
             Committer::new(journal.writer, Arc::clone(&fold), Arc::clone(&around.clock));
         let broker = Self {
+            proofs: Proofs::with_room_for(options.proofs_max),
             options,
             clock: around.clock,
             entropy: around.entropy,
@@ -125,7 +129,6 @@ impl Broker {
             lapses: Mutex::default(),
             shelf: Shelf::default(),
             verifiers,
-            proofs: Proofs::new(),
             next_task: AtomicU64::new(tasks + 1),
             next_lock: AtomicU64::new(locks + 1),
             started_at: now,

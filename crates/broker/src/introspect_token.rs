@@ -3,9 +3,11 @@
 //! No await, no journal, no lock held longer than one shard's read. Whatever makes a token dead,
 //! the answer is the same; the cause goes to the record's aggregate.
 
+#[cfg(bug_zoo)]
+use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::limits::TOKEN_BYTES_MAX;
 use locum_model::registry::Connector;
-use locum_model::{Caller, Name, Reason, Timestamp, TokenId};
+use locum_model::{Caller, Name, Reason, TenantNo, Timestamp, TokenId};
 use locum_table::{CheckOutcome, LiveToken, Lookup};
 use locum_token::Claims;
 use locum_token::dpop::{NotAdmitted, Presented, Proof};
@@ -49,7 +51,6 @@ fn careless(
     connector: &Connector,
     shown: Presentation<'_>,
 ) -> (Claims, LiveToken) {
-    use locum_model::bug_zoo::{Bug, is_planted};
     if is_planted(Bug::CheckAudienceIgnored) {
         claims.audience.clone_from(&connector.audience);
         claims.standing.connector = connector.number;
@@ -119,7 +120,7 @@ impl Broker {
         });
         // Last: what is refused for anything else takes no place among the proofs.
         let judged = match judged {
-            Ok((_, live, Some(proof))) if !self.admits(&proof, now)? => {
+            Ok((claims, live, Some(proof))) if !self.admits(&proof, claims.standing.tenant, now)? => {
                 Err((Some(live.jti), Reason::TokenUnproved))
             }
             Ok((claims, live, _)) => Ok((claims, live)),
@@ -139,13 +140,16 @@ impl Broker {
         })
     }
 
-    /// Whether a proof that holds is let through: the first time that anybody shows it.
+    /// Whether a proof that holds is let through: the first time that anybody shows it. The room that it
+    /// takes is the tenant's whose token it is for.
     ///
     /// # Errors
     ///
     /// OVERLOADED when more are shown than are remembered.
-    pub(crate) fn admits(&self, proof: &Proof, now: Timestamp) -> Result<bool, Refusal> {
-        match self.proofs.admit(proof, now) {
+    pub(crate) fn admits(&self, proof: &Proof, tenant: TenantNo, now: Timestamp) -> Result<bool, Refusal> {
+        #[cfg(bug_zoo)]
+        let tenant = if is_planted(Bug::ProofShareForgotten) { TenantNo(0) } else { tenant };
+        match self.proofs.admit(proof, tenant, now) {
             Ok(()) => Ok(true),
             Err(NotAdmitted::Replayed | NotAdmitted::TooOld) => Ok(false),
             Err(full @ NotAdmitted::Full) => Err(Refusal::new(Reason::Overloaded, full.to_string())),

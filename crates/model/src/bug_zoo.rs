@@ -52,6 +52,8 @@ pub enum Bug {
     TokenIdShort,
     /// An operator reaches every tenant.
     TenantsIgnored,
+    /// One tenant's proofs of keys take the room of another's.
+    ProofShareForgotten,
     /// A verifier's lease begins when the heartbeat comes, not when its ping was sent (R6).
     FeedLeaseFromReceipt,
     /// A verifier looks after its lease when a frame comes, not when it is asked (R6).
@@ -116,7 +118,7 @@ pub enum Bug {
 
 impl Bug {
     /// The bugs that the zoo has to catch.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::WatermarkOffByOne,
         Self::ConnectorForgotten,
         Self::ConnectorOwnerForgotten,
@@ -139,6 +141,7 @@ impl Bug {
         Self::BeyondIntent,
         Self::TokenIdShort,
         Self::TenantsIgnored,
+        Self::ProofShareForgotten,
         Self::FeedLeaseFromReceipt,
         Self::FeedLeaseUnwatched,
         Self::FeedAcknowledgedBeforeApplied,

@@ -269,6 +269,7 @@ async fn open_broker(
         },
         key_publish_ahead: settings.issuer.publish_ahead,
         key_rotate_every: settings.issuer.rotate_every,
+        proofs_max: locum_model::limits::PROOFS_REMEMBERED_MAX,
     };
     let around = Surroundings { clock, entropy, files: Arc::new(files), keys: Arc::new(keys) };
     let opened = blocking(move || Broker::open(options, around)).await.map_err(NotStarted::Other)?;

@@ -258,7 +258,7 @@ impl Verifier {
             return Err(Unknown::OnlineOnly.into());
         }
         // Last: what is refused for anything else takes no place among the proofs.
-        match proof.map_or(Ok(()), |proof| self.proofs.admit(&proof, time)) {
+        match proof.map_or(Ok(()), |proof| self.proofs.admit(&proof, seen.claims.standing.tenant, time)) {
             Ok(()) => {}
             Err(NotAdmitted::Full) => return Err(Unknown::ProofsFull.into()),
             Err(NotAdmitted::Replayed) => return Err(Inactive::Unproved(NotProved::Replayed).into()),

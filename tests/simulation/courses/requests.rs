@@ -1,12 +1,20 @@
 //! Courses of requests: those that meet, and what a crash must not bring back.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use locum_broker::{Binding, Holder, IssueToken, ShownProof};
+use locum_model::Reason;
 use locum_model::event::Outcome;
+use locum_token::dpop::ProofKey;
 
 use super::TTL;
+use crate::around::poll;
 use crate::ask::IssueAsk;
-use crate::run::Run;
+use crate::run::{ISSUER, Run};
+use crate::universe::scope;
 
 /// R3: a record that lands after its task ended is signed for nobody.
 pub(super) fn task_ends_meanwhile(run: &mut Run) {
@@ -53,6 +61,46 @@ pub(super) fn uses_are_spent(run: &mut Run) {
         run.introspect_all();
     }
     assert_eq!(run.model.tokens[token].uses_left, Some(0), "the uses are not spent");
+}
+
+/// V3: proofs of keys take the room of their tenant, and of no other, until they could not be shown again.
+pub(super) fn proofs_without_end(run: &mut Run) {
+    let at = run.some_station();
+    let tenant = run.feed.stations[at].tenant;
+    let other = (0..run.feed.stations.len()).find(|other| run.feed.stations[*other].tenant != tenant);
+    let (flooding, quiet) = (run.task_for(at, TTL), run.task_for(other.expect("of another tenant"), TTL));
+    let key = ProofKey::generate().expect("randomness");
+    for round in 0..2 {
+        let said: Vec<_> = (0..40).map(|_| prove_once(run, &key, &flooding)).collect();
+        let taken = said.iter().take_while(|reason| **reason != Reason::Overloaded).count();
+        assert!((1..=8).contains(&taken), "round {round}: {taken} proofs are taken");
+        assert!(said[taken..].iter().all(|reason| *reason == Reason::Overloaded), "{said:?}");
+        assert_ne!(prove_once(run, &key, &quiet), Reason::Overloaded, "another tenant is refused");
+        run.pass(Duration::from_secs(71));
+    }
+}
+
+/// Asks for more than the task may, with a fresh proof: the proof is looked at first, and nothing is committed.
+fn prove_once(run: &mut Run, key: &ProofKey, ask: &IssueAsk) -> Reason {
+    let uri = format!("{ISSUER}/locum.broker.v1.TokenService/IssueToken");
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&run.dice.next().to_be_bytes());
+    let now = run.now().expect("the clock is settled");
+    let proof = key.prove(("POST", &uri), None, id, now).expect("randomness");
+    let question = IssueToken {
+        task: run.model.tasks[ask.task].id,
+        holder: Holder::shown(ask.secret),
+        scope: scope(&[("orders:refund", &[])]),
+        ttl: None,
+        uses_max: None,
+        binding: Binding::ByProof(ShownProof { proof, method: "POST", uri }),
+        request: None,
+    };
+    let (broker, caller) = (Arc::clone(&run.broker), ask.asker.caller.clone());
+    let mut asked: Pin<Box<dyn Future<Output = _>>> =
+        Box::pin(async move { broker.issue_token(&caller, question).await });
+    let answered = poll(&mut asked).expect("decided before anything is committed");
+    answered.expect_err("wider than its task").reason()
 }
 
 /// A number is never given twice, and a task that died does not come back for its number's sake.

@@ -131,6 +131,7 @@ fn broker(gate: &Gate) -> Arc<Broker> {
         journal: locum_journal::Options { segment_bytes: 32 << 20, reserve_bytes: 1 << 20, home: 1 },
         key_publish_ahead: Duration::from_secs(3600),
         key_rotate_every: Duration::from_secs(86400),
+        proofs_max: 1,
     };
     let around = Surroundings {
         clock: Arc::new(WallClock),

@@ -1,16 +1,20 @@
 //! [`Proofs`]: lets each proof through once.
 //!
 //! Remembered are 128 bits of each, in two generations that take turns: a proof is remembered for at
-//! least as long as it could be shown again, and for less than twice as long. When a generation is full,
-//! nothing more is let through until the next turn: forgetting early would let a replay in.
+//! least as long as it could be shown again, and for less than twice as long. A tenant that has no room
+//! left gets nothing more through until the next turn: forgetting early would let a replay in.
+//!
+//! Room is shared by tenants, and none can take all of it: a tenant may have its most, and never more than is
+//! still free (the dynamic thresholds of Choudhury and Hahne, 1998). So each that floods leaves half of what
+//! it found for those that are quiet.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use locum_model::Timestamp;
 use locum_model::limits::{PROOF_AGE_MAX, PROOF_AHEAD_MAX, PROOFS_REMEMBERED_MAX};
+use locum_model::{TenantNo, Timestamp};
 
 use super::Proof;
 
@@ -21,6 +25,7 @@ const WINDOW: Duration = Duration::from_secs(PROOF_AGE_MAX.as_secs() + PROOF_AHE
 #[derive(Debug)]
 pub struct Proofs {
     seen: Mutex<Seen>,
+    /// Of one tenant, in each generation.
     most: usize,
 }
 
@@ -32,6 +37,8 @@ struct Seen {
     since: Timestamp,
     younger: HashSet<u128>,
     older: HashSet<u128>,
+    /// How many of the younger generation are whose.
+    shares: HashMap<TenantNo, usize>,
 }
 
 /// Why a proof that holds is not let through.
@@ -43,7 +50,7 @@ pub enum NotAdmitted {
     /// By the latest time that was seen here it is over.
     #[error("the proof is too old")]
     TooOld,
-    /// More proofs are remembered than may be; passing.
+    /// The tenant has as many proofs remembered as it may; passing.
     #[error("too many proofs are shown at once")]
     Full,
 }
@@ -51,24 +58,25 @@ pub enum NotAdmitted {
 // === impl Proofs ===
 
 impl Proofs {
-    /// Remembers [`PROOFS_REMEMBERED_MAX`] in each generation.
+    /// Remembers [`PROOFS_REMEMBERED_MAX`] of a tenant in each generation.
     pub fn new() -> Self {
         Self::with_room_for(PROOFS_REMEMBERED_MAX)
     }
 
-    /// Remembers this many in each generation.
+    /// Remembers this many of a tenant in each generation, and of all tenants twice as many.
     pub fn with_room_for(most: usize) -> Self {
         let begin = Timestamp::from_millis(0);
-        let seen = Seen { now: begin, since: begin, younger: HashSet::new(), older: HashSet::new() };
+        let (younger, older, shares) = (HashSet::new(), HashSet::new(), HashMap::new());
+        let seen = Seen { now: begin, since: begin, younger, older, shares };
         Self { seen: Mutex::new(seen), most }
     }
 
-    /// Lets a proof through, the first time.
+    /// Lets a proof through, the first time. The room that it takes is the tenant's.
     ///
     /// # Errors
     ///
     /// [`NotAdmitted`].
-    pub fn admit(&self, proof: &Proof, now: Timestamp) -> Result<(), NotAdmitted> {
+    pub fn admit(&self, proof: &Proof, tenant: TenantNo, now: Timestamp) -> Result<(), NotAdmitted> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.turn(now);
         if seen.now > proof.issued_at.plus(PROOF_AGE_MAX) {
@@ -77,9 +85,12 @@ impl Proofs {
         if seen.younger.contains(&proof.id) || seen.older.contains(&proof.id) {
             return Err(NotAdmitted::Replayed);
         }
-        if seen.younger.len() >= self.most {
+        let free = (2 * self.most).saturating_sub(seen.younger.len());
+        let share = seen.shares.entry(tenant).or_default();
+        if *share >= self.most.min(free) {
             return Err(NotAdmitted::Full);
         }
+        *share += 1;
         seen.younger.insert(proof.id);
         Ok(())
     }
@@ -111,6 +122,7 @@ impl Seen {
             return;
         }
         let younger = mem::take(&mut self.younger);
+        self.shares.clear();
         self.older = if age <= WINDOW * 2 { younger } else { HashSet::new() };
         self.since = self.now;
     }
@@ -124,6 +136,7 @@ mod tests {
     use super::*;
 
     const START: i64 = 1_800_000_000;
+    const US: TenantNo = TenantNo(1);
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_seconds(START + seconds)
@@ -137,49 +150,84 @@ mod tests {
     fn a_proof_passes_once() {
         let proofs = Proofs::new();
         assert!(proofs.is_empty());
-        assert_eq!(proofs.admit(&proof(1, 0), at(0)), Ok(()));
+        assert_eq!(proofs.admit(&proof(1, 0), US, at(0)), Ok(()));
         for later in [0, 1, 59, 60] {
-            assert_eq!(proofs.admit(&proof(1, 0), at(later)), Err(NotAdmitted::Replayed), "{later}");
+            assert_eq!(proofs.admit(&proof(1, 0), US, at(later)), Err(NotAdmitted::Replayed), "{later}");
         }
-        assert_eq!(proofs.admit(&proof(1, 0), at(61)), Err(NotAdmitted::TooOld));
-        assert_eq!(proofs.admit(&proof(2, 61), at(61)), Ok(()));
+        assert_eq!(proofs.admit(&proof(1, 0), US, at(61)), Err(NotAdmitted::TooOld));
+        assert_eq!(proofs.admit(&proof(2, 61), US, at(61)), Ok(()));
     }
 
     #[test]
     fn a_clock_that_goes_back_brings_nothing_back() {
         let proofs = Proofs::new();
-        assert_eq!(proofs.admit(&proof(1, 0), at(0)), Ok(()));
-        assert_eq!(proofs.admit(&proof(2, 1_000), at(1_000)), Ok(()));
+        assert_eq!(proofs.admit(&proof(1, 0), US, at(0)), Ok(()));
+        assert_eq!(proofs.admit(&proof(2, 1_000), US, at(1_000)), Ok(()));
         assert_eq!(proofs.len(), 1, "the first is forgotten");
-        assert_eq!(proofs.admit(&proof(1, 0), at(0)), Err(NotAdmitted::TooOld));
+        assert_eq!(proofs.admit(&proof(1, 0), US, at(0)), Err(NotAdmitted::TooOld));
     }
 
     #[test]
     fn what_is_full_lets_nothing_through_until_it_has_room() {
         let proofs = Proofs::with_room_for(2);
-        assert_eq!(proofs.admit(&proof(1, 0), at(0)), Ok(()));
-        assert_eq!(proofs.admit(&proof(2, 0), at(0)), Ok(()));
-        assert_eq!(proofs.admit(&proof(3, 0), at(0)), Err(NotAdmitted::Full));
-        assert_eq!(proofs.admit(&proof(1, 0), at(0)), Err(NotAdmitted::Replayed), "known all the same");
-        assert_eq!(proofs.admit(&proof(3, 60), at(71)), Ok(()), "the generations took turns");
+        assert_eq!(proofs.admit(&proof(1, 0), US, at(0)), Ok(()));
+        assert_eq!(proofs.admit(&proof(2, 0), US, at(0)), Ok(()));
+        assert_eq!(proofs.admit(&proof(3, 0), US, at(0)), Err(NotAdmitted::Full));
+        assert_eq!(proofs.admit(&proof(1, 0), US, at(0)), Err(NotAdmitted::Replayed), "known all the same");
+        assert_eq!(proofs.admit(&proof(3, 60), US, at(71)), Ok(()), "the generations took turns");
         assert_eq!(proofs.len(), 3);
-        assert_eq!(proofs.admit(&proof(4, 300), at(300)), Ok(()));
+        assert_eq!(proofs.admit(&proof(4, 300), US, at(300)), Ok(()));
         assert_eq!(proofs.len(), 1, "nothing of before could be shown again");
+    }
+
+    #[test]
+    fn a_tenant_that_floods_leaves_room_for_the_others() {
+        let mut ids = 0_u128..;
+        let mut flood = |proofs: &Proofs, tenant| {
+            let mut next = || proofs.admit(&proof(ids.next().expect("endless"), 0), tenant, at(0));
+            (0..1_000).filter(|_| next().is_ok()).count()
+        };
+        let proofs = Proofs::with_room_for(60);
+        assert_eq!(flood(&proofs, TenantNo(1)), 60, "one alone has its most");
+        assert_eq!(proofs.admit(&proof(u128::MAX, 0), TenantNo(100), at(0)), Ok(()));
+        let (mut before, mut floods) = (proofs.len(), 1);
+        while floods < 5 {
+            floods += 1;
+            let taken = flood(&proofs, TenantNo(floods));
+            assert_eq!(taken, (120 - before).div_ceil(2), "half of what was free: {floods} floods");
+            before = proofs.len();
+            let once = proof(u128::MAX - u128::from(floods), 0);
+            let quiet = TenantNo(100 + floods);
+            assert_eq!(proofs.admit(&once, quiet, at(0)), Ok(()), "quiet beside {floods} floods");
+            assert_eq!(proofs.admit(&once, quiet, at(0)), Err(NotAdmitted::Replayed));
+            assert_eq!(
+                proofs.admit(&once, TenantNo(1), at(0)),
+                Err(NotAdmitted::Replayed),
+                "whoever shows it"
+            );
+            before += 1;
+        }
+        assert!(proofs.len() <= 120, "{}", proofs.len());
+        assert_eq!(
+            proofs.admit(&proof(u128::MAX / 2, 71), TenantNo(1), at(71)),
+            Ok(()),
+            "room at the next turn"
+        );
     }
 
     proptest! {
         /// Beside a list that forgets nothing.
         #[test]
         fn no_proof_passes_twice(
-            steps in prop::collection::vec((0_i64..40, 0_u128..12, -60_i64..11), 1..200),
+            steps in prop::collection::vec((0_i64..40, 0_u128..12, -60_i64..11, 0_u32..3), 1..200),
         ) {
             let (proofs, mut passed, mut now) = (Proofs::with_room_for(8), Vec::new(), 0);
-            for (ahead, id, age) in steps {
+            for (ahead, id, age, tenant) in steps {
                 now += ahead;
                 // A proof is its id and its time together, as one that is signed.
                 let shown = proof(id << 64 | (now + age + 1_000) as u128, now + age);
                 let was_before = passed.contains(&shown.id);
-                match proofs.admit(&shown, at(now)) {
+                match proofs.admit(&shown, TenantNo(tenant), at(now)) {
                     Ok(()) => {
                         prop_assert!(!was_before);
                         passed.push(shown.id);
@@ -188,7 +236,7 @@ mod tests {
                     Err(NotAdmitted::Full) => prop_assert!(!was_before),
                     Err(NotAdmitted::TooOld) => prop_assert!(false, "it was made within the minute"),
                 }
-                prop_assert!(proofs.len() <= 16);
+                prop_assert!(proofs.len() <= 32);
             }
         }
     }
