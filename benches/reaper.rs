@@ -114,7 +114,7 @@ impl Stage {
         let mut begun = started(task);
         begun.workload = WorkloadNo(2);
         begun.owner.0 = 9;
-        stage.apply(Event::TaskStarted(Box::new(begun)));
+        stage.apply(Event::TaskStarted(Arc::new(begun)));
         for number in 0..LIVE {
             let mut living = record(jti(10 * rows + number), task);
             living.standing.actors[0].workload = WorkloadNo(2);

@@ -79,7 +79,7 @@ fn write(report: &Report, dir: &Path, tokens: u64) -> u64 {
     for number in 0..tokens {
         let task = TaskId::new(1, number / TOKENS_PER_TASK + 1);
         if number % TOKENS_PER_TASK == 0 {
-            batch.push(Event::TaskStarted(Box::new(started(task))));
+            batch.push(Event::TaskStarted(Arc::new(started(task))));
         }
         batch.push(Event::TokenIssued(Arc::new(record(jti(number), task))));
         if batch.len() >= BATCH || number + 1 == tokens {

@@ -81,7 +81,7 @@ impl Past {
             // Far beyond what the server itself will count to meanwhile.
             let id = TaskId::new(1, 1_000_000 + number / TOKENS_PER_TASK);
             if number % TOKENS_PER_TASK == 0 {
-                events.push(Event::TaskStarted(Box::new(another_task(&task, id, even.draw()))));
+                events.push(Event::TaskStarted(Arc::new(another_task(&task, id, even.draw()))));
             }
             events.push(Event::TokenIssued(Arc::new(another_token(&token, (id, jti(number)), expires_at))));
             if events.len() + 2 > BATCH_EVENTS_MAX {

@@ -41,7 +41,7 @@ pub fn filled_table_of(tokens: u64, per_task: u64) -> Table {
     for number in 0..tokens {
         let task = TaskId::new(1, number / per_task + 1);
         if number % per_task == 0 {
-            apply(Event::TaskStarted(Box::new(started(task))));
+            apply(Event::TaskStarted(Arc::new(started(task))));
         }
         apply(Event::TokenIssued(Arc::new(record(jti(number), task))));
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use locum_model::event::{By, PolicyActivated, RegistryActivated};
+use locum_model::event::{By, PolicyActivated, RegistryActivated, TaskStarted};
 use locum_model::limits::{CLOCK_SKEW_MAX, TASK_DEADLINE_MAX, TOKEN_TTL_MAX};
 use locum_model::registry::Registry;
 use locum_model::{Committed, Event, IssueRecord, Position, Reason, Target, Timestamp};
@@ -188,15 +188,15 @@ impl Fold {
         }
     }
 
-    fn start_task(&self, committed: &Committed<Event>, started: &locum_model::event::TaskStarted) -> Verdict {
+    fn start_task(&self, committed: &Committed<Event>, started: &Arc<TaskStarted>) -> Verdict {
         let mut state = self.state.write();
         state.tasks.counted(started.task);
         let request = RequestScope::of_start(started);
         if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, started.at).is_some()) {
             return Verdict::Repeated;
         }
-        let covered = crate::rests_on::lockable_of_start(started, state.tasks.chain(started.parent));
-        if state.locks.covering(&covered, started.at).is_some() {
+        let above = state.tasks.chain(started.parent);
+        if state.locks.cover(|| crate::rests_on::lockable_of_start(started, above), started.at) {
             return Verdict::Applied(Applied::TooLate(Reason::Locked));
         }
         let applied = self.table.apply(committed);
@@ -218,14 +218,14 @@ impl Fold {
         if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, record.at).is_some()) {
             return Verdict::Repeated;
         }
-        let covered = crate::rests_on::targets_of_issue(record);
-        #[cfg(bug_zoo)]
-        let covered = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::LockSkippedInFold) {
-            Vec::new()
-        } else {
-            covered
+        let covered = || {
+            #[cfg(bug_zoo)]
+            if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::LockSkippedInFold) {
+                return Vec::new();
+            }
+            crate::rests_on::targets_of_issue(record)
         };
-        if state.locks.covering(&covered, record.at).is_some() {
+        if state.locks.cover(covered, record.at) {
             return Verdict::Applied(Applied::TooLate(Reason::Locked));
         }
         let applied = self.table.apply(committed);

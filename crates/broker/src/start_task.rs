@@ -1,5 +1,6 @@
 //! `StartTask`: a bounded piece of work begins.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use locum_model::event::{Commitment, NamedConnector, TaskStarted};
@@ -81,7 +82,7 @@ impl Broker {
         self.refuse_locked(&lockable, now)?;
         let task = started.task;
         let request = RequestScope::of_start(&started).map(|(scope, key)| (scope, key.hash));
-        let settled = self.commits.commit(Event::TaskStarted(Box::new(started))).await?;
+        let settled = self.commits.commit(Event::TaskStarted(Arc::new(started))).await?;
         match settled.verdict {
             Verdict::Applied(Applied::Started) => self.own_task(workload, task),
             Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),

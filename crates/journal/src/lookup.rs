@@ -13,11 +13,13 @@ use crate::damage::Damage;
 use crate::durable::Durable;
 use crate::format::cursor::Cursor;
 use crate::reader::{ReadError, Reader};
+use crate::stored::Decoder;
 
 /// Finds events. Quick when asked in order: it goes on from where it stands.
 pub struct Lookup {
     durable: Arc<Durable>,
     cursor: Option<Cursor>,
+    decoder: Decoder,
 }
 
 // === impl Reader ===
@@ -25,7 +27,7 @@ pub struct Lookup {
 impl Reader {
     /// Finds events by their sequence.
     pub fn lookup(&self) -> Lookup {
-        Lookup { durable: Arc::clone(self.durable()), cursor: None }
+        Lookup { durable: Arc::clone(self.durable()), cursor: None, decoder: Decoder::default() }
     }
 }
 
@@ -44,7 +46,7 @@ impl Lookup {
         let mut cursor = self.stand_before(sequence)?;
         let limit = self.durable.extent().limit(&cursor);
         loop {
-            while let Some(event) = cursor.event()? {
+            while let Some(event) = cursor.event(&mut self.decoder)? {
                 if event.position().sequence == sequence {
                     self.cursor = Some(cursor);
                     return Ok(Some(event));

@@ -14,6 +14,7 @@ use crate::format::cursor::Cursor;
 use crate::format::snapshot::Given;
 use crate::head::Head;
 use crate::snapshot::{self, SnapshotError, SnapshotReport};
+use crate::stored::Decoder;
 
 /// Reads what is durable. Clones share one view.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ pub struct Events {
     cursor: Option<Cursor>,
     next_sequence: u64,
     failed: bool,
+    decoder: Decoder,
 }
 
 // === impl Reader ===
@@ -61,7 +63,13 @@ impl Reader {
     /// Nothing is read before the first `next`, which reads the headers of its segment's batches.
     pub fn events(&self, from_sequence: u64) -> Events {
         let next_sequence = from_sequence.max(1);
-        Events { durable: Arc::clone(&self.durable), cursor: None, next_sequence, failed: false }
+        Events {
+            durable: Arc::clone(&self.durable),
+            cursor: None,
+            next_sequence,
+            failed: false,
+            decoder: Decoder::default(),
+        }
     }
 
     /// Writes a snapshot: the events of the last snapshot and of all segments that are no longer
@@ -111,7 +119,7 @@ impl Events {
             None => self.begin(&*files)?,
         };
         loop {
-            while let Some(event) = cursor.event()? {
+            while let Some(event) = cursor.event(&mut self.decoder)? {
                 if event.position().sequence >= self.next_sequence {
                     self.cursor = Some(cursor);
                     return Ok(event);

@@ -2,8 +2,8 @@
 //!
 //! Two threads share the work: one reads, checks and decodes, the caller's applies. The order in which
 //! events are applied is that of the journal, whichever of the two is ahead; a bounded number of
-//! batches lies between them. What was applied goes back to the thread that made it, which frees it:
-//! an allocator is slow where one thread frees what another one goes on allocating.
+//! batches lies between them. What was applied goes back to the thread that made it, which writes the next
+//! events over it: an allocator is slow where one thread frees what another one goes on allocating.
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
@@ -19,6 +19,7 @@ use crate::format::tail::{self, Tail};
 use crate::open_error::{OpenError, missing};
 use crate::options::Options;
 use crate::snapshot::newest_usable;
+use crate::stored::Decoder;
 
 /// Events that change hands at once: enough that handing over costs nothing, few enough to stay in cache.
 const BATCH_EVENTS: usize = 256;
@@ -27,6 +28,7 @@ const BATCHES_MAX: usize = 16;
 
 /// Events on their way from the thread that reads to the one that applies.
 struct Belt {
+    decoder: Decoder,
     batch: Batch,
     to: SyncSender<Batch>,
     /// Batches that were applied.
@@ -47,10 +49,11 @@ pub(crate) fn recover(
     thread::scope(|scope| {
         let (to, from) = mpsc::sync_channel(BATCHES_MAX);
         let (returned, back) = mpsc::channel();
-        let mut belt = Belt { batch: Vec::with_capacity(BATCH_EVENTS), to, back };
+        let batch = Vec::with_capacity(BATCH_EVENTS);
+        let mut belt = Belt { decoder: Decoder::default(), batch, to, back };
         let reader =
             thread::Builder::new().name("locum-recovery".to_owned()).spawn_scoped(scope, move || {
-                let read = read(files, options, listing, &mut |event| belt.put(event));
+                let read = read(files, options, listing, &mut belt);
                 belt.hand_over();
                 read
             });
@@ -64,12 +67,12 @@ pub(crate) fn recover(
     })
 }
 
-/// Reads everything and gives it to `replay` in order.
+/// Reads everything and puts it on the belt in order.
 fn read(
     files: &dyn FileLayer,
     options: &Options,
     listing: &Listing,
-    replay: &mut dyn FnMut(Committed<Event>),
+    belt: &mut Belt,
 ) -> Result<(Cursor, Tail, Given), OpenError> {
     let snapshot = newest_usable(files, listing)?;
     let given = snapshot.as_ref().map_or_else(Given::default, |snapshot| snapshot.header().given);
@@ -85,15 +88,15 @@ fn read(
         return Err(cursor.damage(Flaw::Chain).into());
     }
     if let Some(mut snapshot) = snapshot {
-        while let Some(event) = snapshot.event()? {
-            replay(event);
+        while let Some(event) = snapshot.event(&mut belt.decoder)? {
+            belt.put(event);
         }
     }
     loop {
         let stepped = cursor.step(u64::MAX);
         if let Ok(true) = stepped {
-            while let Some(event) = cursor.event()? {
-                replay(event);
+            while let Some(event) = cursor.event(&mut belt.decoder)? {
+                belt.put(event);
             }
             continue;
         }
@@ -128,7 +131,7 @@ impl Belt {
             return;
         }
         let mut next = self.back.try_recv().unwrap_or_else(|_none| Vec::with_capacity(BATCH_EVENTS));
-        next.clear();
+        next.drain(..).for_each(|applied| self.decoder.take_back(applied.into_event()));
         // Nobody takes it only when the other thread panicked, and then nothing is opened.
         let _ = self.to.send(std::mem::replace(&mut self.batch, next));
     }

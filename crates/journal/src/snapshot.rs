@@ -18,6 +18,7 @@ use crate::format::names::{self, Listing, SNAPSHOT_PARTIAL};
 use crate::format::snapshot::{Given, SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotHeader};
 use crate::format::{digest, record};
 use crate::head::Head;
+use crate::stored::Decoder;
 
 /// How much is written at once, in bytes.
 const WRITE_BYTES: usize = 1 << 20;
@@ -148,15 +149,18 @@ fn compact(
 ) -> Result<(Draft, Head), SnapshotError> {
     let covered = previous.as_ref().map_or(0, |snapshot| snapshot.header().covers.sequence);
     let mut draft = Draft::begin(files)?;
+    let mut decoder = Decoder::default();
     if let Some(mut snapshot) = previous {
-        while let Some(event) = snapshot.event()? {
+        while let Some(event) = snapshot.event(&mut decoder)? {
             draft.take(&event, keep)?;
+            decoder.take_back(event.into_event());
         }
     }
     let mut cursor = Cursor::open(files, covered + 1)?;
     loop {
-        while let Some(event) = cursor.event()? {
+        while let Some(event) = cursor.event(&mut decoder)? {
             draft.take(&event, keep)?;
+            decoder.take_back(event.into_event());
         }
         if cursor.step(u64::MAX)? {
             continue;

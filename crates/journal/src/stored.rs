@@ -11,6 +11,8 @@ use locum_model::event::Event;
 use prost::Message;
 
 mod by;
+mod decoder;
+mod direct;
 mod key;
 mod policy;
 mod position;
@@ -23,6 +25,9 @@ mod summary;
 mod task;
 mod time;
 mod token;
+mod wire;
+
+pub(crate) use decoder::Decoder;
 
 /// The generated types of `locum.journal.v1`. They never leave this module.
 #[allow(
@@ -72,7 +77,7 @@ pub(crate) fn encode(event: &Event, buffer: &mut Vec<u8>) {
 }
 
 /// The event of a stored form.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     Event::from_form(form::Event::decode(bytes)?)
 }
 
@@ -107,7 +112,7 @@ impl Stored for Event {
             Kind::KeyRetired(form) => Self::KeyRetired(key::from_retired(form)?),
             Kind::RegistryActivated(form) => Self::RegistryActivated(Box::new(Stored::from_form(form)?)),
             Kind::PolicyActivated(form) => Self::PolicyActivated(Box::new(Stored::from_form(form)?)),
-            Kind::TaskStarted(form) => Self::TaskStarted(Box::new(Stored::from_form(form)?)),
+            Kind::TaskStarted(form) => Self::TaskStarted(Arc::new(Stored::from_form(form)?)),
             Kind::TaskEnded(form) => Self::TaskEnded(Stored::from_form(form)?),
             Kind::TaskLapsed(form) => Self::TaskLapsed(Stored::from_form(form)?),
             Kind::TokenIssued(form) => Self::TokenIssued(Arc::new(Stored::from_form(form)?)),
@@ -183,7 +188,7 @@ pub(crate) mod tests {
             key::tests::any_moved().prop_map(Event::KeyRetired),
             registry::tests::any_activated().prop_map(|e| Event::RegistryActivated(Box::new(e))),
             policy::tests::any_activated().prop_map(|e| Event::PolicyActivated(Box::new(e))),
-            task::tests::any_started().prop_map(|e| Event::TaskStarted(Box::new(e))),
+            task::tests::any_started().prop_map(|e| Event::TaskStarted(Arc::new(e))),
             task::tests::any_ended().prop_map(Event::TaskEnded),
             task::tests::any_lapsed().prop_map(Event::TaskLapsed),
             token::tests::any_issued().prop_map(|e| Event::TokenIssued(Arc::new(e))),

@@ -18,6 +18,7 @@ use crate::format::tail::{self, Tail};
 use crate::format::window::Window;
 use crate::head::Head;
 use crate::open_error::missing;
+use crate::stored::Decoder;
 
 /// Snapshots that are compared event by event: the newest ones, which a start may use. Of older
 /// ones the hash and the place in the chain are checked.
@@ -59,6 +60,7 @@ struct Compared {
     snapshot: SnapshotCursor,
     /// The event that has to come by next.
     next: Option<Committed<Event>>,
+    decoder: Decoder,
 }
 
 /// The snapshots that are still to come by.
@@ -81,14 +83,16 @@ pub fn verify(files: &dyn FileLayer, progress: &mut dyn FnMut(Progress)) -> Resu
     let listing = Listing::read(files).map_err(unreadable)?;
     let mut snapshots = Snapshots::open(files, &listing)?;
     let mut cursor = first(files, &listing)?;
+    let mut decoder = Decoder::default();
     let (mut events, mut batches) = (0, 0);
     let torn_bytes = loop {
         let stepped = cursor.step(u64::MAX);
         if let Ok(true) = stepped {
             batches += u64::from(!cursor.is_sealed());
-            while let Some(event) = cursor.event()? {
+            while let Some(event) = cursor.event(&mut decoder)? {
                 events += 1;
                 snapshots.pass(&event)?;
+                decoder.take_back(event.into_event());
             }
             continue;
         }
@@ -159,8 +163,9 @@ impl Snapshots {
             let mut snapshot = SnapshotCursor::open(files, *covers)?;
             snapshot.check()?;
             if at < COMPARED_SNAPSHOTS {
-                let next = snapshot.event()?;
-                compared.push(Compared { snapshot, next });
+                let mut decoder = Decoder::default();
+                let next = snapshot.event(&mut decoder)?;
+                compared.push(Compared { snapshot, next, decoder });
             }
         }
         Ok(Self { compared, unplaced: listing.snapshots.clone() })
@@ -168,10 +173,10 @@ impl Snapshots {
 
     /// Compares an event of the journal with the snapshots that hold it.
     fn pass(&mut self, event: &Committed<Event>) -> Result<(), Damage> {
-        for Compared { snapshot, next } in &mut self.compared {
+        for Compared { snapshot, next, decoder } in &mut self.compared {
             let sequence = event.position().sequence;
             match next {
-                Some(expected) if expected == event => *next = snapshot.event()?,
+                Some(expected) if expected == event => *next = snapshot.event(decoder)?,
                 Some(expected) if expected.position().sequence <= sequence => {
                     return Err(snapshot.damage(Flaw::Invented));
                 }

@@ -30,7 +30,7 @@ pub enum Event {
     /// A policy set came into force.
     PolicyActivated(Box<PolicyActivated>),
     /// A task began.
-    TaskStarted(Box<TaskStarted>),
+    TaskStarted(Arc<TaskStarted>),
     /// Its holder, or an operator, ended it.
     TaskEnded(TaskEnded),
     /// Its lease ran out or its deadline passed.

@@ -158,6 +158,11 @@ impl<E> Committed<E> {
         &self.event
     }
 
+    /// The event, to keep without its evidence.
+    pub fn into_event(self) -> E {
+        self.event
+    }
+
     /// Where it stands.
     pub fn position(&self) -> Position {
         self.position

@@ -171,7 +171,7 @@ impl World {
             at: self.at(),
         };
         self.tasks.push(started.clone());
-        self.commit(Event::TaskStarted(Box::new(started)));
+        self.commit(Event::TaskStarted(Arc::new(started)));
     }
 
     fn issue(&mut self, task: &TaskStarted, how: u8) {

@@ -55,7 +55,7 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     /// Enters a task that the table took.
-    pub(crate) fn start(&mut self, started: &TaskStarted, position: Position) {
+    pub(crate) fn start(&mut self, started: &Arc<TaskStarted>, position: Position) {
         let own = Actor { workload: started.workload, owner: started.owner, model: started.model };
         let (mut chain, mut actors) = match started.parent.and_then(|parent| self.rows.get_mut(&parent)) {
             Some(parent) => {
@@ -71,7 +71,7 @@ impl Tasks {
         *self.live_by_workload.entry(started.workload).or_default() += 1;
         *self.live_by_tenant.entry(started.tenant).or_default() += 1;
         let row = TaskRow {
-            started: Arc::new(started.clone()),
+            started: Arc::clone(started),
             position,
             chain: chain.into(),
             actors: actors.into(),

@@ -13,6 +13,7 @@ use crate::damage::{Damage, Flaw};
 use crate::files::{FileLayer, OpenFile};
 use crate::head::Head;
 use crate::marks::Mark;
+use crate::stored::Decoder;
 
 /// A place in a segment. What lies before it is checked.
 pub(crate) struct Cursor {
@@ -191,11 +192,11 @@ impl Cursor {
     }
 
     /// Takes the next event of the frame that was passed last.
-    pub(crate) fn event(&mut self) -> Result<Option<Committed<Event>>, Damage> {
+    pub(crate) fn event(&mut self, decoder: &mut Decoder) -> Result<Option<Committed<Event>>, Damage> {
         let Some(frame) = self.last_frame.filter(|frame| self.taken_records < frame.records) else {
             return Ok(None);
         };
-        match self.take(&frame) {
+        match self.take(&frame, decoder) {
             Ok(event) => Ok(Some(event)),
             Err(flaw) => {
                 let sequence = frame.first_sequence + u64::from(self.taken_records);
@@ -205,7 +206,7 @@ impl Cursor {
         }
     }
 
-    fn take(&mut self, frame: &FrameHeader) -> Result<Committed<Event>, Flaw> {
+    fn take(&mut self, frame: &FrameHeader, decoder: &mut Decoder) -> Result<Committed<Event>, Flaw> {
         let start = self.at - frame.whole_bytes() as u64;
         let bytes = self.window.get(start, frame.whole_bytes(), self.at).map_err(Flaw::Unreadable)?;
         let records_end = bytes.len().saturating_sub(END_MARK_BYTES);
@@ -214,7 +215,7 @@ impl Cursor {
         if record.sequence != sequence || record.epoch != self.header.epoch {
             return Err(Flaw::Record);
         }
-        let event = record.committed(self.header.home)?;
+        let event = record.committed(self.header.home, decoder)?;
         self.taken_bytes += whole;
         self.taken_records += 1;
         if self.taken_records == frame.records && self.taken_bytes != records_end {

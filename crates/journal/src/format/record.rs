@@ -13,7 +13,7 @@ use locum_model::{Committed, Event, Position};
 
 use super::{SEQUENCE_MAX, field};
 use crate::damage::Flaw;
-use crate::stored;
+use crate::stored::{self, Decoder};
 
 /// Bytes before the stored form.
 pub(crate) const RECORD_HEADER_BYTES: usize = 20;
@@ -66,8 +66,8 @@ pub(crate) fn split(bytes: &[u8]) -> Result<(Record<'_>, usize), Flaw> {
 impl Record<'_> {
     /// The event at its position. It is durable: only what was read from a synced file, or is
     /// synced before recovery ends, comes here.
-    pub(crate) fn committed(&self, home: u16) -> Result<Committed<Event>, Flaw> {
-        let event = stored::decode(self.payload).map_err(Flaw::Undecodable)?;
+    pub(crate) fn committed(&self, home: u16, decoder: &mut Decoder) -> Result<Committed<Event>, Flaw> {
+        let event = decoder.decode(self.payload).map_err(Flaw::Undecodable)?;
         Ok(Committed::assertion(event, Position { home, epoch: self.epoch, sequence: self.sequence }))
     }
 }
@@ -87,7 +87,7 @@ mod tests {
             let (record, whole) = split(&bytes[6..]).expect("what was written is read");
             prop_assert_eq!((record.epoch, record.sequence, record.payload.len()), (epoch, sequence, length));
             prop_assert_eq!(whole, bytes.len() - 6);
-            let committed = record.committed(7).expect("decodes");
+            let committed = record.committed(7, &mut Decoder::default()).expect("decodes");
             prop_assert_eq!(committed.event(), &event);
         }
 

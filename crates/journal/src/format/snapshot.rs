@@ -26,6 +26,7 @@ use super::window::Window;
 use super::{Hash, VERSION, digest, field, is_zero, names};
 use crate::damage::{Damage, Flaw};
 use crate::files::FileLayer;
+use crate::stored::Decoder;
 
 /// Length of the header.
 pub(crate) const SNAPSHOT_HEADER_BYTES: usize = 128;
@@ -182,14 +183,14 @@ impl SnapshotCursor {
     }
 
     /// The next event.
-    pub(crate) fn event(&mut self) -> Result<Option<Committed<Event>>, Damage> {
+    pub(crate) fn event(&mut self, decoder: &mut Decoder) -> Result<Option<Committed<Event>>, Damage> {
         if self.taken == self.header.records {
             return if self.at == self.len { Ok(None) } else { Err(self.damage(Flaw::Snapshot)) };
         }
-        self.take().map(Some).map_err(|flaw| self.damage(flaw))
+        self.take(decoder).map(Some).map_err(|flaw| self.damage(flaw))
     }
 
-    fn take(&mut self) -> Result<Committed<Event>, Flaw> {
+    fn take(&mut self, decoder: &mut Decoder) -> Result<Committed<Event>, Flaw> {
         let head = self.window.get(self.at, RECORD_HEADER_BYTES, self.len).map_err(Flaw::Unreadable)?;
         let whole = record::whole_bytes(head)?;
         let bytes = self.window.get(self.at, whole, self.len).map_err(Flaw::Unreadable)?;
@@ -197,7 +198,7 @@ impl SnapshotCursor {
         if record.sequence <= self.last_sequence || record.sequence > self.header.covers.sequence {
             return Err(Flaw::Misplaced);
         }
-        let event = record.committed(self.header.covers.home)?;
+        let event = record.committed(self.header.covers.home, decoder)?;
         self.last_sequence = record.sequence;
         self.at += whole as u64;
         self.taken += 1;

@@ -155,7 +155,7 @@ pub(super) fn issued(jti: u128, chain: &[u64], decided_at: Position) -> IssueRec
 }
 
 pub(super) fn start(started: TaskStarted) -> Event {
-    Event::TaskStarted(Box::new(started))
+    Event::TaskStarted(Arc::new(started))
 }
 
 pub(super) fn issue(record: IssueRecord) -> Event {
