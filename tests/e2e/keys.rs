@@ -58,7 +58,7 @@ async fn a_new_key_is_published_before_it_signs() {
         assert!(is_active(&orders, "orders", token).await);
     }
     let again = admin.control().rotate_key(RotateKeyRequest::default()).await;
-    assert_eq!(reason(again), Reason::QuotaExceeded, "one waits already");
+    assert_eq!(reason(again), Reason::KeyWaiting, "one waits already");
     let strange = RotateKeyRequest { algorithm: "RS256".to_owned() };
     assert_eq!(fields(admin.control().rotate_key(strange).await), ["algorithm"]);
     let listed = keys(&daemon).await;

@@ -1,11 +1,13 @@
 //! The record: one id is enough to tell the whole story.
 
 use locum_api::admin::v1::selector::Target;
-use locum_api::admin::v1::{self as admin, GetTaskHistoryRequest, RecordEntry, TailRecordRequest};
+use locum_api::admin::v1::{
+    self as admin, GetTaskHistoryRequest, LockRequest, RecordEntry, TailRecordRequest, UnlockRequest,
+};
 use locum_model::Reason;
 use locum_tests::refused::reason;
 use locum_tests::wait::within;
-use locum_tests::work::{begin, begin_part, grant, issue, may, revoke, secret, start};
+use locum_tests::work::{begin, begin_part, grant, issue, may, revoke, seconds, secret, selector, start};
 use locum_tests::{Daemon, Party, Site};
 
 use crate::LOCUMD;
@@ -34,8 +36,11 @@ async fn the_story_of_a_task_is_whole() {
     let scope = || vec![grant("orders:refund", &["order/*"])];
     let root = begin(&daemon, &refunder, scope()).await.expect("allowed");
     let part = begin_part(&daemon, &refunder, &root, scope()).await.expect("allowed");
-    let single =
-        locum_api::broker::v1::IssueTokenRequest { uses_max: 1, ..part.ask("orders:refund", &["order/7"]) };
+    let single = locum_api::broker::v1::IssueTokenRequest {
+        uses_max: 1,
+        request_id: "call-4711".to_owned(),
+        ..part.ask("orders:refund", &["order/7"])
+    };
     let first = issue(&daemon, &refunder, single).await.expect("issued");
     let used = orders.checks().authorize(may(&first.token, "orders:refund", "order/7")).await;
     assert!(used.expect("an answer").into_inner().permitted);
@@ -69,6 +74,7 @@ async fn the_story_of_a_task_is_whole() {
     assert_eq!(events.iter().filter(|(event, _)| *event == "task-started").count(), 2, "no neighbour");
     let issued = told.iter().find(|entry| entry.jti == first.jti).expect("there");
     assert_eq!((issued.policies.as_slice(), issued.policy_revision), (&["acme-works".to_owned()][..], 1));
+    assert_eq!(issued.facts.get("request_id").map(String::as_str), Some("call-4711"), "{issued:?}");
     assert!(issued.by.contains("spiffe://acme.test/agents/refunder"), "{issued:?}");
     let denial = told.iter().find(|entry| entry.event == "denials-summed").expect("there");
     assert_eq!(denial.reason, "SCOPE_BEYOND_INTENT");
@@ -141,6 +147,24 @@ async fn the_tail_is_in_order_and_cut_to_ones_tenants() {
     let far = TailRecordRequest { last: 1001, follow: false };
     let refusal = daemon.operator("viewer").inspection().tail_record(far).await.map(drop);
     assert_eq!(reason(refusal), Reason::RequestMalformed);
+}
+
+/// Who locks and unlocks for a tenant sees both in its record; the event of the second names locks alone.
+#[tokio::test]
+async fn a_tenant_sees_that_its_lock_was_lifted() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let (acme, globex) = (daemon.operator("acme-operator"), daemon.operator("globex-operator"));
+    let selector = || selector(Target::Workload("refunder".to_owned()));
+    let lock = LockRequest { selector: selector(), reason: "a drill".to_owned(), ttl: seconds(600) };
+    acme.revocation().lock(lock).await.expect("locked");
+    let unlock = UnlockRequest { selector: selector(), reason: "it is over".to_owned() };
+    acme.revocation().unlock(unlock).await.expect("unlocked");
+    for (operator, expected) in [(&acme, &["locked", "unlocked"][..]), (&globex, &[])] {
+        let seen = tail(operator, 1000).await;
+        let locks = seen.iter().filter(|entry| entry.event.ends_with("locked"));
+        assert_eq!(locks.clone().map(|entry| entry.event.as_str()).collect::<Vec<_>>(), expected);
+        assert!(locks.clone().all(|entry| entry.tenant == "acme"), "{seen:#?}");
+    }
 }
 
 #[tokio::test]

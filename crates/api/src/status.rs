@@ -115,6 +115,7 @@ pub const fn public(reason: Reason) -> Public {
         Reason::LockUnknown              => no(NotFound,           404, "invalid_request",      "no such lock is in force"),
         Reason::KeyUnknown               => no(NotFound,           404, "invalid_request",      "there is no such key"),
         // Limits and health.
+        Reason::KeyWaiting               => no(FailedPrecondition, 409, "invalid_request",      "a key of this algorithm is published already and does not sign yet"),
         Reason::QuotaExceeded            => later(ResourceExhausted, 429, 5_000,  "the workload or tenant is at a limit"),
         Reason::Overloaded               => later(ResourceExhausted, 503, 1_000,  "too much is asked at once"),
         Reason::ReaperBehind             => later(Unavailable,       503, 1_000,  "expiry is behind its bound, nothing new is issued until it catches up"),

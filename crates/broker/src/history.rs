@@ -255,7 +255,11 @@ impl Broker {
             })?;
             next = committed.position().sequence + 1;
             let tenant_of = |task| self.fold.state.read().tasks.get(task).map(|row| row.started.tenant);
-            let entry = record::entry(&committed, &registry, tenant_of);
+            let of_locks = match committed.event() {
+                Event::Unlocked(unlocked) => self.fold.state.read().locks.tenant_of_lifted(&unlocked.locks),
+                _ => None,
+            };
+            let entry = record::entry(&committed, &registry, tenant_of).or_of(of_locks, &registry);
             let seen = match entry.tenant {
                 Some(tenant) => operator.reaches(&registry, tenant),
                 None => operator.tenants == Tenants::All,

@@ -238,7 +238,8 @@ impl Broker {
         let beyond =
             beyond.filter(|_| !locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::BeyondIntent));
         if let Some(beyond) = beyond {
-            let detail = format!("`{beyond}` is more than the task's intent declared");
+            let (asked, declared) = (ask.scope.written_of(beyond), row.started.intent.scope.written());
+            let detail = format!("`{asked}` is more than the task declared, `{declared}`");
             return Err(Refusal::new(Reason::ScopeBeyondIntent, detail));
         }
         let justified = match row.started.justification {

@@ -67,7 +67,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// QUOTA_EXCEEDED while the key before is still waiting to sign.
+    /// KEY_WAITING while the key before is still waiting to sign.
     pub async fn rotate_key(
         &self,
         operator: &Operator,
@@ -75,14 +75,15 @@ impl Broker {
     ) -> Result<(KeyView, Timestamp), Refusal> {
         let noted = |refusal| self.denied_operator(&operator.name, "RotateKey", refusal);
         operator.needs_all().map_err(noted)?;
-        if self.waiting(KeyPurpose::Token, algorithm) {
-            let detail = "a key of this algorithm is published already and waits to sign";
-            return Err(noted(Refusal::new(Reason::QuotaExceeded, detail)));
+        let ahead = self.options.key_publish_ahead;
+        if let Some(key) = waiting(&self.key_ring(), KeyPurpose::Token, algorithm) {
+            let detail = format!("it signs from {}", key.published_at().plus(ahead));
+            return Err(noted(Refusal::new(Reason::KeyWaiting, detail)));
         }
         let kid = self.publish_key(KeyPurpose::Token, algorithm, By::Operator(operator.name.clone())).await?;
         let keys = self.key_ring();
         let key = keys.key(&kid).ok_or(Reason::Internal)?;
-        Ok((KeyView::of(key), key.published_at().plus(self.options.key_publish_ahead)))
+        Ok((KeyView::of(key), key.published_at().plus(ahead)))
     }
 
     /// Moves the keys whose time has come; at most one of each kind a call.
@@ -110,7 +111,7 @@ impl Broker {
                 let old = now.since(key.changed_at()) + ahead >= self.options.key_rotate_every;
                 self.is_revoked(key) || (purpose == KeyPurpose::Token && old)
             });
-            if due && !self.waiting(purpose, algorithm) {
+            if due && waiting(&keys, purpose, algorithm).is_none() {
                 moves.extend(self.publish_scheduled(purpose, algorithm, now));
             }
         }
@@ -174,14 +175,6 @@ impl Broker {
         }
     }
 
-    /// Whether a key is published and does not sign yet.
-    fn waiting(&self, purpose: KeyPurpose, algorithm: Algorithm) -> bool {
-        let waits = |key: &RingKey| {
-            (key.purpose(), key.algorithm(), key.state()) == (purpose, algorithm, KeyState::Published)
-        };
-        self.fold.pin().world.keys.keys().any(waits)
-    }
-
     async fn publish_key(&self, purpose: KeyPurpose, algorithm: Algorithm, by: By) -> Result<KeyId, Refusal> {
         let event = self.make_key(purpose, algorithm, by, self.now()?)?;
         let Event::KeyPublished(published) = &event else { return Err(Reason::Internal.into()) };
@@ -243,4 +236,10 @@ impl KeyView {
             changed_at: key.changed_at(),
         }
     }
+}
+
+/// The key of this kind that is published and does not sign yet.
+fn waiting(keys: &KeyRing, purpose: KeyPurpose, algorithm: Algorithm) -> Option<&RingKey> {
+    let kind = (purpose, algorithm, KeyState::Published);
+    keys.keys().find(|key| (key.purpose(), key.algorithm(), key.state()) == kind)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use locum_model::event::{By, DenialsSummed, DeniedAsk, LapseCause, Outcome};
+use locum_model::issue_record::RequestKey;
 use locum_model::{
     Committed, Event, Position, Reason, Registry, TaskId, TenantNo, Timestamp, TokenId, WorkloadNo,
 };
@@ -127,6 +128,7 @@ fn describe_task(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.facts.insert("subject", e.subject.escape_debug().to_string());
             entry.facts.insert("workload_identity", e.workload_identity.to_string());
             entry.facts.insert("deadline", e.deadline.to_string());
+            tell_request(entry, e.request.as_ref());
             if let Some(parent) = e.parent {
                 entry.facts.insert("parent", parent.to_string());
             }
@@ -183,6 +185,7 @@ fn describe_token(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.facts.insert("audience", e.audience.clone());
             entry.facts.insert("expires", e.expires_at.to_string());
             entry.facts.insert("kid", locum_token::kid_text(&e.kid));
+            tell_request(entry, e.request.as_ref());
             if let Some(uses) = e.uses_max {
                 entry.facts.insert("uses_max", uses.to_string());
             }
@@ -208,6 +211,13 @@ fn describe_token(entry: &mut RecordEntry, event: &Event, registry: &Registry) {
             entry.facts.insert("refused", e.refused.to_string());
         }
         _ => {}
+    }
+}
+
+/// The id by which the caller knows its request: what its own log has, and `audit search` finds.
+fn tell_request(entry: &mut RecordEntry, request: Option<&RequestKey>) {
+    if let Some(key) = request {
+        entry.facts.insert("request_id", key.id.escape_debug().to_string());
     }
 }
 

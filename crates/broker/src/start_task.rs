@@ -141,7 +141,8 @@ impl Broker {
             return Err(Refusal::new(Reason::QuotaExceeded, detail));
         }
         if let Some(beyond) = ask.intent.scope.first_beyond(&row.started.intent.scope) {
-            let detail = format!("`{beyond}` is more than the parent task may do");
+            let (asked, theirs) = (ask.intent.scope.written_of(beyond), row.started.intent.scope.written());
+            let detail = format!("`{asked}` is more than the parent task may do, `{theirs}`");
             return Err(Refusal::new(Reason::ScopeBeyondParent, detail));
         }
         Ok(Some(Parent {

@@ -93,8 +93,11 @@ pub(crate) struct Global {
     /// The deadline of each call.
     #[arg(long, global = true, default_value = "10s", value_parser = span, value_name = "SPAN")]
     pub(crate) timeout: Duration,
-    /// How to print (see `locum help output`).
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    /// How to print: table, wide, json, jsonl or name (see `locum help output`).
+    #[arg(
+        short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT",
+        hide_possible_values = true
+    )]
     pub(crate) output: Format,
     /// Prints one value alone, by its path in the JSON document: `state`, `matches.0.name`.
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "output")]
@@ -155,7 +158,7 @@ pub(crate) enum Command {
         after_help = "The program finds its token in the file that LOCUM_TOKEN_FILE names (with several connectors: \
                       in LOCUM_TOKEN_DIR, one file each), its task in LOCUM_TASK. The file is replaced before the \
                       token expires: read it for each call. Signals are passed on; the exit code is the program's.\n\n\
-                      Example:\n  locum exec --purpose refund-order --connector orders --scope refund=order/1881 \\\n      \
+                      Example:\n  locum exec --purpose refund-order --scope orders:refund=order/1881 \\\n      \
                       -- ./refund.sh 1881"
     )]
     Exec(Box<ExecArgs>),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::output::folded;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exit {
@@ -48,7 +50,7 @@ pub(crate) const ALL: [Exit; 13] = [
 ];
 
 /// What is left for the meaning on a terminal of 80 columns, beside code and reason.
-const MEANING_COLUMNS: usize = 56;
+const MEANING_COLUMNS: usize = 55;
 
 const fn exit(code: u8, reason: &'static str, meaning: &'static str) -> Exit {
     Exit { code, reason, meaning }
@@ -63,17 +65,8 @@ pub(crate) fn reason(code: u8) -> &'static str {
 pub(crate) fn text() -> String {
     let mut text = String::from("CODE  REASON             MEANING\n");
     for Exit { code, reason, meaning } in ALL {
-        let _fits = write!(text, "{code:>4}  {reason:<17} ");
-        let mut left = MEANING_COLUMNS;
-        for word in meaning.split(' ') {
-            if left <= word.chars().count() {
-                let _fits = write!(text, "\n{:24}", "");
-                left = MEANING_COLUMNS;
-            }
-            left -= 1 + word.chars().count();
-            let _fits = write!(text, " {word}");
-        }
-        text.push('\n');
+        let lines = folded(meaning, MEANING_COLUMNS, 0).replace('\n', &format!("\n{:25}", ""));
+        let _fits = writeln!(text, "{code:>4}  {reason:<17}  {lines}");
     }
     text.push_str(
         "\nThe reason stands in the error document (`-o json`) where the broker gave none\nof its own.",

@@ -87,11 +87,30 @@ impl Failure {
             }
             _ => (exit::reason(self.code()), None, false),
         };
-        let message = self.to_string();
+        let (message, help) = self.told();
         document::of(
             "error",
-            json!({ "reason": reason, "message": message, "request_id": request_id, "retryable": retryable }),
+            json!({
+                "reason": reason,
+                "message": message,
+                "help": help,
+                "request_id": request_id,
+                "retryable": retryable,
+            }),
         )
+    }
+
+    /// What happened, and apart from it what would help.
+    fn told(&self) -> (String, Option<&'static str>) {
+        let mut message = self.to_string();
+        let Self::Client(error) = self else { return (message, None) };
+        let help = error.advice();
+        // An error's own text ends with it, for whoever has nothing but the text.
+        if let Some(length) = help.and_then(|help| message.strip_suffix(&format!(" ({help})"))).map(str::len)
+        {
+            message.truncate(length);
+        }
+        (message, help)
     }
 }
 

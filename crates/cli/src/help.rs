@@ -72,6 +72,8 @@ Examples:
   locum status -o json | jq .status.tokens";
 
 const ENVIRONMENT: &str = "\
+What is not said with a flag:
+
   LOCUM_CONTEXT         the context to use
   LOCUM_ADDR            the broker's address, https://host:port
   LOCUM_CA_FILE         the authorities that vouch for the broker (PEM)
@@ -115,7 +117,12 @@ pub(crate) fn run(args: &HelpArgs, output: &Output) -> Result<(), Failure> {
         let unknown = || Failure::Usage(format!("there is no command or topic `{}`", escaped(word)));
         at = at.find_subcommand_mut(word).ok_or_else(unknown)?;
     }
-    output.text(at.render_long_help().to_string().trim_end())
+    // As the flag has it, and as long.
+    let words = ["locum"].into_iter().chain(args.words.iter().map(String::as_str)).chain(["--help"]);
+    match Cli::command().try_get_matches_from(words) {
+        Err(help) => output.text(help.render().to_string().trim_end()),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Prints a completion script.

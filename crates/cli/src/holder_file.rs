@@ -1,7 +1,8 @@
 //! Where holder secrets are kept between calls: one file per task, readable by its owner alone.
 //!
-//! The content is the secret in unpadded base64url and a line feed. A file is never overwritten and
-//! never read when others may read it too.
+//! The content is the secret in unpadded base64url and a line feed. A file that a person names is never
+//! overwritten, and none is read when others may read it too. Where nothing is named, each broker has a
+//! folder of its own, by its address: two brokers give their tasks the same ids.
 
 use std::fs;
 use std::io::Write;
@@ -18,9 +19,25 @@ use crate::failure::Failure;
 use crate::input::unreadable;
 use crate::output::escaped;
 
-/// Where a task's secret is when nothing else is said.
-pub(crate) fn default_path(task: TaskId) -> Result<PathBuf, Failure> {
-    folder_of("tasks").map(|folder| folder.join(format!("{task}.holder")))
+/// The longest name of a broker's folder; file systems take 255 bytes.
+const FOLDER_CHARS_MAX: usize = 200;
+
+/// Where the secret of a task of the broker at `addr` is when nothing else is said.
+pub(crate) fn default_path(addr: &str, task: TaskId) -> Result<PathBuf, Failure> {
+    folder_of("tasks").map(|folder| folder.join(folder_name(addr)).join(format!("{task}.holder")))
+}
+
+/// `https://locum.internal:8443/` as the name of a folder, `locum.internal_8443`.
+fn folder_name(addr: &str) -> String {
+    let host = addr.split_once("://").map_or(addr, |(_, host)| host).trim_end_matches('/');
+    let kept = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let dotted = |c: char| if c == '.' { c } else { kept(c) };
+    // No name of a folder begins with a dot.
+    host.chars()
+        .take(FOLDER_CHARS_MAX)
+        .enumerate()
+        .map(|(n, c)| if n == 0 { kept(c) } else { dotted(c) })
+        .collect()
 }
 
 /// The folder for what is kept of one kind, below a place that is this user's alone.
@@ -39,6 +56,13 @@ fn folder(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, Failure
             "neither `XDG_RUNTIME_DIR` nor `HOME` is set: name `--holder-file`".to_owned(),
         )),
     }
+}
+
+/// Writes a secret to the place of its own ([`default_path`]). What is there already is the secret of a
+/// broker that is gone: one that lives gives no id twice.
+pub(crate) fn write_own(path: &Path, secret: &HolderSecret) -> Result<(), Failure> {
+    remove(path)?;
+    write(path, secret)
 }
 
 /// Writes a secret to a new file with mode 0600.
@@ -101,6 +125,32 @@ mod tests {
         let missing = read(&path).expect_err("gone").to_string();
         assert!(missing.contains("holder secret") && missing.contains("--holder-file"), "{missing}");
         remove(&path).expect("gone already");
+    }
+
+    #[test]
+    fn each_broker_has_a_folder_and_no_address_leaves_it() {
+        for (addr, name) in [
+            ("https://locum.internal:8443", "locum.internal_8443"),
+            ("https://locum.internal:8443/", "locum.internal_8443"),
+            ("https://[::1]:8443", "___1__8443"),
+            ("https://../../etc", "_._.._etc"),
+            ("..", "_."),
+            ("https://a/b", "a_b"),
+        ] {
+            assert_eq!(folder_name(addr), name, "{addr}");
+        }
+        assert_eq!(folder_name(&"x".repeat(999)).len(), FOLDER_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_secret_of_a_broker_that_is_gone_is_no_obstacle() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("localhost_8443/task-1-1.holder");
+        for byte in [1, 2] {
+            let secret = HolderSecret::from_bytes([byte; 32]);
+            write_own(&path, &secret).expect("written");
+            assert_eq!(read(&path).expect("read").expose(), secret.expose());
+        }
     }
 
     #[test]

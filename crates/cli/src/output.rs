@@ -14,9 +14,11 @@ use crate::args::{Format, Global};
 use crate::failure::Failure;
 
 mod field;
+mod fold;
 mod lines;
 mod sheet;
 
+pub(crate) use fold::folded;
 pub(crate) use lines::harmless;
 pub(crate) use sheet::{Sheet, facts, long, plain, table, wide};
 
@@ -148,10 +150,7 @@ impl Output {
     /// The columns of the terminal that data goes to; none where there is none or `-o wide` is asked.
     pub(crate) fn width(&self) -> Option<u16> {
         let stdout = io::stdout();
-        (stdout.is_terminal() && !self.is_wide()).then(|| {
-            let size = rustix::termios::tcgetwinsize(&stdout).ok();
-            size.map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(WIDTH_USUAL)
-        })
+        (!self.is_wide()).then(|| columns(&stdout)).flatten()
     }
 
     /// Whether this stream takes colours.
@@ -167,6 +166,11 @@ impl Output {
         if !self.is_json() || io::stderr().is_terminal() {
             self.tell(text);
         }
+    }
+
+    /// [`Output::note`] of a sentence, broken where the terminal ends.
+    pub(crate) fn remark(&self, text: &str) {
+        self.note(&fit(text, 0));
     }
 
     fn tell(&self, text: &str) {
@@ -203,17 +207,36 @@ impl Output {
         if self.is_json() {
             return self.tell(&lines::harmless(document));
         }
-        let message = document["error"]["message"].as_str().unwrap_or_default();
+        let text = |name: &str| document["error"][name].as_str().map(escaped);
         let mark = if self.colours(&io::stderr()) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
-        self.note(&format!("{mark} {}", escaped(message)));
+        self.note(&format!("{mark} {}", fit(&text("message").unwrap_or_default(), "error: ".len())));
+        if let Some(help) = text("help") {
+            self.note(&format!("help: {}", fit(&help, "help: ".len())));
+        }
         // The code under which the documents say what to do; what this machine says needs none.
         let reason = document["error"]["reason"].as_str().unwrap_or_default();
         if reason.parse::<locum_sdk::model::Reason>().is_ok() {
             self.note(&format!("reason: {reason}"));
         }
-        if let Some(id) = document["error"]["request_id"].as_str() {
-            self.note(&format!("request id: {}", escaped(id)));
+        if let Some(id) = text("request_id") {
+            self.note(&format!("request id: {id}"));
         }
+    }
+}
+
+/// The columns of a stream that is a terminal.
+fn columns(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> Option<u16> {
+    stream.is_terminal().then(|| {
+        let size = rustix::termios::tcgetwinsize(stream).ok();
+        size.map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(WIDTH_USUAL)
+    })
+}
+
+/// What is told behind a mark of so many columns, broken where the terminal ends; whole in a pipe.
+fn fit(text: &str, mark: usize) -> String {
+    match columns(&io::stderr()).map(usize::from) {
+        Some(width) => folded(text, width.saturating_sub(mark), 2),
+        None => text.to_owned(),
     }
 }
 

@@ -35,13 +35,21 @@ impl Session {
 
     /// A client for the broker.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::connect(&self.options()?.timeout(self.global.timeout))?)
+    }
+
+    /// The broker's address, as it was given.
+    pub(crate) fn addr(&self) -> Result<String, Failure> {
+        self.options().map(|options| options.addr)
+    }
+
+    fn options(&self) -> Result<Options, Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let contexts = || match contexts_path() {
             Some(path) => Contexts::read(&path),
             None => Ok(Contexts::default()),
         };
-        let options = options(resolve(&self.global, variable, contexts)?)?;
-        Ok(Client::connect(&options.timeout(self.global.timeout))?)
+        options(resolve(&self.global, variable, contexts)?)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use locum_model::TaskId;
 use locum_model::event::Outcome;
+use locum_model::{Reason, TaskId};
 use locum_sdk::admin::TaskQuery;
 use locum_sdk::{Ending, TaskHandle, TaskView};
 use serde_json::json;
@@ -35,7 +35,7 @@ pub(crate) fn held(args: &HeldArgs, session: &Session) -> Result<(TaskHandle, Pa
 
 fn handle(task: &str, file: Option<PathBuf>, session: &Session) -> Result<(TaskHandle, PathBuf), Failure> {
     let task = input::task(task)?;
-    let file = file.map_or_else(|| holder_file::default_path(task), Ok)?;
+    let file = file.map_or_else(|| holder_file::default_path(&session.addr()?, task), Ok)?;
     let secret = holder_file::read(&file)?;
     Ok((session.client()?.task_handle(task, secret), file))
 }
@@ -61,20 +61,26 @@ async fn start(args: StartArgs, session: &Session, output: &Output) -> Result<()
         builder = builder.parent(&parent);
     }
     let (handle, view) = builder.start_unheld().await?;
-    let file = keep(&handle, args.holder_file).await?;
+    let file = keep(&handle, args.holder_file, session).await?;
     let (shown, lease) = (file.to_string_lossy(), largest(view.lease.as_secs()));
-    output.note(&format!("holder secret: {}", escaped(&shown)));
-    output.note(&format!("nobody holds it yet: it lapses in {lease} unless `locum task hold {}`", view.task));
+    output.remark(&format!("holder secret: {}", escaped(&shown)));
+    output
+        .remark(&format!("nobody holds it yet: it lapses in {lease} unless `locum task hold {}`", view.task));
     let mut value = document::task(&view);
     value["holder_file"] = json!(shown);
     output.data(document::of("task", value), || view.task.to_string())
 }
 
 /// Writes the secret down; a task whose secret is lost would only be a nuisance, so it is ended.
-async fn keep(handle: &TaskHandle, file: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let written = file
-        .map_or_else(|| holder_file::default_path(handle.id()), Ok)
-        .and_then(|file| holder_file::write(&file, handle.secret()).map(|()| file));
+async fn keep(handle: &TaskHandle, file: Option<PathBuf>, session: &Session) -> Result<PathBuf, Failure> {
+    let secret = handle.secret();
+    let written = match file {
+        Some(file) => holder_file::write(&file, secret).map(|()| file),
+        None => session
+            .addr()
+            .and_then(|addr| holder_file::default_path(&addr, handle.id()))
+            .and_then(|file| holder_file::write_own(&file, secret).map(|()| file)),
+    };
     let Err(failure) = written else { return written };
     match handle.end(Outcome::Cancelled).await {
         Ok(_) => Err(failure),
@@ -153,7 +159,9 @@ async fn list(args: ListArgs, session: &Session, output: &Output) -> Result<(), 
         query.size = PAGE_SIZE.min(u32::try_from(limit - tasks.len()).unwrap_or(PAGE_SIZE));
         let page = match args.own {
             true => client.list_tasks(query.state, query.size, &query.page).await?,
-            false => client.admin().list_tasks(&query).await?,
+            false => {
+                client.admin().list_tasks(&query).await.inspect_err(|error| own_is_meant(error, output))?
+            }
         };
         tasks.extend(page.items);
         query.page = page.next;
@@ -208,9 +216,16 @@ async fn show(args: ShowArgs, session: &Session, output: &Output) -> Result<(), 
     let client = session.client()?;
     let view = match args.own {
         true => client.get_task(id).await?,
-        false => client.admin().get_task(id).await?,
+        false => client.admin().get_task(id).await.inspect_err(|error| own_is_meant(error, output))?,
     };
     output.data(document::of("task", document::task(&view)), || facts(&view))
+}
+
+/// Tells a workload, who sees no tasks but its own, how.
+fn own_is_meant(error: &locum_sdk::Error, output: &Output) {
+    if error.reason() == Some(Reason::RoleMissing) {
+        output.note("a workload sees its own tasks with `--own`");
+    }
 }
 
 /// A task as lines of name and fact.

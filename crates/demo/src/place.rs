@@ -56,7 +56,7 @@ pub(crate) struct Place(TempDir);
 impl Character {
     const ALL: [Self; 3] = [Self::Refunder, Self::OrdersApi, Self::Operator];
 
-    fn file_stem(self) -> &'static str {
+    pub(crate) fn file_stem(self) -> &'static str {
         match self {
             Self::Refunder => "refunder",
             Self::OrdersApi => "orders-api",
@@ -93,6 +93,23 @@ impl Place {
         fs::create_dir(place.file("policies"))?;
         place.put("policies/refunds.cedar", POLICY)?;
         Ok(place)
+    }
+
+    /// Writes what makes a shell speak as each character to the server at `broker`: `operator.env` and the
+    /// like, to be read with `.`.
+    pub(crate) fn introduce(&self, broker: SocketAddr) -> io::Result<()> {
+        for character in Character::ALL {
+            let CertificateFiles { cert_file, key_file } = self.certificate(character);
+            let of_file = |name, file: &Path| format!("export {name}={}\n", quoted(&file.to_string_lossy()));
+            let mut text = format!("export LOCUM_ADDR=https://{broker}\n");
+            text += &of_file("LOCUM_CA_FILE", &self.ca_file());
+            text += &of_file("LOCUM_CERT_FILE", &cert_file);
+            text += &of_file("LOCUM_KEY_FILE", &key_file);
+            // What was set before for another broker would say something else.
+            text += "unset LOCUM_CONTEXT LOCUM_ASSERTION_FILE\n";
+            self.put(&format!("{}.env", character.file_stem()), &text)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -168,6 +185,15 @@ impl Place {
     }
 }
 
+/// As a shell takes it for one word.
+pub(crate) fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +221,18 @@ mod tests {
         let path = place.path().to_owned();
         place.clear().expect("removed");
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_shell_takes_a_path_for_one_word() {
+        for (path, written) in [
+            ("/srv/locum-demo-x1/ca.pem", "/srv/locum-demo-x1/ca.pem"),
+            ("/srv/my files", "'/srv/my files'"),
+            ("/srv/it's $HOME", r"'/srv/it'\''s $HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(path), written);
+        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl Stage {
         let place = Place::furnish(now)?;
         let running = serve::start(place.settings()).await.map_err(Box::new)?;
         let (broker, documents, metrics) = (running.grpc, running.http, running.metrics);
+        place.introduce(broker)?;
         let mut tasks = Tasks::new();
         let mut stopping = tasks.stopping();
         tasks.start("server", async move {

@@ -2,14 +2,11 @@
 //! next.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
-use locum_sdk::CertificateFiles;
 use serde_json::{Value, json};
 
-use crate::place::Character;
+use crate::place::{Character, quoted};
 use crate::stage::Stage;
 use crate::story::Step;
 
@@ -40,59 +37,51 @@ pub(crate) fn document(steps: &[Step]) -> Value {
     json!({ "steps": steps.iter().map(step).collect::<Vec<_>>() })
 }
 
-/// Commands for another terminal.
+/// Commands for another terminal: no line is wider than 80 columns where the folder's name is not long.
 pub(crate) fn next_steps(stage: &Stage) -> String {
-    let mut text =
-        String::from("\nEverything stays up until Ctrl-C. In another terminal, from the checkout:\n\n");
-    let common = stage.options(Character::Operator);
-    let mut add = |line: &str| writeln!(text, "{line}").expect("a string takes everything");
-    add("  cargo build --release -p locum-cli && export PATH=$PWD/target/release:$PATH");
-    add("\nThere, as the operator:\n");
-    add(&format!("  export LOCUM_ADDR={} LOCUM_CA_FILE={}", common.addr, common.ca_file.display()));
-    add(&identity(common.certificate.as_ref()));
-    add("  locum status");
-    add("  locum audit tail -n 20");
-    add("  locum revoke workload=refunder --reason 'trying it out' --dry-run");
-    add("\nAs the plugin, there or in a third one with the same PATH:\n");
-    add(&format!("  export LOCUM_ADDR={} LOCUM_CA_FILE={}", common.addr, common.ca_file.display()));
-    add(&identity(stage.options(Character::Refunder).certificate.as_ref()));
-    for line in plugin_lines(stage.dir(), stage.orders()) {
-        add(&line);
-    }
-    add("\nWhat anybody may read:\n");
+    let dir = quoted(&stage.dir().to_string_lossy());
+    let orders = stage.orders();
+    let mut text = format!(
+        "
+Everything stays up until Ctrl-C. In another terminal, from the checkout:
+
+  cargo build --release -p locum-cli
+  export PATH=$PWD/target/release:$PATH
+  cd {dir}
+
+There, as the operator:
+
+  . ./{operator}.env
+  locum status
+  locum audit tail -n 20
+  locum revoke workload=refunder --reason 'trying it out' --dry-run
+
+As the plugin, there or in a third one with the same PATH:
+
+  . ./{refunder}.env
+  task=$(locum task start refund-order --scope orders:refund=order/7 \
+    --lease 10m --holder-file holder)
+  locum token request $task orders --scope orders:refund=order/7 \
+    --holder-file holder -o header > header
+  curl -si -X POST -H @header http://{orders}/orders/7/refund
+  curl -si http://{orders}/orders/7      # no token, no answer
+  locum task end $task --holder-file holder
+  curl -si -X POST -H @header http://{orders}/orders/7/refund  # over
+
+What anybody may read:
+
+",
+        operator = Character::Operator.file_stem(),
+        refunder = Character::Refunder.file_stem(),
+    );
     if let Some(documents) = stage.documents() {
-        let ca = common.ca_file.display();
-        add(&format!("  curl -s --cacert {ca} https://{documents}/.well-known/jwks.json"));
+        let ca = quoted(&stage.options(Character::Operator).ca_file.to_string_lossy());
+        let _ = writeln!(text, "  curl -s --cacert {ca} \\\n    https://{documents}/.well-known/jwks.json");
     }
     if let Some(metrics) = stage.metrics() {
-        add(&format!("  curl -s http://{metrics}/metrics"));
+        let _ = writeln!(text, "  curl -s http://{metrics}/metrics");
     }
     text
-}
-
-fn plugin_lines(dir: &Path, orders: SocketAddr) -> [String; 6] {
-    let holder = dir.join("my.holder");
-    let holder = holder.display();
-    let call =
-        format!(r#"  curl -si -X POST -H "authorization: Bearer $TOKEN" http://{orders}/orders/7/refund"#);
-    [
-        format!(
-            "  TASK=$(locum task start refund-order --scope orders:refund=order/7 --lease 10m --holder-file {holder})"
-        ),
-        format!(
-            "  TOKEN=$(locum token request $TASK orders --scope orders:refund=order/7 --holder-file {holder})"
-        ),
-        call.clone(),
-        format!("  curl -si http://{orders}/orders/7  # no token, no answer"),
-        format!("  locum task end $TASK --holder-file {holder}"),
-        format!("{call}  # over with the task"),
-    ]
-}
-
-fn identity(files: Option<&CertificateFiles>) -> String {
-    files.map_or_else(String::new, |CertificateFiles { cert_file, key_file }| {
-        format!("  export LOCUM_CERT_FILE={} LOCUM_KEY_FILE={}", cert_file.display(), key_file.display())
-    })
 }
 
 /// `1.9 ms`.

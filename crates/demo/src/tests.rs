@@ -40,3 +40,33 @@ async fn without_trust_every_step_fails_and_is_told() {
     assert_eq!(promised, PROMISED, "all are told all the same");
     stage.close(async {}).await.expect("closed in order");
 }
+
+/// The folder stands for any; what is shown has to fit beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_to_try_next_fits_a_terminal_and_its_files_are_read_by_a_shell() {
+    let stage = Stage::open(&WallClock).await.expect("opened");
+    let told = telling::next_steps(&stage);
+    let dir = stage.dir().to_string_lossy().into_owned();
+    let wide: Vec<_> = told
+        .lines()
+        .filter(|line| line.replace(&dir, "/run/locum-demo-123456").chars().count() > 80)
+        .collect();
+    assert!(wide.is_empty(), "{wide:#?}");
+    assert!(!told.contains("Bearer $"), "no token among a program's arguments: {told}");
+    for character in [Character::Operator, Character::Refunder] {
+        let options = stage.options(character);
+        let files = options.certificate.expect("a certificate");
+        let script = format!(
+            ". ./{}.env; printf '%s\n' \"$LOCUM_ADDR\" \"$LOCUM_CA_FILE\" \"$LOCUM_CERT_FILE\" \"$LOCUM_KEY_FILE\"",
+            character.file_stem()
+        );
+        let mut shell = std::process::Command::new("sh");
+        let output = shell.current_dir(stage.dir()).args(["-euc", &script]).output().expect("a shell");
+        let said = String::from_utf8(output.stdout).expect("text");
+        let shown =
+            [&options.ca_file, &files.cert_file, &files.key_file].map(|file| file.display().to_string());
+        assert_eq!(said.lines().collect::<Vec<_>>(), [&[options.addr], &shown[..]].concat(), "{said}");
+        assert!(told.contains(&format!(". ./{}.env", character.file_stem())), "{told}");
+    }
+    stage.close(async {}).await.expect("closed in order");
+}

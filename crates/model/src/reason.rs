@@ -117,6 +117,8 @@ pub enum Reason {
     LockUnknown,
     /// No such key.
     KeyUnknown,
+    /// A key of this algorithm is published already and does not sign yet.
+    KeyWaiting,
     // Limits and health.
     /// The workload or tenant is at a limit.
     QuotaExceeded,
@@ -196,6 +198,7 @@ impl Reason {
         Self::TimeInFuture,
         Self::LockUnknown,
         Self::KeyUnknown,
+        Self::KeyWaiting,
         Self::QuotaExceeded,
         Self::Overloaded,
         Self::ReaperBehind,
@@ -263,6 +266,7 @@ impl Reason {
             Self::TimeInFuture => "TIME_IN_FUTURE",
             Self::LockUnknown => "LOCK_UNKNOWN",
             Self::KeyUnknown => "KEY_UNKNOWN",
+            Self::KeyWaiting => "KEY_WAITING",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::Overloaded => "OVERLOADED",
             Self::ReaperBehind => "REAPER_BEHIND",

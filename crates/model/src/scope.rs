@@ -53,7 +53,7 @@ pub struct Scope(BTreeMap<Operation, Resources>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAScope {
     /// Not `connector:action`.
-    #[error("`{}` is not `connector:action`", .0.escape_debug())]
+    #[error("`{}` is not `connector:action`, as `orders:refund` is", .0.escape_debug())]
     Operation(String),
     /// Not a resource pattern.
     #[error(
@@ -233,6 +233,12 @@ impl Scope {
             !wider.0.get(*operation).is_some_and(|theirs| resources.is_within(theirs))
         };
         self.0.iter().find(beyond).map(|(operation, _)| operation)
+    }
+
+    /// What it says of one operation, as [`Scope::written`].
+    pub fn written_of(&self, operation: &Operation) -> String {
+        let one = self.0.get_key_value(operation).map(|(operation, on)| (operation.clone(), on.clone()));
+        Self(one.into_iter().collect()).written()
     }
 
     /// Whether `operation` may be done to `resource`; `None` asks for the operation alone.

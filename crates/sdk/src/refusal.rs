@@ -125,6 +125,7 @@ fn advice(reason: Reason) -> Option<&'static str> {
         R::TokenTooLarge => "ask for fewer operations and resources at once",
         R::SelectorForbidden => "an operator of that tenant, or of all tenants, may do this",
         R::TimeInFuture => "name a time that has passed",
+        R::KeyWaiting => "it takes over by itself; revoke the key that signs, if it has to go at once",
         R::QuotaExceeded => "make room: end what is done with, or wait for what is under way",
         // The message is the advice, or there is nothing that the caller could do but try again.
         R::RequestMalformed | R::TaskNotFound | R::SelectorUnknown | R::LockUnknown | R::KeyUnknown

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use locum_model::event::Locked;
-use locum_model::{Target, Timestamp};
+use locum_model::{Target, TenantNo, Timestamp};
 
 /// For how long after its end a lifted lock is remembered as such: as long as its events may be kept.
 const LIFTED_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
@@ -18,8 +18,17 @@ const ENDED_KEPT: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Locks {
     by_number: BTreeMap<u64, Arc<Locked>>,
     /// Lifted before their end: the event that says so matters for as long as the lock's own does.
-    lifted: BTreeMap<u64, Timestamp>,
+    lifted: BTreeMap<u64, Lifted>,
     number_max: u64,
+}
+
+/// What is still known of a lock that was lifted.
+#[derive(Debug)]
+struct Lifted {
+    /// Its end, had it not been lifted.
+    until: Timestamp,
+    /// Whose targets it refused, when all were one tenant's.
+    tenant: Option<TenantNo>,
 }
 
 impl Locks {
@@ -33,7 +42,7 @@ impl Locks {
     pub(crate) fn unlock(&mut self, numbers: &[u64]) {
         for number in numbers {
             if let Some(lock) = self.by_number.remove(number) {
-                self.lifted.insert(*number, lock.until);
+                self.lifted.insert(*number, Lifted { until: lock.until, tenant: lock.tenant });
             }
         }
     }
@@ -55,7 +64,14 @@ impl Locks {
 
     /// Whether any of these locks was lifted and would otherwise still matter at `since` or later.
     pub(crate) fn any_lifted(&self, numbers: &[u64], since: Timestamp) -> bool {
-        numbers.iter().any(|number| self.lifted.get(number).is_some_and(|until| since < *until))
+        numbers.iter().any(|number| self.lifted.get(number).is_some_and(|lifted| since < lifted.until))
+    }
+
+    /// The tenant whose locks these were; none when there are several, or one is not known any more.
+    pub(crate) fn tenant_of_lifted(&self, numbers: &[u64]) -> Option<TenantNo> {
+        let mut tenants = numbers.iter().map(|number| self.lifted.get(number)?.tenant);
+        let first = tenants.next()??;
+        tenants.all(|tenant| tenant == Some(first)).then_some(first)
     }
 
     /// Notes that numbers up to this one were given.
@@ -79,6 +95,6 @@ impl Locks {
     /// before its end and waited for the disk would be judged otherwise by a replay, which has no reaper.
     pub(crate) fn free(&mut self, now: Timestamp) {
         self.by_number.retain(|_, lock| now < lock.until.plus(ENDED_KEPT));
-        self.lifted.retain(|_, until| now < until.plus(LIFTED_KEPT));
+        self.lifted.retain(|_, lifted| now < lifted.until.plus(LIFTED_KEPT));
     }
 }

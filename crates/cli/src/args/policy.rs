@@ -26,7 +26,7 @@ pub(crate) enum PolicyCommand {
     /// Tells what changed between two directories of policies, and which cases and recorded decisions
     /// come out otherwise.
     #[command(
-        after_help = "Example:\n  locum policy diff policies policies.next --registry registry\n  locum policy diff policies policies.next --registry registry --record record.jsonl"
+        after_help = "Example:\n  locum policy diff policies policies.next --registry registry\n  locum policy diff policies policies.next --registry registry \\\n      --record record.jsonl"
     )]
     Diff(DiffArgs),
     /// Replays recorded decisions under proposed policies and lists those that come out otherwise.

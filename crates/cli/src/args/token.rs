@@ -14,8 +14,12 @@ use crate::selector::SelectorArgs;
 pub(crate) enum TokenCommand {
     /// Asks for a token and prints it, alone, on standard output.
     #[command(
-        after_help = "Example:\n  locum token request task-1-42 orders --scope orders:refund=order/1881 -o file --to token\n  \
-                      locum token request task-1-42 orders --scope orders:read -o header | curl -H @- https://orders.internal/"
+        after_help = "Forms for other programs: -o file, header, env-file, credential-process, exec-credential (see \
+                      `locum help output`).\n\n\
+                      Examples:\n  \
+                      locum token request task-1-42 orders --scope orders:read \\\n      -o file --to token\n  \
+                      locum token request task-1-42 orders --scope orders:read -o header |\n      \
+                      curl -H @- https://orders.internal/"
     )]
     Request(RequestArgs),
     /// Asks the broker whether a token is active; reads it from standard input.

@@ -94,7 +94,9 @@ pub(crate) fn may_pass(failure: &Failure) -> bool {
 }
 
 fn new_folder(task: TaskId) -> Result<PathBuf, Failure> {
-    let folder = holder_file::folder_of("exec")?.join(task.to_string());
+    // Not by the task alone: another broker has a task of this name too, and a process that was killed
+    // leaves its folder.
+    let folder = holder_file::folder_of("exec")?.join(format!("{task}.{}", std::process::id()));
     if let Some(parent) = folder.parent() {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
         made.map_err(|error| unreadable(parent, &error))?;
