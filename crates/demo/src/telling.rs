@@ -59,9 +59,9 @@ There, as the operator:
 As the plugin, there or in a third one with the same PATH:
 
   . ./{refunder}.env
-  task=$(locum task start refund-order --scope orders:refund=order/7 \
+  task=$(locum task start refund-order --scope orders:refund=order/7 \\
     --lease 10m --holder-file holder)
-  locum token request $task orders --scope orders:refund=order/7 \
+  locum token request $task orders --scope orders:refund=order/7 \\
     --holder-file holder -o header > header
   curl -si -X POST -H @header http://{orders}/orders/7/refund
   curl -si http://{orders}/orders/7      # no token, no answer
