@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use locum_api::feed;
-use locum_benches::feed_wire::Wire;
+use locum_api::feed::Wire;
 use locum_benches::{Even, Goal, ISSUED, Report, Row, jti, median, nanos, record, timed};
 use locum_jose::{SigningKey, base64url};
 use locum_model::event::{By, KeyMoved, KeyPurpose};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use locum_api::broker::v1 as wire;
+use locum_api::feed::Wire;
 use locum_api::feed::{acknowledgement_to_wire, decode};
-use locum_benches::feed_wire::Wire;
 use locum_benches::served::{BACKENDS, FEED, Served};
 use locum_benches::wire::{Line, TwoWay, framed};
 use locum_jose::digest::sha256;

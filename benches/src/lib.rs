@@ -7,7 +7,6 @@ pub mod chart;
 #[cfg(feature = "all")]
 pub mod drive;
 #[cfg(feature = "all")]
-pub mod feed_wire;
 pub mod histogram;
 #[cfg(feature = "all")]
 pub mod http1;

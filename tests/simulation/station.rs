@@ -8,34 +8,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use locum_api::broker::v1::{WatchRevocationsRequest, WatchRevocationsResponse};
-use locum_api::feed;
+use locum_api::feed::{self, Wire};
 use locum_broker::Hello;
-use locum_model::feed::{Entry, Frame};
 use locum_model::{KeyId, Reason, Timestamp};
 use locum_server::service::feed::Course;
-use locum_verifier::{
-    Applied, Codec, Due, FrameRefused, Moment, Onward, Options, Pace, SignedFrame, Verifier,
-};
+use locum_verifier::{Applied, Due, FrameRefused, Moment, Onward, Options, Pace, SignedFrame, Verifier};
 
 use crate::around::{BEGINNING_MILLIS, Dice};
 use crate::forged::Strange;
 use crate::run::{HOME, ISSUER};
 use crate::universe::TENANTS;
-
-/// The contract's wire.
-struct Wire;
-
-impl Codec for Wire {
-    type Error = feed::NotAFrame;
-
-    fn decode(&self, payload: &[u8]) -> Result<Frame, feed::NotAFrame> {
-        feed::decode(payload)
-    }
-
-    fn encode_entry(&self, entry: &Entry) -> Vec<u8> {
-        feed::encode_entry(entry)
-    }
-}
 
 /// A machine's clocks, beside the true time.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@
 mod read;
 mod write;
 
+use locum_model::feed::{Codec, Entry, Frame};
 use locum_model::limits::FEED_PAYLOAD_BYTES_MAX;
 
 use crate::violation::Malformed;
@@ -18,6 +19,22 @@ pub use write::{acknowledgement_to_wire, encode, encode_entry, signing_input};
 
 /// The one version of the payload.
 pub const VERSION: u32 = 1;
+
+/// The contract's wire, for whoever feeds a verifier.
+#[derive(Clone, Copy, Debug)]
+pub struct Wire;
+
+impl Codec for Wire {
+    type Error = NotAFrame;
+
+    fn decode(&self, payload: &[u8]) -> Result<Frame, NotAFrame> {
+        decode(payload)
+    }
+
+    fn encode_entry(&self, entry: &Entry) -> Vec<u8> {
+        encode_entry(entry)
+    }
+}
 
 /// Why bytes are not a frame. A verifier that meets any of these answers *unknown*.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,6 +9,7 @@
 //! These are values: signatures, hashes and order are judged by who receives them (`verifier`), the
 //! bytes are made elsewhere (`api`).
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::event::KeyPurpose;
@@ -126,4 +127,21 @@ pub struct Acknowledgement {
     pub sequence: u64,
     /// The chain's head there.
     pub head: [u8; 32],
+}
+
+/// Bytes to frames: the wire, as far as a verifier has to know it. Whoever feeds one passes the contract's.
+pub trait Codec {
+    /// Why bytes are not a frame.
+    type Error: fmt::Display;
+
+    /// The frame that a payload says, every field checked. It is called for signed bytes alone, and
+    /// for those that claim to be a key set.
+    ///
+    /// # Errors
+    ///
+    /// For everything that is not as the contract says, and for everything that it does not know.
+    fn decode(&self, payload: &[u8]) -> Result<Frame, Self::Error>;
+
+    /// An entry as it is hashed at the end of a snapshot.
+    fn encode_entry(&self, entry: &Entry) -> Vec<u8>;
 }

@@ -31,7 +31,7 @@ const OPENING_MAX: Duration = Duration::from_secs(5);
 /// Pings that wait to be sent.
 const PINGS_MAX: usize = 16;
 
-/// The contract's wire.
+/// The contract's wire, with errors that are fit for a log.
 struct Wire;
 
 /// Who this verifier is, to the brokers.
@@ -245,11 +245,11 @@ impl Codec for Wire {
     type Error = Described;
 
     fn decode(&self, payload: &[u8]) -> Result<Frame, Described> {
-        feed::decode(payload).map_err(|error| Described(error.to_string()))
+        feed::Wire.decode(payload).map_err(|error| Described(error.to_string()))
     }
 
     fn encode_entry(&self, entry: &Entry) -> Vec<u8> {
-        feed::encode_entry(entry)
+        feed::Wire.encode_entry(entry)
     }
 }
 

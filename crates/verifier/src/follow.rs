@@ -14,11 +14,11 @@ use locum_jose::PublicKey;
 #[cfg(bug_zoo)]
 use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::event::KeyPurpose;
-use locum_model::feed::{Acknowledgement, Body, Entry, Frame, Key, SIGNING_CONTEXT, SnapshotEnd};
+use locum_model::feed::{Acknowledgement, Body, Codec, Entry, Frame, Key, SIGNING_CONTEXT, SnapshotEnd};
 use locum_model::limits::{FEED_PAYLOAD_BYTES_MAX, STALENESS_BOUND_MAX, VERIFIER_NONCES_MAX};
 use locum_model::{ConnectorNo, KeyId, Timestamp};
 
-use crate::codec::{Codec, SignedFrame};
+use crate::codec::SignedFrame;
 use crate::eras::Era;
 use crate::frame_refused::FrameRefused;
 use crate::moment::Moment;
@@ -461,6 +461,8 @@ fn may_lead_to(follower: &Follower, world: &World, standing: Standing) -> Result
         return Err(FrameRefused::OtherPartition);
     }
     let goes_on = world.eras.current() == Some(standing.era) && world.partition == Some(standing.partition);
+    #[cfg(bug_zoo)]
+    let goes_on = goes_on && !is_planted(Bug::FeedOlderTaken);
     match follower.chain {
         Some(chain) if goes_on && standing.sequence < chain.sequence => Err(FrameRefused::Older),
         _ => Ok(()),

@@ -43,10 +43,11 @@ mod memo;
 mod world;
 
 pub use answer::{Answer, Inactive, Unknown};
-pub use codec::{Codec, SignedFrame};
+pub use codec::SignedFrame;
 pub use figures::Figures;
 pub use follow::{Applied, Ping};
 pub use frame_refused::FrameRefused;
+pub use locum_model::feed::Codec;
 pub use locum_token::Claims;
 pub use locum_token::dpop::{self, Presented};
 pub use moment::Moment;

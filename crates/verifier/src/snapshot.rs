@@ -2,9 +2,8 @@
 
 use locum_jose::digest::Sha256;
 use locum_model::ConnectorNo;
-use locum_model::feed::{Entry, Frame, SnapshotEnd};
+use locum_model::feed::{Codec, Entry, Frame, SnapshotEnd};
 
-use crate::codec::Codec;
 use crate::eras::Era;
 use crate::frame_refused::FrameRefused;
 

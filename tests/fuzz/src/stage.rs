@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use locum_api::feed;
+use locum_api::feed::{self, Wire};
 use locum_jose::SigningKey;
 use locum_model::event::{By, KeyMoved, KeyPublished, KeyPurpose};
 use locum_model::feed::{Body, Entry, Frame, Key, SnapshotEnd};
@@ -14,7 +14,7 @@ use locum_model::{
     WorkloadNo,
 };
 use locum_token::{KeyRing, KeyStore as _, MemoryKeyStore, sha256, subject_key};
-use locum_verifier::{Codec, Moment, Options, SignedFrame, Verifier};
+use locum_verifier::{Moment, Options, SignedFrame, Verifier};
 
 pub(crate) const ISSUER: &str = "https://locum.test";
 pub(crate) const AUDIENCE: &str = "https://orders.test";
@@ -29,21 +29,6 @@ pub(crate) const LEASE: Duration = Duration::from_secs(2);
 const HOME: u16 = 1;
 const EPOCH: u32 = 1;
 const PARTITION: ConnectorNo = ConnectorNo(4);
-
-/// The contract's wire.
-pub(crate) struct Wire;
-
-impl Codec for Wire {
-    type Error = feed::NotAFrame;
-
-    fn decode(&self, payload: &[u8]) -> Result<Frame, feed::NotAFrame> {
-        feed::decode(payload)
-    }
-
-    fn encode_entry(&self, entry: &Entry) -> Vec<u8> {
-        feed::encode_entry(entry)
-    }
-}
 
 pub(crate) struct Keys {
     pub(crate) root: SigningKey,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use locum_api::feed;
+use locum_api::feed::{self, Wire};
 use locum_jose::SigningKey;
 use locum_model::event::{By, KeyMoved, KeyPurpose};
 use locum_model::feed::{Body, Entry, Frame, Key, SnapshotEnd};
@@ -15,27 +15,12 @@ use locum_model::{
 };
 use locum_token::{KeyRing, KeyStore, MemoryKeyStore, sha256, subject_key};
 
-use crate::{Applied, Codec, FrameRefused, Moment, Options, Presented, SignedFrame, Verifier};
+use crate::{Applied, FrameRefused, Moment, Options, Presented, SignedFrame, Verifier};
 
 pub(crate) const ISSUER: &str = "https://locum.test";
 pub(crate) const AUDIENCE: &str = "https://orders.test";
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 pub(crate) const START: i64 = 1_800_000_000;
-
-/// The contract's wire.
-pub(crate) struct Wire;
-
-impl Codec for Wire {
-    type Error = feed::NotAFrame;
-
-    fn decode(&self, payload: &[u8]) -> Result<Frame, feed::NotAFrame> {
-        feed::decode(payload)
-    }
-
-    fn encode_entry(&self, entry: &Entry) -> Vec<u8> {
-        feed::encode_entry(entry)
-    }
-}
 
 /// A frame on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
