@@ -5,13 +5,14 @@ mod stage;
 
 use std::sync::Arc;
 
+use locum_api::admin::v1::RotateKeyRequest;
 use locum_api::broker::v1 as wire;
 use locum_model::registry::Algorithm;
 use locum_sdk::Decision;
 use locum_tests::hostile::{self, LINES, NOT_OFFERED, SCENES, Shown, Verdict};
 use locum_tests::naive::{Defect, Naive};
 use locum_tests::work::{begin, grant, introspect, issue, may, now};
-use locum_tests::{Daemon, Line, eventually};
+use locum_tests::{Daemon, Line, eventually, sockets};
 
 use crate::LOCUMD;
 use stage::{LEDGER, ORDERS, Stage, agreed};
@@ -168,6 +169,66 @@ async fn time_silence_and_lost_keys_are_judged_alike() {
     .await;
     for token in [scene.good.clone(), scene.other.clone(), scene.bound.clone()] {
         assert_eq!(scene.ask(&token, Some(scene.certificate)).await, [Verdict::Inactive; 3], "25");
+    }
+}
+
+/// Lines 5 and 7: whatever a token names, no check asks anybody for keys, neither there nor at the broker. The keys
+/// come with the feed, and a `kid` that is not among them is nobody's: so refreshes cannot be too many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_token_makes_a_check_connect_anywhere() {
+    let stage = Stage::up(&[]).await;
+    let scene = stage.scene(&ORDERS).await;
+    // Everybody who asks has connected before.
+    assert_eq!(scene.ask(&scene.good, None).await, [Verdict::Active; 3]);
+    let connections = (stage.relay.accepted(), stage.connections().await);
+    let naming = |entry: &hostile::Entry| (5..=8).contains(&entry.line) && entry.token.len() < 16_384;
+    let corpus: Vec<_> = scene.corpus().into_iter().filter(naming).collect();
+    for line in 5..=8 {
+        assert!(corpus.iter().any(|entry| entry.line == line), "{line}");
+    }
+    for entry in &corpus {
+        assert_eq!(scene.ask(&entry.token, None).await, [Verdict::Inactive; 3], "{}", entry.name);
+    }
+    assert!(!stage.is_sprung(), "somebody came for keys to where a token says");
+    let after = (stage.relay.accepted(), stage.connections().await);
+    assert_eq!(after, connections, "somebody connected to the broker once more");
+    assert_eq!(stage.daemon.connections_begun(), Vec::<String>::new(), "the broker begins no connection");
+    // What was asked here would tell.
+    let came = std::net::TcpStream::connect(stage.trap().trim_start_matches("http://")).expect("it listens");
+    assert!(stage.is_sprung() && !stage.is_sprung());
+    assert!(!sockets::begun(std::process::id(), &[]).is_empty(), "{came:?}");
+    stage.jwks().await;
+    assert_eq!(stage.connections().await, connections.1 + 1);
+}
+
+/// Line 25: a key that was retired and nothing more, revoked by nobody.
+#[tokio::test]
+async fn a_retired_key_verifies_nothing() {
+    let mut stage = Stage::up(&[]).await;
+    let admin = stage.daemon.operator("admin");
+    let made = admin.control().rotate_key(RotateKeyRequest::default()).await.expect("made").into_inner();
+    let kid = made.key.expect("a key").kid;
+    let key = stage.own_key(Algorithm::Es256, &kid);
+    let scene = stage.scene(&ORDERS).await;
+    let signed = hostile::signed_again(&scene.good, &key);
+    assert_eq!(hostile::kid_of(&signed), kid);
+    // Published, it counts: nothing but its end makes the difference.
+    assert_eq!(scene.ask(&signed, None).await, [Verdict::Active; 3]);
+    let (good, certificate) = (scene.good.clone(), scene.certificate);
+    drop(scene);
+    // Its private half is lost, and so it goes before its time.
+    stage.daemon.terminate().await;
+    std::fs::remove_file(stage.key_file(&kid)).expect("a file");
+    stage.daemon.up().await;
+    stage.relay.lead_to(stage.daemon.addresses().grpc.port());
+    eventually("the key to be retired", async || {
+        let jwks = stage.jwks().await;
+        (!jwks.to_string().contains(&kid)).then_some(())
+    })
+    .await;
+    let scene = stage.scene(&ORDERS).await;
+    for (token, expected) in [(&signed, Verdict::Inactive), (&good, Verdict::Active)] {
+        assert_eq!(scene.ask(token, Some(certificate)).await, [expected; 3], "25");
     }
 }
 

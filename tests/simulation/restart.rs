@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use locum_broker::{Broker, Page, Surroundings, TaskFilter, TaskState};
+use locum_broker::{Broker, Committer, Page, Surroundings, TaskFilter, TaskState};
 use locum_journal::MemoryFiles;
 use locum_server::journal_accept::{NotAccepted, accept_copy};
 
@@ -46,6 +46,10 @@ impl Run {
 
     /// A broker comes up on the files as they are.
     fn start_broker(&mut self) {
+        (self.broker, self.committer) = self.open_broker();
+    }
+
+    fn open_broker(&mut self) -> (Arc<Broker>, Committer) {
         self.lose_streams();
         let around = Surroundings {
             clock: self.clock.clone(),
@@ -54,8 +58,7 @@ impl Run {
             keys: self.keys.clone(),
         };
         let opened = Broker::open(options(), around);
-        let (broker, committer) = opened.unwrap_or_else(|error| panic!("J1: it does not come up: {error}"));
-        (self.broker, self.committer) = (broker, committer);
+        opened.unwrap_or_else(|error| panic!("J1: it does not come up: {error}"))
     }
 
     /// What was on its way is gone, every lease begins anew, and nothing has come back.
@@ -110,6 +113,21 @@ impl Run {
         self.note_deaths();
         self.go_on();
         self.backup = Some(backup).filter(|_| self.dice.percent(50));
+    }
+
+    /// The copy is put back, a broker comes up on it, and nobody accepts it, for as long as `steps` take. Then
+    /// everything is as it was before, but that the streams are lost.
+    pub(crate) fn with_the_copy(&mut self, steps: impl FnOnce(&mut Self)) {
+        let backup = self.backup.take().expect("a copy was made");
+        let true_disk = std::mem::replace(&mut self.files, backup.files.fork());
+        let (broker, committer) = self.open_broker();
+        let broker = std::mem::replace(&mut self.broker, broker);
+        let committer = std::mem::replace(&mut self.committer, committer);
+        self.trace.say("a copy is put back and nobody says so");
+        steps(self);
+        self.trace.say("the true disk is put back");
+        self.lose_streams();
+        (self.files, self.broker, self.committer) = (true_disk, broker, committer);
     }
 
     fn accept_copy(&mut self, files: &MemoryFiles) -> Result<String, NotAccepted> {

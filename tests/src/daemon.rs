@@ -146,6 +146,17 @@ impl Daemon {
         self.running.as_ref().expect("it is up").addresses.clone()
     }
 
+    /// Connections that the process has begun, as [`sockets::begun`](crate::sockets::begun) sees them.
+    ///
+    /// # Panics
+    ///
+    /// When it is down.
+    pub fn connections_begun(&self) -> Vec<String> {
+        let running = self.running.as_ref().expect("it is up");
+        let Addresses { grpc, http, metrics } = &running.addresses;
+        crate::sockets::begun(running.child.id(), &[grpc.port(), http.port(), metrics.port()])
+    }
+
     /// Kills the process as a power cut would.
     pub async fn kill(&mut self) {
         self.end(Signal::KILL).await;

@@ -54,7 +54,7 @@ pub const LINES: [(u8, &str); 29] = [
 pub const SCENES: [u8; 3] = [21, 25, 26];
 
 /// Lines that ask for what no check offers: none takes a position that it should wait for, so that there
-/// is nothing to get wrong yet. Whoever adds that takes the line from here.
+/// is nothing to get wrong (decision 27). Whoever adds that takes the line from here.
 pub const NOT_OFFERED: [u8; 1] = [27];
 
 /// What is presented, and what every check has to say of it.
@@ -103,6 +103,9 @@ pub struct Seeds<'a> {
     pub own: &'a SigningKey,
     /// Somebody else's key of the same algorithm.
     pub stranger: &'a SigningKey,
+    /// An origin, `http://127.0.0.1:1234`, where somebody waits whether anything in a token makes a check
+    /// come.
+    pub trap: &'a str,
 }
 
 /// A token taken apart.
@@ -219,6 +222,17 @@ pub fn proofs(seeds: &Seeds<'_>, now: i64) -> Vec<Entry> {
 pub fn stranger(algorithm: Algorithm) -> SigningKey {
     let pkcs8 = SigningKey::generate(algorithm).expect("randomness");
     SigningKey::from_pkcs8(algorithm, &pkcs8).expect("just made")
+}
+
+/// The claims of a token, signed with another key of its issuer.
+///
+/// # Panics
+///
+/// When it is no token.
+pub fn signed_again(token: &str, key: &SigningKey) -> String {
+    let kid = base64url::kid_text(&key.public().thumbprint());
+    let parts = Parts::of(token);
+    signed(key, &parts.header_with("kid", &format!("\"{kid}\"")), &parts.payload)
 }
 
 /// The `kid` in a token's header.

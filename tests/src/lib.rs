@@ -24,6 +24,7 @@ pub mod plain_http;
 pub mod refused;
 pub mod relay;
 pub mod site;
+pub mod sockets;
 pub mod stopped;
 pub mod terminal;
 pub mod wait;

@@ -44,6 +44,7 @@ pub struct Relay {
     address: SocketAddr,
     behind: Arc<AtomicU16>,
     line: watch::Sender<Line>,
+    accepted: Arc<AtomicU32>,
     accepting: JoinHandle<()>,
 }
 
@@ -58,15 +59,18 @@ impl Relay {
         let address = listener.local_addr().expect("bound");
         let (behind, line) = (Arc::new(AtomicU16::new(port)), watch::Sender::new(Line::Open));
         let (target, state, pieces) = (Arc::clone(&behind), line.subscribe(), Arc::default());
+        let accepted = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&accepted);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
                 if *state.borrow() != Line::Cut {
                     let port = target.load(Ordering::Relaxed);
                     tokio::spawn(pass(client, port, state.clone(), Arc::clone(&pieces)));
                 }
             }
         });
-        Self { address, behind, line, accepting }
+        Self { address, behind, line, accepted, accepting }
     }
 
     /// The port that it listens on.
@@ -77,6 +81,11 @@ impl Relay {
     /// Where it listens, as the address of a broker.
     pub fn addr(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// How many connections were ever made to it.
+    pub fn accepted(&self) -> u32 {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Leads new connections to another port.

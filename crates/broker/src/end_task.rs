@@ -9,7 +9,7 @@ use crate::fold::Verdict;
 use crate::get_task::TaskView;
 use crate::operator::Operator;
 use crate::refusal::Refusal;
-use crate::task_access::Holder;
+use crate::task_access::{Holder, not_found};
 use crate::world::Pinned;
 
 impl Broker {
@@ -63,7 +63,9 @@ impl Broker {
         self.inspect_task(operator, task).map_err(noted)?;
         let (outcome, reason) = (Outcome::Cancelled, Some(reason.to_owned()));
         self.commit_end(TaskEnded { task, outcome, reason, by: operator.by(), at: self.now()? }).await?;
-        self.inspect_task(operator, task)
+        // It was the operator's to end, and it has ended: that its tenant may have left the registry in the
+        // meantime does not undo it.
+        self.view_task(task).ok_or_else(|| not_found(task))
     }
 
     async fn commit_end(&self, ended: TaskEnded) -> Result<(), Refusal> {

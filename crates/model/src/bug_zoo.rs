@@ -84,6 +84,10 @@ pub enum Bug {
     FeedEpochNotCompared,
     /// A verifier enters an epoch that was left (R2, J4).
     FeedEpochEnteredAgain,
+    /// A verifier takes a snapshot of what it is ahead of (R2, J4).
+    FeedOlderTaken,
+    /// A broker does not mind that a verifier shows what its journal never told (J4).
+    FeedWitnessIgnored,
     /// What was acknowledged in an earlier epoch counts in this one (R1, J4).
     FeedEpochOfAcknowledgementIgnored,
     /// A verifier reads frames of a version that it does not know (R5).
@@ -118,7 +122,7 @@ pub enum Bug {
 
 impl Bug {
     /// The bugs that the zoo has to catch.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::WatermarkOffByOne,
         Self::ConnectorForgotten,
         Self::ConnectorOwnerForgotten,
@@ -159,6 +163,8 @@ impl Bug {
         Self::FeedHomeNotCompared,
         Self::FeedEpochNotCompared,
         Self::FeedEpochEnteredAgain,
+        Self::FeedOlderTaken,
+        Self::FeedWitnessIgnored,
         Self::FeedEpochOfAcknowledgementIgnored,
         Self::FeedVersionIgnored,
         Self::FeedLevelIgnored,

@@ -1,6 +1,8 @@
 //! Three checks of the same issuer, and everything that a corpus is made from.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +57,8 @@ pub(super) const LEDGER: Attacked = Attacked {
 pub(super) struct Stage {
     pub(super) daemon: Daemon,
     pub(super) relay: Relay,
+    /// Where tokens say that keys are.
+    trap: TcpListener,
 }
 
 /// Three checks for one connector, and its tokens.
@@ -89,12 +93,30 @@ impl Stage {
         }
         let daemon = Daemon::start_under(LOCUMD, site, variables).await;
         let relay = Relay::to(daemon.addresses().grpc.port()).await;
-        Self { daemon, relay }
+        let trap = TcpListener::bind("127.0.0.1:0").expect("a port");
+        trap.set_nonblocking(true).expect("a socket");
+        Self { daemon, relay, trap }
+    }
+
+    /// Whether anybody came for keys since this was asked last.
+    pub(super) fn is_sprung(&self) -> bool {
+        self.trap.accept().is_ok()
+    }
+
+    pub(super) fn trap(&self) -> String {
+        format!("http://{}", self.trap.local_addr().expect("bound"))
     }
 
     pub(super) async fn jwks(&self) -> Value {
         let document = plain_http::get(&self.daemon, "/.well-known/jwks.json", &[]).await.body;
         serde_json::from_str(&document).expect("JSON")
+    }
+
+    /// How many connections the daemon has had, those for its documents too.
+    pub(super) async fn connections(&self) -> u64 {
+        let page = plain_http::metrics(&self.daemon).await.body;
+        let counts = page.lines().filter(|line| line.starts_with("locum_connections_total{"));
+        counts.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a count")).sum()
     }
 
     pub(super) async fn revoke_key(&self, kid: &str) {
@@ -141,11 +163,15 @@ impl Stage {
         }
     }
 
-    /// The private key that signs under this `kid`: a signer's misuse, which nobody outside could do.
-    fn own_key(&self, algorithm: Algorithm, kid: &str) -> SigningKey {
+    /// Where the private key of this `kid` is.
+    pub(super) fn key_file(&self, kid: &str) -> PathBuf {
         let kid = base64url::parse_kid(kid).expect("a thumbprint");
-        let file = self.daemon.site.path("data").join("keys").join(format!("{kid}.pk8"));
-        SigningKey::from_pkcs8(algorithm, &std::fs::read(file).expect("a key")).expect("a key")
+        self.daemon.site.path("data").join("keys").join(format!("{kid}.pk8"))
+    }
+
+    /// The private key that signs under this `kid`: a signer's misuse, which nobody outside could do.
+    pub(super) fn own_key(&self, algorithm: Algorithm, kid: &str) -> SigningKey {
+        SigningKey::from_pkcs8(algorithm, &std::fs::read(self.key_file(kid)).expect("a key")).expect("a key")
     }
 }
 
@@ -170,6 +196,7 @@ impl Scene<'_> {
             certificate: self.certificate,
             own: &own,
             stranger: &stranger(algorithm),
+            trap: &self.stage.trap(),
         })
     }
 
@@ -343,6 +370,7 @@ pub(super) fn made_up(algorithm: Algorithm) -> (Vec<Entry>, Naive) {
         certificate,
         own: &own,
         stranger: &strange,
+        trap: "http://127.0.0.1:1",
     };
     let entries = [corpus(&seeds), proofs(&seeds, MADE_UP_NOW)].concat();
     let jwks = serde_json::from_str(&jwks::write([public])).expect("JSON");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use locum_model::Reason;
+
 use super::{TTL, is_of_kind};
 use crate::forged::Strange;
 use crate::network::BREATH;
@@ -73,6 +75,39 @@ pub(super) fn copy_is_restored(run: &mut Run) {
     run.kill(token);
     run.linger(at, token, Duration::from_secs(3));
     assert!(!run.believes(at, token), "the verifier does not hear of the new epoch");
+}
+
+/// R2, J4: a broker that came up on a copy which nobody accepted gets no verifier to answer by it that knows
+/// more than the copy does; and the first such verifier is a witness.
+pub(super) fn copy_is_not_accepted(run: &mut Run) {
+    let at = run.some_station();
+    let (alive, dead) = (run.token_for(at, TTL), run.token_for(at, TTL));
+    run.back_up();
+    run.kill(dead);
+    for _ in 0..1 + run.dice.below(4) {
+        let forgotten = run.token_for(at, TTL);
+        run.kill(forgotten);
+    }
+    run.calm();
+    assert!(run.believes(at, alive) && !run.believes(at, dead), "it does not follow");
+    run.with_the_copy(|run| {
+        // What it shows is more than this journal ever told.
+        run.feed.stations[at].comes_back(true);
+        run.exchange_with(at, usize::MAX, 0);
+        let ended = |down: &Down| matches!(down, Down::End(Reason::FeedPositionInvalid));
+        assert!(run.line(at).is_some_and(|line| line.down.iter().any(ended)), "J4: nobody minds the witness");
+        // Then it shows nothing, and is told everything that the copy knows.
+        for _ in 0..24 {
+            run.clock.advance(BREATH);
+            run.turn_pumps();
+            (0..3).for_each(|_| run.exchange_with(at, usize::MAX, usize::MAX));
+            assert!(!run.believes(at, dead), "R2: it believes what the copy has forgotten");
+        }
+        assert!(run.lack(at).is_some(), "J4: it answers by an older history");
+    });
+    // Whoever runs it finds the true disk.
+    run.calm();
+    assert!(run.believes(at, alive) && !run.believes(at, dead), "the verifier does not recover");
 }
 
 /// R2, J4: frames of an epoch that was left bring nobody back there.

@@ -85,6 +85,7 @@ fn kids(seeds: &Seeds<'_>, good: &Parts<'_>, all: &mut Vec<Entry>) {
         .collect();
     for (what, kid) in [
         ("a path", "../../../../etc/passwd".to_owned()),
+        ("a place", format!("{}/jwks.json", seeds.trap)),
         ("a path before it", format!("../keys/{near}")),
         ("SQL", format!("{near}' OR '1'='1")),
         ("LDAP", "*)(uid=*))(|(uid=*".to_owned()),
@@ -112,17 +113,24 @@ fn members(seeds: &Seeds<'_>, good: &Parts<'_>, all: &mut Vec<Entry>) {
         let key = if by_stranger { seeds.stranger } else { seeds.own };
         all.push(Entry::new(line, name, signed(key, header, &good.payload)));
     };
+    let trap = format!("{}/jwks.json", seeds.trap);
     for member in ["jku", "x5u"] {
-        for place in [
+        for (at, place) in [
             "https://evil.test/jwks.json",
+            &trap,
             "http://127.0.0.1/jwks.json",
             "http://169.254.169.254/latest/meta-data",
             "file:///etc/passwd",
             "gopher://127.0.0.1:6379/_x",
-        ] {
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            // The trap has another port each time.
+            let shown = if at == 1 { "the trap" } else { place };
             let header = good.header_and(member, &json!(place).to_string());
-            add(7, &format!("{member} {place}"), &header, true);
-            add(7, &format!("{member} {place}, our signature"), &header, false);
+            add(7, &format!("{member} {shown}"), &header, true);
+            add(7, &format!("{member} {shown}, our signature"), &header, false);
         }
     }
     let (theirs, ours) = (seeds.stranger.public().to_jwk(), seeds.own.public().to_jwk());
