@@ -95,6 +95,9 @@ impl Broker {
     /// [`StartError`] when the journal is damaged, of a later format or in use, or there is no time.
     pub fn open(options: Options, around: Surroundings) -> Result<(Arc<Self>, Committer), StartError> {
         let fold = Arc::new(Fold::new(options.journal.home, Arc::clone(&around.keys)));
+        // Nearly every event of a snapshot is a token. Without room for them rows move again and again, and
+        // leave holes behind.
+        fold.table.reserve(usize::try_from(locum_journal::foreseen(&*around.files)).unwrap_or(0));
         let journal = locum_journal::open(around.files, options.journal.clone(), &mut |events| {
             events.chunks(REPLAYED_AT_ONCE).for_each(|some| fold.replay(some));
         })?;

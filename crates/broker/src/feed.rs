@@ -96,25 +96,8 @@ impl Feed {
         table: &Table,
         tasks: &Tasks,
     ) {
-        let position = committed.position();
-        let mut ledger = self.ledger.lock();
-        ledger.position = position;
-        if let (Event::TokenIssued(record), Verdict::Applied(Applied::Issued(_))) =
-            (committed.event(), verdict)
-        {
-            ledger.reach.issued(record, position.sequence, tasks);
-        }
-        let routed = match verdict {
-            Verdict::Repeated | Verdict::Applied(Applied::TooLate(_)) => Routed::default(),
-            Verdict::Applied(_) => ledger.route(committed, table),
-        };
-        if matches!(committed.event(), Event::KeyPublished(_) | Event::KeyActivated(_) | Event::KeyRetired(_))
-        {
-            ledger.followed.values().for_each(Waiting::wake);
-        }
-        ledger.publish(position, committed.event().at(), &routed);
-        drop(ledger);
-        self.head.send_replace(position.sequence);
+        self.take(committed, verdict, table, tasks);
+        self.head.send_replace(committed.position().sequence);
         let took_away = matches!(
             committed.event(),
             Event::TaskEnded(_) | Event::TaskLapsed(_) | Event::Revoked(_) | Event::RegistryActivated(_)
@@ -124,9 +107,32 @@ impl Feed {
         }
     }
 
+    /// Takes what `committed` means for those who will follow. Nobody follows the record or holds a task
+    /// while a replay goes on: all that is left of [`Feed::publish`] then.
+    pub(crate) fn take(&self, committed: &Committed<Event>, verdict: &Verdict, table: &Table, tasks: &Tasks) {
+        let position = committed.position();
+        let mut ledger = self.ledger.lock();
+        ledger.position = position;
+        match (committed.event(), verdict) {
+            (_, Verdict::Repeated | Verdict::Applied(Applied::TooLate(_))) | (Event::TaskStarted(_), _) => {}
+            (Event::TokenIssued(record), Verdict::Applied(Applied::Issued(_))) => {
+                ledger.reach.issued(record, position.sequence, tasks);
+            }
+            (event, Verdict::Applied(_)) => {
+                let routed = ledger.route(committed, table);
+                ledger.publish(position, event.at(), &routed);
+            }
+        }
+        if matches!(committed.event(), Event::KeyPublished(_) | Event::KeyActivated(_) | Event::KeyRetired(_))
+        {
+            ledger.followed.values().for_each(Waiting::wake);
+        }
+    }
+
     /// Sets where the journal stands after a replay.
     pub(crate) fn stand_at(&self, head: Position) {
         self.ledger.lock().position = head;
+        self.head.send_replace(head.sequence);
     }
 
     /// The sequence of the newest event with an entry for a partition; 0 before any.

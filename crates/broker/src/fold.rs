@@ -23,6 +23,7 @@ use crate::leases::Leases;
 use crate::state::State;
 use crate::state::requests::{Answered, RequestScope};
 use crate::state::tasks::{Ended, HowEnded};
+use crate::state::timeline::Timeline;
 use crate::world::{Pinned, World};
 
 /// For how long what took authority away is kept: longer than anything may live.
@@ -77,10 +78,7 @@ impl Fold {
     pub(crate) fn apply(&self, committed: &Committed<Event>) -> Verdict {
         let position = committed.position();
         let verdict = self.judge(committed);
-        // Sums are written down long after what they sum up, and decide nothing.
-        if !matches!(committed.event(), Event::ChecksSummed(_) | Event::DenialsSummed(_)) {
-            self.state.write().timeline.note(committed.event().at(), position);
-        }
+        note(&mut self.state.write().timeline, committed);
         self.advance(position);
         self.feed.publish(committed, &verdict, &self.table, &self.state.read().tasks);
         verdict
@@ -88,7 +86,8 @@ impl Fold {
 
     /// Applies some events of a restart, in order.
     ///
-    /// Where their rows will be is looked at first, so that the misses of many overlap.
+    /// Where their rows will be is looked at first, so that the misses of many overlap. How far the fold is
+    /// and which position was reached when is told once for all of them: nobody asks in between.
     pub(crate) fn replay(&self, events: &[Committed<Event>]) {
         let issued = events.iter().filter_map(|committed| match committed.event() {
             Event::TokenIssued(record) => Some(record.jti),
@@ -102,7 +101,13 @@ impl Fold {
             {
                 continue;
             }
-            self.apply(committed);
+            let verdict = self.judge(committed);
+            self.feed.take(committed, &verdict, &self.table, &self.state.read().tasks);
+        }
+        let timeline = &mut self.state.write().timeline;
+        events.iter().for_each(|committed| note(timeline, committed));
+        if let Some(last) = events.last() {
+            self.advance(last.position());
         }
     }
 
@@ -363,6 +368,13 @@ impl Fold {
                 recent(unlocked.at) || state.locks.any_lifted(&unlocked.locks, now.minus(KEPT))
             }
         }
+    }
+}
+
+/// Notes when an event happened. Sums are written down long after what they sum up, and decide nothing.
+fn note(timeline: &mut Timeline, committed: &Committed<Event>) {
+    if !matches!(committed.event(), Event::ChecksSummed(_) | Event::DenialsSummed(_)) {
+        timeline.note(committed.event().at(), committed.position());
     }
 }
 

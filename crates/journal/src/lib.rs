@@ -40,7 +40,7 @@ pub use lookup::Lookup;
 pub use open_error::OpenError;
 pub use options::Options;
 pub use reader::{Events, ReadError, Reader};
-pub use snapshot::{SnapshotError, SnapshotReport};
+pub use snapshot::{SnapshotError, SnapshotReport, foreseen};
 pub use stored::DecodeError;
 pub use verify::{Progress, Report, verify};
 pub use writer::{AppendError, EpochError, Lane, Writer};

@@ -14,9 +14,10 @@ use crate::damage::{Damage, Flaw};
 use crate::durable::Durable;
 use crate::files::{FileLayer, OpenFile};
 use crate::format::cursor::Cursor;
+use crate::format::digest;
 use crate::format::names::{self, Listing, SNAPSHOT_PARTIAL};
+use crate::format::record::{self, RECORD_HEADER_BYTES};
 use crate::format::snapshot::{Given, SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotHeader};
-use crate::format::{digest, record};
 use crate::head::Head;
 use crate::stored::Decoder;
 
@@ -124,6 +125,19 @@ pub(crate) fn newest_usable(
         }
     }
     Ok(None)
+}
+
+/// How many events the newest snapshot says that it has; 0 where none can be read.
+///
+/// Only its head is looked at: to make room for what [`open`](crate::open) will replay, and for nothing else. It
+/// is never more than the file has room for.
+pub fn foreseen(files: &dyn FileLayer) -> u64 {
+    let newest = Listing::read(files).ok().and_then(|listing| listing.snapshots.last().copied());
+    let snapshot = newest.and_then(|covers| SnapshotCursor::open(files, covers).ok());
+    snapshot.map_or(0, |snapshot| {
+        let header = snapshot.header();
+        header.records.min(header.records_bytes / RECORD_HEADER_BYTES as u64)
+    })
 }
 
 fn usable(files: &dyn FileLayer, listing: &Listing, covers: u64) -> Result<SnapshotCursor, Damage> {

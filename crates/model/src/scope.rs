@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::limits::{RESOURCE_BYTES_MAX, RESOURCE_SEGMENTS_MAX, RESOURCES_PER_GRANT_MAX, SCOPE_GRANTS_MAX};
 use crate::name::Name;
@@ -45,9 +46,9 @@ pub struct Grant {
     pub resources: Resources,
 }
 
-/// What may be done: at most [`SCOPE_GRANTS_MAX`] operations, each with its resources.
+/// What may be done: at most [`SCOPE_GRANTS_MAX`] operations, each with its resources. Copies are shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Scope(BTreeMap<Operation, Resources>);
+pub struct Scope(Arc<BTreeMap<Operation, Resources>>);
 
 /// Why something is not a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -214,7 +215,7 @@ impl Scope {
             }
             map.insert(grant.operation, grant.resources);
         }
-        if map.is_empty() { Err(NotAScope::Empty) } else { Ok(Self(map)) }
+        if map.is_empty() { Err(NotAScope::Empty) } else { Ok(Self(Arc::new(map))) }
     }
 
     /// The lines, ordered by operation.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::limits::{SPIFFE_ID_BYTES_MAX, TRUST_DOMAIN_BYTES_MAX};
 
@@ -14,10 +15,10 @@ const SCHEME: &str = "spiffe://";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrustDomain(Box<str>);
 
-/// A workload's SPIFFE ID: `spiffe://<trust domain>/<path>`, with at least one path segment.
+/// A workload's SPIFFE ID: `spiffe://<trust domain>/<path>`, with at least one path segment. Copies are shared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpiffeId {
-    text: Box<str>,
+    text: Arc<str>,
     path_at: usize,
 }
 

@@ -15,7 +15,7 @@ use crate::answer::Applied;
 use crate::hashing::RowKey;
 use crate::lookup::Rests;
 use crate::row::{NewRow, Row, exp_seconds};
-use crate::standing::{Holder, Mark, Standing};
+use crate::standing::{Asked, Holder, Mark, Standing};
 use crate::table::{Table, Writer};
 use crate::task::{Close, NewTask};
 use crate::watermark::Entry;
@@ -138,10 +138,18 @@ impl Table {
         }
         let kid = writer.key(record.kid);
         let subject = self.tasks.at(slot).subject();
-        let standing = Standing::of_token(record, kid, subject).ok_or(Reason::ChainTooLong)?;
-        let workload = standing.workload();
-        let hold = writer.interner.hold(&self.standings, standing, Holder::Token);
-        let standing = hold.ok_or(Reason::Overloaded)?;
+        let asked = Asked::of(record, kid, subject);
+        let standing = match writer.interner.hold_again(&asked) {
+            Some(standing) => standing,
+            None => {
+                let standing = Standing::of_token(&asked).ok_or(Reason::ChainTooLong)?;
+                let hold = writer.interner.hold(&self.standings, standing, Holder::Token);
+                let index = hold.ok_or(Reason::Overloaded)?;
+                writer.interner.remember(&asked, index);
+                index
+            }
+        };
+        let workload = asked.workload();
         let rests = Rests { decided, standing: self.standings.at(standing), task: slot };
         #[cfg(bug_zoo)]
         let rests = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::BornDeadSigned) {

@@ -23,6 +23,8 @@ const _: () = assert!(MARKS_MAX >= 3 * ACTORS_MAX + 5);
 /// More different standings at once are refused.
 const STANDINGS_MAX: u32 = 1 << 20;
 const NO_WORKLOAD: u64 = u64::MAX;
+/// Places for recent standings: few enough to be looked through when one is freed.
+const RECENT_PLACES: u32 = 64;
 
 /// One registration: its level and its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +69,27 @@ pub(crate) struct Interner {
     indexes: HashMap<Standing, u32>,
     held: Vec<Held>,
     free: Vec<u32>,
+    /// Standings in use that tokens asked for last: most of the next ones ask for them again.
+    recent: Vec<Option<Recent>>,
+}
+
+/// What a token rests on, as its record says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    standing: &'a locum_model::Standing,
+    /// The table's number of the signing key.
+    key: u32,
+    /// The token's subject, where it is not its task's.
+    subject: Option<SubjectKey>,
+}
+
+/// What some token asked for, and what it got.
+#[derive(Debug)]
+struct Recent {
+    standing: locum_model::Standing,
+    key: u32,
+    subject: Option<SubjectKey>,
+    index: u32,
 }
 
 /// What rests on one standing.
@@ -122,21 +145,19 @@ impl Mark {
 
 impl Standing {
     /// What a token rests on; none when it has more actors than there may be.
-    pub(crate) fn of_token(record: &IssueRecord, key: u32, task_subject: SubjectKey) -> Option<Self> {
-        let standing = &record.standing;
+    pub(crate) fn of_token(asked: &Asked<'_>) -> Option<Self> {
+        let standing = asked.standing;
         if standing.actors.len() > ACTORS_MAX {
             return None;
         }
-        let mut marks = vec![Mark::new(Level::SigningKey, key)];
+        let mut marks = vec![Mark::new(Level::SigningKey, asked.key)];
         marks.extend(standing.targets().filter_map(Mark::of));
         #[cfg(bug_zoo)]
         if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::ConnectorOwnerForgotten) {
             marks.retain(|mark| mark.level() != Level::Owner as usize);
             marks.extend(standing.actors.iter().flat_map(Actor::targets).filter_map(Mark::of));
         }
-        let workload = standing.actors.last().map(|actor| actor.workload);
-        let subject = (record.subject_key != task_subject).then_some(record.subject_key);
-        Some(Self { marks, workload, subject }.ordered())
+        Some(Self { marks, workload: asked.workload(), subject: asked.subject }.ordered())
     }
 
     /// What a task rests on, its subject apart; none when it names more connectors than an intent can.
@@ -168,10 +189,31 @@ impl Standing {
     pub(crate) fn marks(&self) -> impl Iterator<Item = Mark> {
         self.marks.iter().copied()
     }
+}
+
+// === impl Asked ===
+
+impl<'a> Asked<'a> {
+    /// Of a record whose signing key has the number `key`, and whose task is on behalf of `task_subject`.
+    pub(crate) fn of(record: &'a IssueRecord, key: u32, task_subject: SubjectKey) -> Self {
+        let subject = (record.subject_key != task_subject).then_some(record.subject_key);
+        Self { standing: &record.standing, key, subject }
+    }
 
     /// The workload that asked for the token.
     pub(crate) fn workload(&self) -> Option<WorkloadNo> {
-        self.workload
+        self.standing.actors.last().map(|actor| actor.workload)
+    }
+
+    /// The one place where it is looked for among the recent.
+    fn place(&self) -> usize {
+        let workload = self.workload().map_or(0, |workload| workload.0);
+        let connector = self.standing.connector.0;
+        (workload.wrapping_mul(31).wrapping_add(connector) % RECENT_PLACES) as usize
+    }
+
+    fn is(&self, recent: &Recent) -> bool {
+        (self.key, self.subject, self.standing) == (recent.key, recent.subject, &recent.standing)
     }
 }
 
@@ -304,11 +346,29 @@ impl Interner {
         Some(index)
     }
 
+    /// Takes hold of a standing for a token, where one asked for the same a short while ago.
+    pub(crate) fn hold_again(&mut self, asked: &Asked<'_>) -> Option<u32> {
+        let recent = self.recent.get(asked.place())?.as_ref().filter(|recent| asked.is(recent))?;
+        self.held[recent.index as usize].tokens += 1;
+        Some(recent.index)
+    }
+
+    /// Remembers what a token that asked for this was given.
+    pub(crate) fn remember(&mut self, asked: &Asked<'_>, index: u32) {
+        self.recent.resize_with(RECENT_PLACES as usize, || None);
+        let Asked { standing, key, subject } = *asked;
+        self.recent[asked.place()] = Some(Recent { standing: standing.clone(), key, subject, index });
+    }
+
     /// Lets go of a standing; the last to do so frees it.
     pub(crate) fn release(&mut self, cells: &Standings, index: u32, holder: Holder) {
         *self.count(index, holder) -= 1;
         let Held { tokens: 0, tasks: 0 } = self.held[index as usize] else { return };
         self.indexes.remove(&cells.at(index).read());
+        // INVARIANT: what is recent is in use, or its index could be another's by now.
+        for place in &mut self.recent {
+            place.take_if(|recent| recent.index == index);
+        }
         self.free.push(index);
     }
 

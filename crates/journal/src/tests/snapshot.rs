@@ -6,7 +6,7 @@ use locum_model::Position;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{SnapshotError, verify};
+use crate::{SnapshotError, foreseen, verify};
 
 fn sequence(event: &Committed<Event>) -> u64 {
     event.position().sequence
@@ -33,6 +33,26 @@ fn a_start_reads_the_snapshot_and_what_comes_after() {
     // The history is whole, and says so.
     assert_eq!(history(&journal).len(), 100);
     assert_eq!(verify(&files, &mut |_| {}).expect("holds").events, 100);
+}
+
+#[test]
+fn how_much_a_start_will_read_is_foreseen_by_the_newest_head() {
+    let files = MemoryFiles::new();
+    let journal = filled(&files, 100);
+    assert_eq!(foreseen(&files), 0, "no snapshot yet");
+    let report = journal
+        .reader
+        .snapshot(&|event| sequence(event).is_multiple_of(3), Given::default())
+        .expect("a snapshot");
+    assert_eq!(foreseen(&files), report.kept);
+    let name = names(&files, "snapshot-").pop().expect("a snapshot");
+    let whole = files.contents(&name).expect("its bytes");
+    for (at, len) in [(56, whole.len()), (127, whole.len()), (0, 100), (0, whole.len() - 1)] {
+        let mut bytes = whole[..len].to_vec();
+        bytes[at] ^= 0x80;
+        files.replace(&name, bytes);
+        assert_eq!(foreseen(&files), 0, "{at} {len}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use locum_model::event::ChecksSummed;
-use locum_model::{Reason, Target, TenantNo, WorkloadNo};
+use locum_model::{PolicyRevision, Reason, Target, TenantNo, WorkloadNo};
 
 use super::samples::*;
 use crate::hashing::RowKey;
@@ -279,6 +279,27 @@ fn two_rows_that_share_a_tag_both_leave() {
         table.reap(noon_plus(20), 10);
         assert_eq!((table.holds(first), table.holds(second), table.counts().tokens), (false, false, 0));
     }
+}
+
+#[test]
+fn what_a_freed_standing_was_asked_for_is_forgotten_with_it() {
+    let (table, mut journal) = table(0);
+    let enter = |journal: &mut Journal, jti: u128, workload: u32, revision: u32, seconds: i64| {
+        let mut record = issued(jti, &[1], journal.newest());
+        record.standing.actors[0].workload = WorkloadNo(workload);
+        record.standing.policy_revision = PolicyRevision(revision);
+        record.expires_at = noon_plus(seconds);
+        assert!(matches!(journal.apply(&table, issue(record)), Applied::Issued(_)));
+    };
+    enter(&mut journal, 1, 2, 9, 10);
+    assert_eq!(table.reap(noon_plus(10), 10).rows, 1);
+    // Takes the place that the standing of the first one had.
+    enter(&mut journal, 2, 12, 11, 100);
+    enter(&mut journal, 3, 2, 9, 100);
+    enter(&mut journal, 4, 2, 9, 100);
+    journal.apply(&table, revoked(Target::PolicyRevision(PolicyRevision(9)), None, noon_plus(20)));
+    let live = |n| matches!(table.lookup_verified(token_id(n), noon_plus(30)), Lookup::Live(_));
+    assert_eq!([2, 3, 4].map(live), [true, false, false]);
 }
 
 fn tag_number(tag: crate::hashing::Tag) -> u64 {
