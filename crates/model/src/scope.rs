@@ -239,7 +239,7 @@ impl Scope {
     /// What it says of one operation, as [`Scope::written`].
     pub fn written_of(&self, operation: &Operation) -> String {
         let one = self.0.get_key_value(operation).map(|(operation, on)| (operation.clone(), on.clone()));
-        Self(one.into_iter().collect()).written()
+        Self(Arc::new(one.into_iter().collect())).written()
     }
 
     /// Whether `operation` may be done to `resource`; `None` asks for the operation alone.
