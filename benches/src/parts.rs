@@ -80,7 +80,7 @@ pub fn reading() -> impl FnMut() {
     let (ring, live) = signer();
     let token = locum_token::sign(&ring, ISSUER, &live).expect("signed");
     move || {
-        black_box(locum_token::read_recognised(black_box(token.compact()))).expect("read");
+        black_box(locum_token::Recognised::read(black_box(token.compact()))).expect("read");
     }
 }
 

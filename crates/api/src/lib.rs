@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod broker;
+pub mod check;
 #[cfg(test)]
 mod contract_page;
 pub mod convert;

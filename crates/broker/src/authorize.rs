@@ -47,16 +47,16 @@ impl Broker {
             Checked::Active(token) => token,
             Checked::Inactive(reason) => return Ok(Authorized::Inactive(reason)),
         };
-        if !token.claims.scope.allows(operation, resource) {
-            return Ok(Authorized::Insufficient(token));
+        if !token.says.scope().is_some_and(|scope| scope.allows(operation, resource)) {
+            return Ok(Authorized::Insufficient(Box::new(token)));
         }
         if token.uses_left.is_none() {
-            return Ok(Authorized::Permitted(token));
+            return Ok(Authorized::Permitted(Box::new(token)));
         }
         let id = caller.spiffe_id().ok_or(Reason::WorkloadUnregistered)?;
         let used = TokenUsed {
-            jti: token.claims.jti,
-            task: *token.claims.tasks.last().ok_or(Reason::Internal)?,
+            jti: token.says.jti().parse().or(Err(Reason::Internal))?,
+            task: token.says.task(),
             operation: operation.clone(),
             resource: resource.cloned(),
             by: By::Workload { number: workload.number, id: id.clone() },
@@ -65,7 +65,7 @@ impl Broker {
         match self.commits.commit(Event::TokenUsed(used)).await?.verdict {
             Verdict::Applied(Applied::Used { left }) => {
                 token.uses_left = Some(left);
-                Ok(Authorized::Permitted(token))
+                Ok(Authorized::Permitted(Box::new(token)))
             }
             Verdict::Applied(Applied::TooLate(reason)) => Ok(Authorized::Inactive(reason)),
             Verdict::Applied(_) | Verdict::Repeated => Err(Reason::Internal.into()),

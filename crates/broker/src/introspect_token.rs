@@ -7,10 +7,10 @@
 use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::limits::TOKEN_BYTES_MAX;
 use locum_model::registry::Connector;
-use locum_model::{Caller, Name, Reason, TenantNo, Timestamp, TokenId};
+use locum_model::{Caller, ConnectorNo, Name, Reason, TenantNo, Timestamp, TokenId, WorkloadNo};
 use locum_table::{CheckOutcome, LiveToken, Lookup};
-use locum_token::Claims;
 use locum_token::dpop::{NotAdmitted, Presented, Proof};
+use locum_token::{Claims, Recognised};
 
 use crate::broker::Broker;
 use crate::refusal::Refusal;
@@ -29,63 +29,65 @@ pub struct Presentation<'a> {
 #[derive(Clone, Debug)]
 pub struct ActiveToken {
     /// What it says.
-    pub claims: Claims,
+    pub says: Recognised,
     /// Uses left, for a use-limited token.
     pub uses_left: Option<u32>,
 }
 
 /// What a check found. The reason for an inactive token is for logs and metrics alone.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once a check and taken apart at once")]
 pub enum Checked {
     /// It may be believed.
-    Active(Box<ActiveToken>),
+    Active(ActiveToken),
     /// It must not.
     Inactive(Reason),
 }
 
-/// Claims of which something is not compared.
-#[cfg(bug_zoo)]
-fn careless(
-    mut claims: Claims,
-    live: LiveToken,
-    connector: &Connector,
-    shown: Presentation<'_>,
-) -> (Claims, LiveToken) {
-    if is_planted(Bug::CheckAudienceIgnored) {
-        claims.audience.clone_from(&connector.audience);
-        claims.standing.connector = connector.number;
-    }
-    if is_planted(Bug::CheckProofIgnored) && shown.presented.proof.is_none() {
-        claims.confirmation = None;
-    }
-    (claims, live)
-}
-
 /// Why a token must not be believed, and its id where it is known to be one of ours.
 pub(crate) type NotLive = (Option<TokenId>, Reason);
+
+/// Checks for one caller at one moment: what is the same for all tokens of a batch is found once.
+///
+/// Whether a token is dead is read anew for each. Not to be kept: the world and the time grow old.
+pub struct Checking<'b> {
+    broker: &'b Broker,
+    pinned: Pinned,
+    workload: WorkloadNo,
+    now: Timestamp,
+    served: Option<(Name, ConnectorNo)>,
+}
 
 impl Broker {
     /// Whether the token is active for a connector that the caller serves.
     ///
     /// # Errors
     ///
-    /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED, CLOCK_UNSETTLED, OVERLOADED when more proofs of keys are
-    /// shown than are remembered.
+    /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED, CLOCK_UNSETTLED, IDENTITY_EXPIRED, OVERLOADED when more
+    /// proofs of keys are shown than are remembered.
     pub fn introspect_token(
         &self,
         caller: &Caller,
         connector: &Name,
         shown: Presentation<'_>,
     ) -> Result<Checked, Refusal> {
+        self.checking(caller)?.introspect_token(connector, shown)
+    }
+
+    /// The checks that this caller asks for now.
+    ///
+    /// # Errors
+    ///
+    /// WORKLOAD_UNREGISTERED, CLOCK_UNSETTLED, and IDENTITY_EXPIRED: on a stream the proof may be older
+    /// than the question.
+    pub fn checking(&self, caller: &Caller) -> Result<Checking<'_>, Refusal> {
         let pinned = self.fold.pin();
-        let workload = pinned.workload(caller)?;
-        let connector = pinned.served(workload, connector)?;
+        let workload = pinned.workload(caller)?.number;
         let now = self.now()?;
-        // On a stream the proof may be older than the question.
         if now >= caller.expires_at() {
             return Err(Reason::IdentityExpired.into());
         }
-        self.check(&pinned, connector, shown, now)
+        Ok(Checking { broker: self, pinned, workload, now, served: None })
     }
 
     /// Brings near what checks of these tokens will read: those that follow do not wait for memory one
@@ -105,31 +107,33 @@ impl Broker {
         now: Timestamp,
     ) -> Result<Checked, Refusal> {
         let found = self.find(pinned, shown.token, now);
-        let judged = found.and_then(|(claims, live)| {
-            #[cfg(bug_zoo)]
-            let (claims, live) = careless(claims, live, connector, shown);
-            if claims.audience != connector.audience || claims.standing.connector != connector.number {
+        let judged = found.and_then(|(says, live)| {
+            if !is_for(&says, connector) {
                 return Err((Some(live.jti), Reason::TokenWrongAudience));
             }
-            let proof = shown.presented.proves(claims.confirmation, shown.token, now);
+            let bound = says.confirmation();
+            #[cfg(bug_zoo)]
+            let bound =
+                bound.filter(|_| !is_planted(Bug::CheckProofIgnored) || shown.presented.proof.is_some());
+            let proof = shown.presented.proves(bound, shown.token, now);
             let proof = proof.map_err(|cause| {
                 tracing::debug!(%cause, jti = %live.jti, "a token's key was not proved");
                 (Some(live.jti), Reason::TokenUnproved)
             })?;
-            Ok((claims, live, proof))
+            Ok((says, live, proof))
         });
         // Last: what is refused for anything else takes no place among the proofs.
         let judged = match judged {
-            Ok((claims, live, Some(proof))) if !self.admits(&proof, claims.standing.tenant, now)? => {
+            Ok((_, live, Some(proof))) if !self.admits(&proof, connector.tenant, now)? => {
                 Err((Some(live.jti), Reason::TokenUnproved))
             }
-            Ok((claims, live, _)) => Ok((claims, live)),
+            Ok((says, live, _)) => Ok((says, live)),
             Err(refused) => Err(refused),
         };
         Ok(match judged {
-            Ok((claims, live)) => {
+            Ok((says, live)) => {
                 self.fold.table.note_check(live.jti, now, CheckOutcome::Active);
-                Checked::Active(Box::new(ActiveToken { claims, uses_left: live.uses_left }))
+                Checked::Active(ActiveToken { says, uses_left: live.uses_left })
             }
             Err((jti, reason)) => {
                 if let Some(jti) = jti {
@@ -157,12 +161,17 @@ impl Broker {
     }
 
     /// A live token and what it says.
-    fn find(&self, pinned: &Pinned, compact: &str, now: Timestamp) -> Result<(Claims, LiveToken), NotLive> {
+    fn find(
+        &self,
+        pinned: &Pinned,
+        compact: &str,
+        now: Timestamp,
+    ) -> Result<(Recognised, LiveToken), NotLive> {
         match self.find_live(pinned, compact, now)? {
-            (live, Some(claims)) => Ok((claims, live)),
+            (live, Some(claims)) => Ok((Recognised::of(&claims), live)),
             (live, None) => {
-                let claims = locum_token::read_recognised(compact);
-                Ok((claims.map_err(|refusal| (None, refusal.reason()))?, live))
+                let says = Recognised::read(compact);
+                Ok((says.map_err(|refusal| (None, refusal.reason()))?, live))
             }
         }
     }
@@ -199,4 +208,42 @@ impl Broker {
             Lookup::Unrecognised => Err((None, Reason::TokenUnknown)),
         }
     }
+}
+
+// === impl Checking ===
+
+impl Checking<'_> {
+    /// Whether the token is active for a connector that the caller serves.
+    ///
+    /// # Errors
+    ///
+    /// CONNECTOR_NOT_SERVED, WORKLOAD_UNREGISTERED.
+    pub fn introspect_token(
+        &mut self,
+        connector: &Name,
+        shown: Presentation<'_>,
+    ) -> Result<Checked, Refusal> {
+        let registry = &self.pinned.world.registry;
+        let number = match &self.served {
+            Some((name, number)) if name == connector => *number,
+            _ => {
+                let workload = registry.workload(self.workload).ok_or(Reason::WorkloadUnregistered)?;
+                let number = self.pinned.served(workload, connector)?.number;
+                self.served = Some((connector.clone(), number));
+                number
+            }
+        };
+        let connector = registry.connector(number).ok_or(Reason::ConnectorNotServed)?;
+        self.broker.check(&self.pinned, connector, shown, self.now)
+    }
+}
+
+// === free functions ===
+
+fn is_for(says: &Recognised, connector: &Connector) -> bool {
+    #[cfg(bug_zoo)]
+    if is_planted(Bug::CheckAudienceIgnored) {
+        return true;
+    }
+    says.audience() == connector.audience && says.connector() == connector.number
 }

@@ -57,7 +57,7 @@ pub use get_task::{Page, TaskFilter, TaskPage, TaskState, TaskView};
 pub use history::History;
 pub use hold_task::Hold;
 pub use index_archive::IndexStep;
-pub use introspect_token::{ActiveToken, Checked, Presentation};
+pub use introspect_token::{ActiveToken, Checked, Checking, Presentation};
 pub use issue_token::{Binding, IssueToken, Issued, ShownProof};
 pub use keys::KeyView;
 pub use list_tokens::{TokenView, TokensPage};

@@ -45,6 +45,15 @@ pub fn decode_array<const N: usize>(text: impl AsRef<[u8]>) -> Result<[u8; N], N
     }
 }
 
+/// Decodes `text` into the beginning of `bytes`, without allocating; gives how many they are.
+///
+/// # Errors
+///
+/// [`NotBase64Url`] for anything but the one canonical spelling of bytes that fit.
+pub fn decode_into(text: impl AsRef<[u8]>, bytes: &mut [u8]) -> Result<usize, NotBase64Url> {
+    URL_SAFE_NO_PAD.decode_slice(text, bytes).or(Err(NotBase64Url))
+}
+
 /// A `kid` as it stands in headers and key sets: 43 characters.
 pub fn kid_text(kid: &KeyId) -> String {
     encode(kid.0)
@@ -80,6 +89,15 @@ mod tests {
         assert_eq!(decode_array::<4>("A-z_4ME"), Err(NotBase64Url));
         assert_eq!(decode_array::<6>("A-z_4ME"), Err(NotBase64Url));
         assert_eq!(decode_array::<0>(""), Ok([]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_decoded() {
+        let mut bytes = [0; 8];
+        assert_eq!(decode_into("A-z_4ME", &mut bytes), Ok(5));
+        assert_eq!(bytes, [3, 236, 255, 224, 193, 0, 0, 0]);
+        assert_eq!(decode_into("A-z_4MF", &mut bytes), Err(NotBase64Url));
+        assert_eq!(decode_into("A-z_4ME", &mut bytes[..4]), Err(NotBase64Url));
     }
 
     proptest! {

@@ -36,7 +36,7 @@ pub use key_ring::{KeyRing, KeyRingError, KeyState, RingKey, generate};
 pub use key_store::{KeyStore, MemoryKeyStore};
 pub use locum_jose::base64url::{kid_text, parse_kid};
 pub use locum_jose::digest::sha256;
-pub use recognised::read_recognised;
+pub use recognised::Recognised;
 pub use sign::{Draft, SignError, sign};
 pub use verify::{Refusal, read, verify, verify_by};
 pub use verifying_key::VerifyingKey;

@@ -6,12 +6,15 @@
 //! owner u32, then 0, or 1 and model u32); count u8 and as many task ids from root to leaf (home
 //! u16, counter u48). Nothing after it. Another version or an unknown flag is not read at all.
 
+use locum_jose::base64url;
+use locum_model::limits::{ACTORS_MAX, TASK_DEPTH_MAX};
 use locum_model::standing::Actor;
 use locum_model::{
     ConnectorNo, ModelNo, OwnerNo, PolicyRevision, Position, Standing, TaskId, TenantNo, WorkloadNo,
 };
 
 use crate::claims::Claims;
+use crate::recognised::Rests;
 
 const VERSION: u8 = 1;
 const ONLINE_ONLY: u8 = 1;
@@ -60,6 +63,26 @@ pub(crate) fn encode(claims: &Claims) -> Vec<u8> {
         bytes.extend(task.as_u64().to_be_bytes());
     }
     bytes
+}
+
+/// Bytes of the longest claim: every actor with a model, and as many tasks as there can be.
+const BYTES_MAX: usize = 32 + ACTORS_MAX * 13 + TASK_DEPTH_MAX * 8;
+/// Bytes before the connector.
+const CONNECTOR_AT: usize = 18;
+
+/// What checks ask of a claim that was read in full before.
+pub(crate) fn rests(text: &str) -> Option<Rests> {
+    let mut bytes = [0; BYTES_MAX];
+    let length = base64url::decode_into(text, &mut bytes).ok()?;
+    let mut rest = bytes[..length].get(CONNECTOR_AT..)?;
+    let connector = ConnectorNo(number(&mut rest)?);
+    let (_connector_owner, _policy_revision) = (number(&mut rest)?, number(&mut rest)?);
+    let [actors] = take(&mut rest)?;
+    (0..actors).try_for_each(|_| actor(&mut rest).map(drop))?;
+    let [_count] = take(&mut rest)?;
+    let (tasks, []) = rest.as_chunks::<8>() else { return None };
+    let id = |task: &[u8; 8]| TaskId::from_u64(u64::from_be_bytes(*task));
+    Some(Rests { connector, root: id(tasks.first()?), task: id(tasks.last()?) })
 }
 
 /// The claim that `bytes` are, all of them.

@@ -55,8 +55,11 @@ pub(crate) fn write(claims: &Claims) -> String {
     out
 }
 
+/// How `authorization_details` begins, up to its entries.
+pub(crate) const DETAILS_OPENING: &str = r#","authorization_details":["#;
+
 /// One entry for all actions of a connector that share their resources.
-fn write_details(scope: &Scope, out: &mut String) {
+pub(crate) fn write_details(scope: &Scope, out: &mut String) {
     type Line<'a> = (&'a Name, &'a BTreeSet<ResourcePattern>);
     let mut lines: BTreeMap<Line<'_>, Vec<&Name>> = BTreeMap::new();
     for (operation, resources) in scope.grants() {
@@ -78,7 +81,7 @@ fn write_details(scope: &Scope, out: &mut String) {
             r#"{{"type":"{DETAILS_TYPE}","connector":"{connector}","actions":[{actions}],"resources":[{resources}]}}"#
         )
     });
-    put(out, format_args!(r#","authorization_details":[{}]"#, entries.collect::<Vec<_>>().join(",")));
+    put(out, format_args!("{DETAILS_OPENING}{}]", entries.collect::<Vec<_>>().join(",")));
 }
 
 /// `act` where more than one acts, the one acting now outermost (RFC 8693 section 4.1).
@@ -103,13 +106,12 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 /// The claims that `payload` is, under a header that names `kid`.
 pub(crate) fn read(payload: &[u8], kid: KeyId) -> Result<Claims, ClaimFault> {
-    let claims = read_spelled(payload, kid)?;
+    let claims = members(payload, kid)?;
     claims.check()?;
     if write(&claims).as_bytes() == payload { Ok(claims) } else { Err(ClaimFault::Malformed("payload")) }
 }
 
-/// The same for a payload whose spelling was judged before.
-pub(crate) fn read_spelled(payload: &[u8], kid: KeyId) -> Result<Claims, ClaimFault> {
+fn members(payload: &[u8], kid: KeyId) -> Result<Claims, ClaimFault> {
     let object = json::parse_object(payload).or(Err(ClaimFault::Malformed("payload")))?;
     let locum = member(&object, "locum", |text| locum_claim::decode(&base64url::decode(text).ok()?))?;
     Ok(Claims {

@@ -35,12 +35,24 @@ pub fn to_wire(confirmation: Confirmation) -> wire::Confirmation {
 }
 
 /// What the presenter of a token showed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Presented<'a> {
     /// SHA-256 of the certificate; none when it showed none.
     pub certificate: Option<[u8; 32]>,
-    /// The proof of a key with the request that it came with; none when it showed none.
-    pub proof: Option<&'a wire::PresentedProof>,
+    /// The proof of a key; none when it showed none.
+    pub proof: Option<PresentedProof<'a>>,
+}
+
+/// The proof of a key with the request that it came with. Until it was let through once it is worth something: it
+/// has no `Debug`.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct PresentedProof<'a> {
+    /// The proof.
+    pub proof: &'a str,
+    /// The method of the request.
+    pub method: &'a str,
+    /// Its URI.
+    pub uri: &'a str,
 }
 
 /// What the presenter of a token showed. A proof is not judged, only that it says what for.
@@ -53,11 +65,24 @@ pub fn presented_from_wire<'a>(
     field: &str,
 ) -> Result<Presented<'a>, Malformed> {
     let Some(presented) = presented else { return Ok(Presented::default()) };
-    let digest = &presented.certificate_sha256;
-    let certificate = id::optional_bytes_from_wire(digest, &format!("{field}.certificate_sha256"))?;
-    let proof = presented.proof.as_ref();
-    if let Some(proof) = proof {
-        for (name, text) in [("proof", &proof.proof), ("method", &proof.method), ("uri", &proof.uri)] {
+    let proof = presented.proof.as_ref().map(|shown| PresentedProof {
+        proof: &shown.proof,
+        method: &shown.method,
+        uri: &shown.uri,
+    });
+    presented_of(&presented.certificate_sha256, proof, field)
+}
+
+/// The same of its parts.
+pub(crate) fn presented_of<'a>(
+    certificate_sha256: &[u8],
+    proof: Option<PresentedProof<'a>>,
+    field: &str,
+) -> Result<Presented<'a>, Malformed> {
+    let certificate =
+        id::optional_bytes_from_wire(certificate_sha256, &format!("{field}.certificate_sha256"))?;
+    if let Some(proof) = &proof {
+        for (name, text) in [("proof", proof.proof), ("method", proof.method), ("uri", proof.uri)] {
             if text.is_empty() {
                 return Err(Malformed::of(format!("{field}.proof.{name}"), "is missing"));
             }
@@ -119,9 +144,12 @@ mod tests {
         ] {
             let presented = wire::Presented { proof: Some(proof.clone()), ..wire::Presented::default() };
             match (presented_from_wire(Some(&presented), "shown"), refused) {
-                (Ok(read), None) => assert_eq!(read.proof, Some(&proof)),
+                (Ok(read), None) => {
+                    let read = read.proof.map(|shown| (shown.proof, shown.method, shown.uri));
+                    assert_eq!(read, Some((&*proof.proof, &*proof.method, &*proof.uri)));
+                }
                 (said, refused) => {
-                    let said = said.expect_err("something is missing");
+                    let said = said.map(drop).expect_err("something is missing");
                     assert_eq!(Some(&*said.violations()[0].field), refused);
                 }
             }

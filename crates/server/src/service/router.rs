@@ -6,7 +6,6 @@ use locum_api::admin::v1::archive_service_server::ArchiveServiceServer;
 use locum_api::admin::v1::control_service_server::ControlServiceServer;
 use locum_api::admin::v1::inspection_service_server::InspectionServiceServer;
 use locum_api::admin::v1::revocation_service_server::RevocationServiceServer;
-use locum_api::broker::v1::check_service_server::CheckServiceServer;
 use locum_api::broker::v1::feed_service_server::FeedServiceServer;
 use locum_api::broker::v1::identity_service_server::IdentityServiceServer;
 use locum_api::broker::v1::task_service_server::TaskServiceServer;
@@ -19,7 +18,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::layer::util::{Identity, Stack};
 
 use super::archive::Archives;
-use super::check::Checks;
+use super::check::{CheckDoor, Checks};
 use super::control::Control;
 use super::feed::{Feed, Hub};
 use super::gate::{Gate, GateLayer};
@@ -92,7 +91,7 @@ pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Iden
         .layer(GateLayer(Arc::new(gate)))
         .add_service(TaskServiceServer::new(tasks).max_decoding_message_size(most))
         .add_service(TokenServiceServer::new(tokens).max_decoding_message_size(most))
-        .add_service(CheckServiceServer::new(checks).max_decoding_message_size(4 * most))
+        .add_service(CheckDoor(Arc::new(checks)))
         .add_service(FeedServiceServer::new(feed).max_decoding_message_size(most))
         .add_service(IdentityServiceServer::new(identities).max_decoding_message_size(most))
         .add_service(RevocationServiceServer::new(revocation).max_decoding_message_size(most))

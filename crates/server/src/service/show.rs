@@ -3,7 +3,7 @@
 use locum_api::admin::v1 as admin;
 use locum_api::broker::v1 as wire;
 use locum_api::convert::time::{duration_to_wire, timestamp_to_wire};
-use locum_api::convert::{confirmation, intent, scope, selector, task};
+use locum_api::convert::{confirmation, intent, selector, task};
 use locum_broker::{ActiveToken, Match, RecordEntry, TaskState, TaskView, TokenView};
 use locum_model::event::{By, Locked};
 
@@ -51,21 +51,29 @@ pub(crate) fn wanted_state(wanted: Option<wire::TaskState>) -> Option<TaskState>
 
 /// An active token.
 pub(crate) fn active(token: &ActiveToken) -> wire::ActiveToken {
-    let claims = &token.claims;
+    let says = &token.says;
+    let grant = |(operation, resources): (&str, _)| wire::Grant {
+        operation: operation.into(),
+        resources: texts(resources),
+    };
     wire::ActiveToken {
-        jti: claims.jti.to_string(),
-        subject: claims.subject.clone(),
-        client_id: claims.client_id.to_string(),
-        audience: claims.audience.clone(),
-        scope: scope::to_wire(&claims.scope),
-        issue_time: Some(timestamp_to_wire(claims.issued_at)),
-        expire_time: Some(timestamp_to_wire(claims.expires_at)),
-        task_id: claims.task().to_string(),
-        root_task_id: claims.tasks.first().map(ToString::to_string).unwrap_or_default(),
-        confirmation: claims.confirmation.map(confirmation::to_wire),
+        jti: says.jti().into(),
+        subject: says.subject().into(),
+        client_id: says.client_id().into(),
+        audience: says.audience().into(),
+        scope: says.grants().map(grant).collect(),
+        issue_time: Some(timestamp_to_wire(says.issued_at())),
+        expire_time: Some(timestamp_to_wire(says.expires_at())),
+        task_id: says.task().to_string(),
+        root_task_id: says.root_task().to_string(),
+        confirmation: says.confirmation().map(confirmation::to_wire),
         use_limited: token.uses_left.is_some(),
         uses_left: token.uses_left.unwrap_or(0),
     }
+}
+
+fn texts<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<String> {
+    texts.map(str::to_owned).collect()
 }
 
 /// What a selector came to.
