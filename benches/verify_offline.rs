@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use locum_api::feed;
 use locum_api::feed::Wire;
-use locum_benches::{Even, Goal, ISSUED, Report, Row, jti, median, nanos, record, timed};
+use locum_benches::{Even, Goal, ISSUED, Report, Row, digest_key, jti, median, nanos, record, timed};
 use locum_jose::{SigningKey, base64url};
 use locum_model::event::{By, KeyMoved, KeyPurpose};
 use locum_model::feed::{Body, Entry, Frame, Key, SnapshotEnd};
@@ -81,7 +81,7 @@ impl Broker {
     fn verifier(&self, entries: &[Entry]) -> Verifier {
         let mut options = Options::new(ISSUER, self.root.public().thumbprint(), AUDIENCE);
         options.memo_tokens = 4 * TOKENS as usize;
-        let verifier = Verifier::new(options);
+        let verifier = Verifier::new(options, digest_key());
         let ping = verifier.ping([1; 16], NOW);
         let key = |key: &SigningKey, purpose| Key {
             kid: key.public().thumbprint(),

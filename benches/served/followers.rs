@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use locum_api::broker::v1 as wire;
 use locum_api::feed::Wire;
 use locum_api::feed::{acknowledgement_to_wire, decode};
+use locum_benches::digest_key;
 use locum_benches::served::{BACKENDS, FEED, Served};
 use locum_benches::wire::{Line, TwoWay, framed};
 use locum_jose::digest::sha256;
@@ -79,7 +80,7 @@ impl Followers {
             let checks = number % count.div_ceil(checking) == 0;
             let way = if checks {
                 let options = Options::new(locum_tests::site::ISSUER, root, "https://orders.acme.test");
-                verifiers.push(Arc::new(Verifier::new(options)));
+                verifiers.push(Arc::new(Verifier::new(options, digest_key())));
                 Way::Checks(verifiers.last().cloned().expect("just pushed"))
             } else {
                 Way::KeepsUp(None)

@@ -32,7 +32,7 @@ pub mod wire;
 pub mod write_floor;
 
 pub use row::{Goal, Report, Row};
-pub use tables::{ISSUED, filled_table, filled_table_of, jti, record, started};
+pub use tables::{ISSUED, digest_key, filled_table, filled_table_of, jti, record, started};
 pub use turns::{Turns, in_turn};
 
 use std::hint::black_box;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use locum_model::event::{NamedConnector, TaskStarted};
 use locum_model::{
-    Actor, Committed, ConnectorNo, Event, Grant, Intent, IssueRecord, KeyId, OwnerNo, PolicyRevision,
-    Position, RegistryRevision, Resources, Scope, Standing, SubjectKey, TaskId, TenantNo, Timestamp, TokenId,
-    WorkloadNo,
+    Actor, Committed, ConnectorNo, DigestKey, Event, Grant, Intent, IssueRecord, KeyId, OwnerNo,
+    PolicyRevision, Position, RegistryRevision, Resources, Scope, Standing, SubjectKey, TaskId, TenantNo,
+    Timestamp, TokenId, WorkloadNo,
 };
 use locum_table::Table;
 
@@ -25,6 +25,12 @@ pub fn jti(number: u64) -> TokenId {
     TokenId((u128::from(even.draw()) << 64 | u128::from(even.draw())).to_be_bytes())
 }
 
+/// A key for digests of tokens.
+pub fn digest_key() -> DigestKey {
+    let mut even = Even(1);
+    DigestKey::of_words(|| even.draw())
+}
+
 /// A table with `tokens` live rows, ten to a task, as a fold of events.
 pub fn filled_table(tokens: u64) -> Table {
     filled_table_of(tokens, TOKENS_PER_TASK)
@@ -32,7 +38,7 @@ pub fn filled_table(tokens: u64) -> Table {
 
 /// A table with `tokens` live rows, `per_task` to a task, as a fold of events.
 pub fn filled_table_of(tokens: u64, per_task: u64) -> Table {
-    let table = Table::new();
+    let table = Table::new(digest_key());
     let mut position = Position { home: 1, epoch: 1, sequence: 0 };
     let mut apply = |event: Event| {
         position = position.next();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use locum_api::broker::v1::{WatchRevocationsRequest, WatchRevocationsResponse};
 use locum_api::feed::{self, Wire};
 use locum_broker::Hello;
-use locum_model::{KeyId, Reason, Timestamp};
+use locum_model::{DigestKey, KeyId, Reason, Timestamp};
 use locum_server::service::feed::Course;
 use locum_verifier::{Applied, Due, FrameRefused, Moment, Onward, Options, Pace, SignedFrame, Verifier};
 
@@ -120,7 +120,7 @@ impl Station {
             connector,
             is_pinned,
             root,
-            core: Verifier::new(options),
+            core: Verifier::new(options, DigestKey::of_words(|| dice.next())),
             line: None,
             clocks,
             instance: u128::from(dice.next()).to_be_bytes(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use locum_journal::{FileLayer, OpenError, Reader};
 use locum_model::event::By;
 use locum_model::limits::REAPER_LAG_MAX;
-use locum_model::{Caller, Clock, Entropy, Reason, TaskId, TenantNo, Timestamp};
+use locum_model::{Caller, Clock, DigestKey, Entropy, Reason, TaskId, TenantNo, Timestamp};
 use locum_table::Table;
 use locum_token::KeyStore;
 use locum_token::dpop::Proofs;
@@ -63,6 +63,9 @@ pub enum StartError {
     /// The clock is not settled.
     #[error("no time: {0}")]
     Clock(#[from] locum_model::ClockUnsettled),
+    /// There is no randomness.
+    #[error(transparent)]
+    Entropy(#[from] locum_model::EntropyFailed),
 }
 
 /// Everything a use case needs. One per process; shared.
@@ -92,9 +95,11 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// [`StartError`] when the journal is damaged, of a later format or in use, or there is no time.
+    /// [`StartError`] when the journal is damaged, of a later format or in use, or there is no time or no
+    /// randomness.
     pub fn open(options: Options, around: Surroundings) -> Result<(Arc<Self>, Committer), StartError> {
-        let fold = Arc::new(Fold::new(options.journal.home, Arc::clone(&around.keys)));
+        let digest_key = DigestKey::draw(&*around.entropy)?;
+        let fold = Arc::new(Fold::new(options.journal.home, Arc::clone(&around.keys), digest_key));
         // Nearly every event of a snapshot is a token. Without room for them rows move again and again, and
         // leave holes behind.
         fold.table.reserve(usize::try_from(locum_journal::foreseen(&*around.files)).unwrap_or(0));

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use locum_model::event::{By, PolicyActivated, RegistryActivated, TaskStarted};
 use locum_model::limits::{CLOCK_SKEW_MAX, TASK_DEADLINE_MAX, TOKEN_TTL_MAX};
 use locum_model::registry::Registry;
-use locum_model::{Committed, Event, IssueRecord, Position, Reason, Target, Timestamp};
+use locum_model::{Committed, DigestKey, Event, IssueRecord, Position, Reason, Target, Timestamp};
 use locum_policy::{PolicySet, RegistryEntities};
 use locum_table::{Applied, Table};
 use locum_token::KeyStore;
@@ -59,9 +59,9 @@ pub(crate) struct Fold {
 
 impl Fold {
     /// Nothing has happened yet.
-    pub(crate) fn new(home: u16, keys: Arc<dyn KeyStore>) -> Self {
+    pub(crate) fn new(home: u16, keys: Arc<dyn KeyStore>, digest_key: DigestKey) -> Self {
         Self {
-            table: Arc::new(Table::new()),
+            table: Arc::new(Table::new(digest_key)),
             state: RwLock::default(),
             leases: Leases::default(),
             feed: Feed::new(),

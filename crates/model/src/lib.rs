@@ -8,10 +8,12 @@
 //! Reading order: how things are named ([`name`], [`spiffe`], [`id`], [`number`]), when they
 //! happened ([`time`], [`position`]), what may be done ([`scope`], [`intent`], [`obligation`]),
 //! who stands behind it ([`registry`], [`standing`]), what was decided ([`issue_record`],
-//! [`event`], [`selector`], [`reason`]), and the proofs that hold it together ([`evidence`]).
+//! [`event`], [`selector`], [`reason`]), the proofs that hold it together ([`evidence`]), and by what a
+//! process knows a token's bytes again ([`digest`]).
 
 #[cfg(bug_zoo)]
 pub mod bug_zoo;
+pub mod digest;
 pub mod entropy;
 pub mod event;
 pub mod evidence;
@@ -33,6 +35,7 @@ pub mod spiffe;
 pub mod standing;
 pub mod time;
 
+pub use digest::{Digest, DigestKey};
 pub use entropy::{Entropy, EntropyFailed};
 pub use event::Event;
 pub use evidence::{Caller, Committed, Live, Permit, SignedToken};

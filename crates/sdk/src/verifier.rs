@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use locum_model::DigestKey;
 use locum_verifier as core;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ pub use locum_verifier::{Answer, Figures, Inactive, Moment, Unknown};
 use crate::checker::Presentation;
 use crate::client::Client;
 use crate::clock::moment;
+use crate::entropy::SystemEntropy;
 use crate::error::Error;
 use crate::follow_feed;
 use crate::tasks;
@@ -84,7 +86,7 @@ impl Verifier {
         let brokers = options.brokers.iter().map(Client::connect).collect::<Result<Vec<_>, _>>()?;
         let pins = core::Options::new(&options.issuer, options.root, &options.audience);
         let followed = Arc::new(Followed {
-            core: core::Verifier::new(pins),
+            core: core::Verifier::new(pins, DigestKey::draw(&SystemEntropy::new())?),
             options,
             trouble: Mutex::new(None),
             leases: watch::Sender::new(0),

@@ -1,18 +1,17 @@
 //! The check: is this token alive, now?
 //!
 //! One probe of the rows, the judgement (expiry, one compare with the highest watermark there is, and the
-//! flags of at most eight tasks), one SHA-256 over the token, one compare of 16 bytes. An id that has no
-//! row ends at the probe.
+//! flags of at most eight tasks), one digest of the token, one compare of 16 bytes. An id that has no row
+//! ends at the probe.
 //! That takes no lock. What is not plainly alive is judged once more in full while the row is held
 //! (shared, for a few compares), because the row is what keeps its task and its standing from being
 //! reused meanwhile, and what was found is then written down beside them for the next check.
 
-use locum_model::limits::TOKEN_BYTES_MAX;
 use locum_model::{Reason, SubjectKey, TaskId, Timestamp, TokenId};
 
 use crate::answer::{Dead, LiveToken, Lookup};
 use crate::hashing::RowKey;
-use crate::row::{Memo, Row};
+use crate::row::Row;
 use crate::standing::StandingCell;
 use crate::table::Table;
 use crate::task::Task;
@@ -44,14 +43,11 @@ impl Table {
     /// signature in full and calls [`Table::lookup_verified`]. Nothing else about the token has to
     /// be checked when it is recognised: these bytes were signed or verified here.
     pub fn lookup(&self, jti: TokenId, compact: &str, now: Timestamp) -> Lookup {
-        if compact.len() > TOKEN_BYTES_MAX {
-            return Lookup::Unrecognised;
-        }
         let key = RowKey::of(jti);
         let peeked = self.rows.peek(key, |row| {
             // First, so that what it reads comes from memory while the digest is computed.
             let live = self.plainly_live(key, row, now);
-            match row.recognises(Memo::of(compact)) {
+            match self.digest_key.digest(compact).is_some_and(|digest| row.recognises(digest)) {
                 true => live.map_or(Peeked::Unclear, Peeked::Live),
                 false => Peeked::Unrecognised,
             }
@@ -86,8 +82,9 @@ impl Table {
     /// Only the signer calls this, or who has just verified `compact` in full: the memo takes the
     /// place of the signature check.
     pub fn remember(&self, jti: TokenId, compact: &str) {
-        let memo = Memo::of(compact);
-        self.rows.hold(RowKey::of(jti), |row| row.remember(memo));
+        if let Some(digest) = self.digest_key.digest(compact) {
+            self.rows.hold(RowKey::of(jti), |row| row.remember(digest));
+        }
     }
 
     /// Brings the rows of a batch near, so that the lookups that follow do not wait for memory one after

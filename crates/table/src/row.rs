@@ -4,8 +4,7 @@
 //! out. Nothing here is state but `decided`, `exp`, the standing, the task and the two flags: the
 //! memo and the checks start empty after a restart.
 
-use locum_model::Timestamp;
-use ring::digest;
+use locum_model::{Digest, Timestamp};
 
 use crate::answer::CheckOutcome;
 use crate::checks::{Checks, Summed};
@@ -24,15 +23,14 @@ const LIFE_BITS: u32 = 16;
 #[cfg(not(shuttle))]
 const _: () = assert!(size_of::<RowCell>() == 64);
 
-/// 128 bits of SHA-256 over a compact token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Memo([u64; 2]);
+/// The memo of an empty cell; no token is recognised by it.
+const EMPTY: Digest = Digest([0; 2]);
 
 /// What a check reads of one token, copied out of its [`RowCell`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     /// All zero while empty.
-    memo: Memo,
+    memo: Digest,
     /// The decision's order (48 bits), then its life in seconds (16 bits, saturating).
     decided_and_life: u64,
     exp: u32,
@@ -73,28 +71,6 @@ pub(crate) struct NewRow {
     pub(crate) limited: bool,
 }
 
-// === impl Memo ===
-
-impl Memo {
-    /// The memo of an empty cell; no token is recognised by it.
-    const EMPTY: Self = Self([0; 2]);
-
-    /// The memo of a token: the first 16 bytes of SHA-256 over all its bytes.
-    pub(crate) fn of(compact: &str) -> Self {
-        let digest = digest::digest(&digest::SHA256, compact.as_bytes());
-        let half = |from: usize| {
-            let bytes = digest.as_ref()[from..from + 8].try_into().expect("SHA-256 has 32 bytes");
-            u64::from_ne_bytes(bytes)
-        };
-        Self([half(0), half(8)])
-    }
-
-    /// Whether both are the same, in a time that does not depend on where they differ.
-    fn is(self, other: Self) -> bool {
-        (self.0[0] ^ other.0[0]) | (self.0[1] ^ other.0[1]) == 0
-    }
-}
-
 // === impl Row ===
 
 impl Row {
@@ -105,7 +81,7 @@ impl Row {
         let life = i64::from(exp).saturating_sub(new.issued_at.as_seconds());
         let life = u16::try_from(life.max(0)).unwrap_or(u16::MAX);
         Self {
-            memo: Memo::EMPTY,
+            memo: EMPTY,
             decided_and_life: new.decided << LIFE_BITS | u64::from(life),
             exp,
             standing: new.standing,
@@ -113,9 +89,9 @@ impl Row {
         }
     }
 
-    /// Whether `memo` is this token's, byte for byte.
-    pub(crate) fn recognises(&self, memo: Memo) -> bool {
-        self.memo.is(memo) & !self.memo.is(Memo::EMPTY)
+    /// Whether `digest` is that of this token, byte for byte.
+    pub(crate) fn recognises(&self, digest: Digest) -> bool {
+        self.memo.is(digest) & !self.memo.is(EMPTY)
     }
 
     /// The order of its decision.
@@ -192,7 +168,7 @@ impl RowCell {
     /// What a check reads. Whole only while the row stays.
     pub(crate) fn read(&self) -> Row {
         Row {
-            memo: Memo(self.memo.each_ref().map(|half| half.load(Ordering::Relaxed))),
+            memo: Digest(self.memo.each_ref().map(|half| half.load(Ordering::Relaxed))),
             decided_and_life: self.decided_and_life.load(Ordering::Relaxed),
             exp: self.exp.load(Ordering::Relaxed),
             task: self.task.load(Ordering::Acquire),
@@ -237,12 +213,12 @@ impl RowCell {
     /// Fills the memo. With the gate held shared.
     ///
     /// Of two that fill it at once one half of each may stay: that recognises neither token.
-    pub(crate) fn remember(&self, memo: Memo) {
-        self.store_memo(memo);
+    pub(crate) fn remember(&self, digest: Digest) {
+        self.store_memo(digest);
     }
 
-    fn store_memo(&self, memo: Memo) {
-        for (cell, half) in self.memo.iter().zip(memo.0) {
+    fn store_memo(&self, digest: Digest) {
+        for (cell, half) in self.memo.iter().zip(digest.0) {
             cell.store(half, Ordering::Relaxed);
         }
     }
@@ -310,22 +286,15 @@ mod tests {
     #[test]
     fn an_empty_memo_recognises_nothing_not_even_itself() {
         let row = row(100);
-        assert!(!row.recognises(Memo::of("a.b.c")));
-        assert!(!row.recognises(Memo::EMPTY));
+        assert!(!row.recognises(Digest([1, 2])));
+        assert!(!row.recognises(EMPTY));
         let cell = cell_of(&row);
-        cell.remember(Memo::of("a.b.c"));
+        cell.remember(Digest([1, 2]));
         let row = cell.read();
-        assert!(row.recognises(Memo::of("a.b.c")));
-        for other in ["", "a.b.d", "a.b.c ", "A.b.c"] {
-            assert!(!row.recognises(Memo::of(other)), "{other}");
+        assert!(row.recognises(Digest([1, 2])));
+        for other in [Digest([2, 1]), Digest([1, 0]), Digest([0, 2]), Digest([1, 3]), EMPTY] {
+            assert!(!row.recognises(other), "{other:?}");
         }
-    }
-
-    #[test]
-    fn the_memo_is_the_first_half_of_sha_256() {
-        // FIPS 180-4 example: SHA-256("abc") = ba7816bf 8f01cfea 414140de 5dae2223 …
-        let bytes: Vec<u8> = Memo::of("abc").0.iter().flat_map(|half| half.to_ne_bytes()).collect();
-        assert_eq!(bytes, 0xba78_16bf_8f01_cfea_4141_40de_5dae_2223_u128.to_be_bytes());
     }
 
     #[test]

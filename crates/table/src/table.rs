@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use locum_model::event::ChecksSummed;
-use locum_model::{ConnectorNo, KeyId, Position, Target, TaskId, Timestamp, TokenId, WorkloadNo};
+use locum_model::{ConnectorNo, DigestKey, KeyId, Position, Target, TaskId, Timestamp, TokenId, WorkloadNo};
 
 use crate::answer::{CheckOutcome, Counts};
 use crate::calendar::{Calendar, Place};
@@ -32,6 +32,7 @@ const NONE_DUE: u64 = u64::MAX;
 /// one shard's lock, or for a writer's slice of bounded length.
 #[derive(Debug)]
 pub struct Table {
+    pub(crate) digest_key: DigestKey,
     pub(crate) rows: Rows,
     /// Uses left, of use-limited tokens alone. Taken after `rows`, never before.
     pub(crate) uses: DashMap<RowKey, u32, AsItIs>,
@@ -66,16 +67,11 @@ pub(crate) struct Writer {
 
 // === impl Table ===
 
-impl Default for Table {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Table {
-    /// An empty table.
-    pub fn new() -> Self {
+    /// An empty table, which recognises tokens by digests that this key makes.
+    pub fn new(digest_key: DigestKey) -> Self {
         Self {
+            digest_key,
             rows: Rows::new(),
             uses: DashMap::with_hasher_and_shard_amount(AsItIs::default(), 64),
             tasks: Tasks::new(),

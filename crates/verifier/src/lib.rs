@@ -19,7 +19,7 @@
 //! passed in), threads, sockets. Who keeps the stream pings and reconnects at the [`Pace`]
 //! that is said here, and feeds what comes; see the SDK.
 //!
-//! Many threads check at once: a token seen before costs one SHA-256, one probe and a few loads, and
+//! Many threads check at once: a token seen before costs one digest, one probe and a few loads, and
 //! takes no lock. [`Verifier::apply`] has its effect on every check that starts after it returns.
 //!
 //! Reading order: [`Verifier`] and what it answers, how frames become state (`follow`), what is kept

@@ -1,5 +1,5 @@
-//! [`Memo`]: tokens whose signature need not be checked again, known by 128 bits of SHA-256 over all
-//! their bytes.
+//! [`Memo`]: tokens whose signature need not be checked again, known by a digest of all their
+//! bytes.
 //!
 //! A table of fixed size, in sets of four, so that it cannot be flooded: only tokens that verified
 //! enter, and each evicts at most one other. Readers take no lock; a slot is replaced whole.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
-use locum_model::{Level, Timestamp};
+use locum_model::{Digest, Level, Timestamp};
 use locum_token::{Claims, Refusal};
 
 use crate::marks::{Kind, MarkKey, Marks};
@@ -18,10 +18,6 @@ const WAYS: usize = 4;
 const PARTS: usize = 64;
 /// Kept where nothing was compared yet.
 const NEVER_COMPARED: u64 = u64::MAX;
-
-/// The first 128 bits of SHA-256 over a whole compact token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Digest(u128);
 
 /// A token whose signature was verified, in one world. What every check looks at stands together here:
 /// of tokens that are seldom seen, each line that is fetched from memory costs more than the digest.
@@ -63,20 +59,6 @@ struct Set {
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Memo(Box<[Set]>);
-
-// === impl Digest ===
-
-impl Digest {
-    pub(crate) fn of(compact: &str) -> Self {
-        let digest = locum_token::sha256(compact);
-        Self(u128::from_be_bytes(digest[..16].try_into().expect("half of 32 bytes")))
-    }
-
-    /// Never 0.
-    fn tag(self) -> u64 {
-        (self.0 >> 64) as u64 | 1
-    }
-}
 
 // === impl Seen, Levels ===
 
@@ -164,11 +146,11 @@ impl Memo {
     pub(crate) fn with<T>(&self, digest: Digest, world: u64, judge: impl FnOnce(&Seen) -> T) -> Option<T> {
         let set = self.set(digest);
         for (tag, slot) in set.tags.iter().zip(&set.slots) {
-            if tag.load(Ordering::Relaxed) != digest.tag() {
+            if tag.load(Ordering::Relaxed) != tag_of(digest) {
                 continue;
             }
             let held = slot.load();
-            if let Some(seen) = held.as_ref().filter(|seen| seen.digest == digest && seen.world == world) {
+            if let Some(seen) = held.as_ref().filter(|seen| seen.digest.is(digest) && seen.world == world) {
                 return Some(judge(seen));
             }
         }
@@ -181,12 +163,12 @@ impl Memo {
         let is = |fits: &dyn Fn(&Seen) -> bool| {
             (0..WAYS).find(|way| set.slots[*way].load().as_ref().is_some_and(|held| fits(held)))
         };
-        let place = is(&|held| held.digest == digest)
+        let place = is(&|held| held.digest.is(digest))
             .or_else(|| (0..WAYS).find(|way| set.slots[*way].load().is_none()))
             .or_else(|| is(&|held| now >= held.expires_at))
-            .unwrap_or((digest.tag() >> 8) as usize % WAYS);
+            .unwrap_or(digest.0[0] as usize >> 1 & (WAYS - 1));
         set.slots[place].store(Some(Arc::new(seen)));
-        set.tags[place].store(digest.tag(), Ordering::Relaxed);
+        set.tags[place].store(tag_of(digest), Ordering::Relaxed);
     }
 
     /// Lets go of tokens that are over, in one part of the table, counted round and round.
@@ -208,6 +190,12 @@ impl Memo {
     }
 
     fn set(&self, digest: Digest) -> &Set {
-        &self.0[digest.0 as usize & (self.0.len() - 1)]
+        &self.0[(digest.0[0] >> 8) as usize & (self.0.len() - 1)]
     }
+}
+
+/// A digest's hint, never 0. Like the place it is made of the first half alone: should it be told, by the time that
+/// tokens take which share a place, the other half still tells nothing.
+fn tag_of(digest: Digest) -> u64 {
+    digest.0[0] | 1
 }

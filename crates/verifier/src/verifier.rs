@@ -8,8 +8,8 @@ use locum_jose::compact::NotCompact;
 #[cfg(bug_zoo)]
 use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::event::KeyPurpose;
-use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_BYTES_MAX};
-use locum_model::{Position, Timestamp};
+use locum_model::limits::CLOCK_SKEW_MAX;
+use locum_model::{Digest, DigestKey, Position, Timestamp};
 use locum_token::dpop::{NotAdmitted, NotProved, Presented, Proofs};
 use locum_token::{Refusal, verify_by};
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use crate::answer::{Answer, Inactive, Unknown};
 use crate::figures::{Figures, Tallies};
 use crate::follow::Follower;
 use crate::marks::Marks;
-use crate::memo::{Digest, Memo, Seen};
+use crate::memo::{Memo, Seen};
 use crate::moment::Moment;
 use crate::options::Options;
 use crate::world::World;
@@ -34,6 +34,7 @@ pub struct Verifier {
     pub(crate) tallies: Tallies,
     pub(crate) follower: Mutex<Follower>,
     proofs: Proofs,
+    digest_key: DigestKey,
 }
 
 /// Until when something can be said, and by which time. Loads alone.
@@ -164,11 +165,13 @@ impl Standing {
 // === impl Verifier ===
 
 impl Verifier {
-    /// A verifier that has heard nothing yet: it answers *unknown* until it is fed.
-    pub fn new(options: Options) -> Self {
+    /// A verifier that has heard nothing yet: it answers *unknown* until it is fed. What tokens were seen it
+    /// knows by digests that the key makes.
+    pub fn new(options: Options, digest_key: DigestKey) -> Self {
         Self {
             world: ArcSwap::default(),
             marks: Marks::new(),
+            digest_key,
             memo: Memo::with_room_for(options.memo_tokens),
             standing: Standing::new(),
             tallies: Tallies::new(),
@@ -180,7 +183,7 @@ impl Verifier {
 
     /// Whether a token may be believed now.
     ///
-    /// Outside the lease the token is not even looked at. A token seen before costs one SHA-256 and a
+    /// Outside the lease the token is not even looked at. A token seen before costs a digest and a
     /// probe; one seen for the first time a signature check. Takes no lock unless something was
     /// revoked since the token was last compared.
     pub fn check(&self, compact: &str, presented: &Presented<'_>, now: Moment) -> Answer {
@@ -200,10 +203,10 @@ impl Verifier {
     ) -> Result<Answer, Unsaid> {
         self.standing.left(now)?;
         let time = self.standing.judged_by(now)?;
-        if compact.len() > TOKEN_BYTES_MAX {
+        let Some(digest) = self.digest_key.digest(compact) else {
             return Err(Inactive::Refused(Refusal::Form(NotCompact::TooLong)).into());
-        }
-        let (digest, world) = (Digest::of(compact), self.world.load());
+        };
+        let world = self.world.load();
         let judge = |seen: &Seen| self.judge_seen(seen, compact, presented, time);
         if let Some(answer) = self.memo.with(digest, world.number, judge) {
             self.tallies.note_recognised(stripe);

@@ -9,9 +9,9 @@ use locum_model::event::{By, KeyMoved, KeyPublished, KeyPurpose};
 use locum_model::feed::{Body, Entry, Frame, Key, SnapshotEnd};
 use locum_model::registry::Algorithm;
 use locum_model::{
-    Actor, Confirmation, ConnectorNo, Event, Grant, IssueRecord, KeyId, Live, OwnerNo, PolicyRevision,
-    Position, RegistryRevision, Resources, Scope, Standing, Target, TaskId, TenantNo, Timestamp, TokenId,
-    WorkloadNo,
+    Actor, Confirmation, ConnectorNo, DigestKey, Event, Grant, IssueRecord, KeyId, Live, OwnerNo,
+    PolicyRevision, Position, RegistryRevision, Resources, Scope, Standing, Target, TaskId, TenantNo,
+    Timestamp, TokenId, WorkloadNo,
 };
 use locum_token::{KeyRing, KeyStore as _, MemoryKeyStore, sha256, subject_key};
 use locum_verifier::{Moment, Options, SignedFrame, Verifier};
@@ -90,7 +90,12 @@ pub(crate) fn verifier() -> Verifier {
     options.memo_tokens = TOKENS_MAX;
     options.watermarks_max = WATERMARKS_MAX;
     options.proofs_max = 64;
-    Verifier::new(options)
+    let mut word = 1_u64;
+    let even = || {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word.rotate_left(32)
+    };
+    Verifier::new(options, DigestKey::of_words(even))
 }
 
 fn frame(body: Body) -> Frame {

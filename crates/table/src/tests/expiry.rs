@@ -10,7 +10,7 @@ use crate::{Applied, Dead, LiveToken, Lookup, Table};
 const COMPACT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiIwMSJ9.c2lnbmF0dXJl";
 
 fn table() -> (Table, Journal) {
-    let (table, mut journal) = (Table::new(), Journal::default());
+    let (table, mut journal) = (empty_table(), Journal::default());
     journal.apply(&table, start(started(1, None, at(0))));
     let record = issued(1, &[1], journal.newest());
     assert!(matches!(journal.apply(&table, issue(record)), Applied::Issued(_)));

@@ -66,8 +66,8 @@ impl World {
     fn new() -> Self {
         Self {
             oracle: Oracle::default(),
-            whole: Table::new(),
-            reaped: Table::new(),
+            whole: empty_table(),
+            reaped: empty_table(),
             journal: Journal::default(),
             now: noon_plus(0),
             written: vec![noon_plus(0)],

@@ -46,7 +46,7 @@ fn kills_tasks(target: Target) -> bool {
 
 /// Task 3 below 2 below 1, token 1 for task 3: positions 1 to 4.
 fn issued_in_a_chain() -> (Table, Journal) {
-    let (table, mut journal) = (Table::new(), Journal::default());
+    let (table, mut journal) = (empty_table(), Journal::default());
     for (task, parent) in [(1, None), (2, Some(1)), (3, Some(2))] {
         let decided_at = journal.newest();
         assert_eq!(journal.apply(&table, start(started(task, parent, decided_at))), Applied::Started);
@@ -100,7 +100,7 @@ fn no_level_kills_what_rests_on_another() {
 #[test]
 fn no_level_kills_what_was_decided_after() {
     for target in Level::ALL.into_iter().flat_map(targets) {
-        let (table, mut journal) = (Table::new(), Journal::default());
+        let (table, mut journal) = (empty_table(), Journal::default());
         journal.apply(&table, revoked(target, None, noon_plus(0)));
         for (task, parent) in [(1, None), (2, Some(1)), (3, Some(2))] {
             let decided_at = journal.newest();
@@ -116,7 +116,7 @@ fn no_level_kills_what_was_decided_after() {
 #[test]
 fn a_revocation_reaches_what_was_decided_before_it_and_lands_after_it() {
     for target in Level::ALL.into_iter().flat_map(targets) {
-        let (table, mut journal) = (Table::new(), Journal::default());
+        let (table, mut journal) = (empty_table(), Journal::default());
         for (task, parent) in [(1, None), (2, Some(1)), (3, Some(2))] {
             let decided_at = journal.newest();
             journal.apply(&table, start(started(task, parent, decided_at)));

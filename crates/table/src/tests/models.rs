@@ -41,7 +41,7 @@ fn check(model: fn(), bugs: &[Planted]) {
 
 /// A table with task 1 and its token 1, which is recognised.
 fn stage() -> (Arc<Table>, Journal) {
-    let (table, mut journal) = (Arc::new(Table::new()), Journal::default());
+    let (table, mut journal) = (Arc::new(empty_table()), Journal::default());
     begin(&table, &mut journal, 1);
     (table, journal)
 }

@@ -11,7 +11,7 @@ const TOKENS: u128 = 40;
 
 /// Tasks 1 to 6 in a small tree and 40 tokens over three workloads and connectors.
 fn table() -> (Table, Journal) {
-    let (table, mut journal) = (Table::new(), Journal::default());
+    let (table, mut journal) = (empty_table(), Journal::default());
     for task in 1..=TASKS {
         let parent = (task > 2).then_some(task / 2);
         let mut event = started(task, parent, journal.newest());

@@ -11,7 +11,7 @@ use crate::{Applied, CheckOutcome, Lookup, Reaped, Table};
 
 /// Task 1, and one token a second that expires that many seconds after noon.
 fn table(tokens: u128) -> (Table, Journal) {
-    let (table, mut journal) = (Table::new(), Journal::default());
+    let (table, mut journal) = (empty_table(), Journal::default());
     journal.apply(&table, start(started(1, None, at(0))));
     // The last to expire is issued first.
     for n in (1..=tokens).rev() {
@@ -48,7 +48,7 @@ fn rows_leave_in_the_order_of_their_expiry_and_no_more_than_asked() {
 
 #[test]
 fn many_rows_of_one_second_leave_over_several_calls() {
-    let (table, mut journal) = (Table::new(), Journal::default());
+    let (table, mut journal) = (empty_table(), Journal::default());
     journal.apply(&table, start(started(1, None, at(0))));
     for n in 1..=1_500 {
         journal.apply(&table, issue(issued(n, &[1], at(1))));
@@ -71,7 +71,7 @@ fn lag_is_the_age_of_the_oldest_expired_row() {
     assert_eq!(table.overdue(noon_plus(5)), Duration::from_secs(3));
     table.reap(noon_plus(5), 100);
     assert_eq!(table.overdue(noon_plus(500)), Duration::ZERO);
-    assert_eq!(Table::new().overdue(noon_plus(0)), Duration::ZERO);
+    assert_eq!(empty_table().overdue(noon_plus(0)), Duration::ZERO);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_slot_that_is_used_again_is_nobodys_child() {
 
 #[test]
 fn a_watermark_is_forgotten_only_when_it_is_old_and_covers_nothing_that_is_left() {
-    let (table, mut journal) = (Table::new(), Journal::default());
+    let (table, mut journal) = (empty_table(), Journal::default());
     // An old task of subject 5, spared by `until`, and a new one.
     journal.apply(&table, start(started(1, None, at(0))));
     let targets = [
@@ -211,7 +211,7 @@ fn a_watermark_is_forgotten_only_when_it_is_old_and_covers_nothing_that_is_left(
 
 #[test]
 fn a_subject_is_not_forgotten_while_a_task_from_before_has_something_resting_on_it() {
-    let (table, mut journal) = (Table::new(), Journal::default());
+    let (table, mut journal) = (empty_table(), Journal::default());
     journal.apply(&table, start(started(1, None, at(0))));
     let mut long = issued(1, &[1], at(1));
     long.expires_at = noon_plus(20_000);
@@ -229,7 +229,7 @@ fn a_subject_is_not_forgotten_while_a_task_from_before_has_something_resting_on_
 
 #[test]
 fn a_subject_is_not_forgotten_while_a_token_of_its_own_subject_is_left() {
-    let (table, mut journal) = (Table::new(), Journal::default());
+    let (table, mut journal) = (empty_table(), Journal::default());
     journal.apply(&table, start(started(1, None, at(0))));
     let mut long = issued(1, &[1], at(1));
     long.subject_key = subject(6);

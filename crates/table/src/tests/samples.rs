@@ -11,9 +11,9 @@ use locum_model::event::{
 use locum_model::registry::Entries;
 use locum_model::scope::{Operation, Scope};
 use locum_model::{
-    Actor, Committed, ConnectorNo, Event, Intent, IssueRecord, KeyId, ModelNo, Name, OwnerNo, PolicyRevision,
-    Position, RegistryRevision, Resources, Selector, SpiffeId, Standing, SubjectKey, Target, TaskId,
-    TenantNo, Timestamp, TokenId, WorkloadNo,
+    Actor, Committed, ConnectorNo, DigestKey, Event, Intent, IssueRecord, KeyId, ModelNo, Name, OwnerNo,
+    PolicyRevision, Position, RegistryRevision, Resources, Selector, SpiffeId, Standing, SubjectKey, Target,
+    TaskId, TenantNo, Timestamp, TokenId, WorkloadNo,
 };
 
 use crate::{Applied, Table};
@@ -47,10 +47,19 @@ impl Journal {
 
     /// Applies everything to a fresh table: a restart.
     pub(super) fn replay(&self) -> Table {
-        let table = Table::new();
+        let table = empty_table();
         self.events.iter().for_each(|event| drop(table.apply(event)));
         table
     }
+}
+
+/// A table with a key of its own.
+pub(super) fn empty_table() -> Table {
+    let mut word = 1_u64;
+    Table::new(DigestKey::of_words(|| {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word.rotate_left(32)
+    }))
 }
 
 pub(super) fn at(sequence: u64) -> Position {

@@ -16,7 +16,7 @@ const READERS: usize = 3;
 /// Each round starts a task with tokens, kills it by another level, and only then says so.
 #[test]
 fn no_lookup_that_starts_after_a_revocation_was_applied_says_live() {
-    let table = Arc::new(Table::new());
+    let table = Arc::new(empty_table());
     let (started_rounds, killed_rounds) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let seen_live = Arc::new(AtomicUsize::new(0));
     let readers: Vec<_> = (0..READERS)
@@ -100,7 +100,7 @@ fn kill(table: &Table, journal: &mut Journal, round: u64) {
 /// Rows and tasks leave and their slots are used again while readers stand on them.
 #[test]
 fn a_reader_never_judges_a_token_by_the_task_that_took_its_tasks_slot() {
-    let table = Arc::new(Table::new());
+    let table = Arc::new(empty_table());
     let round_now = Arc::new(AtomicU64::new(0));
     let readers: Vec<_> = (0..2)
         .map(|_| {

@@ -7,7 +7,7 @@ use super::samples::*;
 use crate::{Applied, Lookup, Table};
 
 fn table() -> (Table, Journal) {
-    let (table, mut journal) = (Table::new(), Journal::default());
+    let (table, mut journal) = (empty_table(), Journal::default());
     journal.apply(&table, start(started(1, None, at(0))));
     journal.apply(&table, start(started(2, Some(1), at(1))));
     (table, journal)

@@ -23,7 +23,7 @@ fn is_active(verifier: &Verifier, millis: u64) -> bool {
 #[test]
 fn nothing_is_known_before_keys_snapshot_and_a_heartbeat_are_there() {
     let broker = Broker::new();
-    let verifier = Verifier::new(options());
+    let verifier = Verifier::new(options(), digest_key());
     let unknown = Answer::Unknown(Unknown::NotStarted);
     assert_eq!(ask(&verifier, 0), unknown);
     let ping = verifier.ping([1; 16], at(0));
@@ -160,7 +160,7 @@ fn only_the_right_key_signs_each_kind() {
 fn a_wrong_pin_is_named() {
     let mut options = options();
     options.root = KeyId([9; 32]);
-    let verifier = Verifier::new(options);
+    let verifier = Verifier::new(options, digest_key());
     let refused = Broker::new().key_set(at(0)).to(&verifier, at(0)).expect_err("another root");
     let (shown, pinned) = (KEYS.root.public().thumbprint(), KeyId([9; 32]));
     assert_eq!(refused, FrameRefused::OtherRoot { shown, pinned });
@@ -195,7 +195,7 @@ fn key_sets_only_go_forward() {
 #[test]
 fn a_key_set_with_a_key_that_is_not_what_it_says_is_refused_whole() {
     let broker = Broker::new();
-    let verifier = Verifier::new(options());
+    let verifier = Verifier::new(options(), digest_key());
     let feed_key = as_key(&KEYS.feed, KeyPurpose::Feed);
     let misnamed = locum_model::feed::Key { kid: KeyId([1; 32]), ..feed_key.clone() };
     for keys in [vec![feed_key.clone(), misnamed], vec![feed_key.clone(), feed_key]] {
@@ -293,7 +293,7 @@ fn frames_of_another_place_are_refused() {
     assert!(is_active(&verifier, 1), "and the lease that there was is untouched");
     let mut pinned = options();
     pinned.home = Some(2);
-    let elsewhere = Verifier::new(pinned);
+    let elsewhere = Verifier::new(pinned, digest_key());
     assert_eq!(broker.key_set(at(0)).to(&elsewhere, at(0)), Err(FrameRefused::OtherHome(1)));
 }
 

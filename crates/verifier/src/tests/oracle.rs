@@ -194,7 +194,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let verifier = Verifier::new(options());
+        let verifier = Verifier::new(options(), digest_key());
         let (broker, naive) = (Broker::new(), Naive::default());
         broker.key_set(at(0)).to(&verifier, at(0)).expect("good");
         let (wire, truth) = (Vec::new(), Vec::new());

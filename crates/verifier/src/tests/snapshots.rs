@@ -26,7 +26,7 @@ fn a_snapshot_counts_only_when_whole() {
     let parts = broker.snapshot(10, at(0));
     assert_eq!(parts.len(), 6);
     let begun = || {
-        let verifier = Verifier::new(options());
+        let verifier = Verifier::new(options(), digest_key());
         broker.key_set(at(0)).to(&verifier, at(0)).expect("good");
         verifier
     };
@@ -76,7 +76,7 @@ fn a_snapshot_with_a_wrong_count_or_hash_is_dropped_whole() {
         SnapshotEnd { count: u64::MAX, ..end },
         SnapshotEnd { entries_sha256: [0; 32], ..end },
     ] {
-        let verifier = Verifier::new(options());
+        let verifier = Verifier::new(options(), digest_key());
         broker.key_set(at(0)).to(&verifier, at(0)).expect("good");
         let body = Body::SnapshotPart { part: 0, end: Some(wrong), entries: entries.clone() };
         let refused = broker.signed(body, at(0)).to(&verifier, at(0));
@@ -170,7 +170,7 @@ fn more_than_may_be_kept_is_unknown_until_time_has_made_room() {
     let mut broker = Broker::new();
     let mut small = options();
     small.watermarks_max = 100;
-    let verifier = Verifier::new(small);
+    let verifier = Verifier::new(small, digest_key());
     broker.greet(&verifier, at(0));
     let tasks =
         |range: std::ops::Range<u64>| range.map(|n| Target::Task(TaskId::new(9, n))).collect::<Vec<_>>();

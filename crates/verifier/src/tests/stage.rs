@@ -10,8 +10,9 @@ use locum_model::event::{By, KeyMoved, KeyPurpose};
 use locum_model::feed::{Body, Entry, Frame, Key, SnapshotEnd};
 use locum_model::registry::Algorithm;
 use locum_model::{
-    Actor, ConnectorNo, Event, Grant, IssueRecord, KeyId, Live, ModelNo, OwnerNo, PolicyRevision, Position,
-    RegistryRevision, Resources, Scope, Standing, Target, TaskId, TenantNo, Timestamp, TokenId, WorkloadNo,
+    Actor, ConnectorNo, DigestKey, Event, Grant, IssueRecord, KeyId, Live, ModelNo, OwnerNo, PolicyRevision,
+    Position, RegistryRevision, Resources, Scope, Standing, Target, TaskId, TenantNo, Timestamp, TokenId,
+    WorkloadNo,
 };
 use locum_token::{KeyRing, KeyStore, MemoryKeyStore, sha256, subject_key};
 
@@ -85,6 +86,14 @@ pub(crate) fn at(millis: u64) -> Moment {
     let wall = Timestamp::from_seconds(START).plus(Duration::from_millis(millis));
     // BOOTTIME has another zero.
     Moment { wall, elapsed: Duration::from_millis(5_000_000 + millis) }
+}
+
+pub(crate) fn digest_key() -> DigestKey {
+    let mut word = 1_u64;
+    DigestKey::of_words(|| {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word.rotate_left(32)
+    })
 }
 
 pub(crate) fn options() -> Options {
@@ -230,7 +239,7 @@ pub(crate) fn sign_bytes(key: &SigningKey, payload: Vec<u8>) -> Sent {
 
 /// A verifier that has just heard everything from this broker.
 pub(crate) fn fresh(broker: &Broker, now: Moment) -> Verifier {
-    let verifier = Verifier::new(options());
+    let verifier = Verifier::new(options(), digest_key());
     broker.greet(&verifier, now);
     verifier
 }
