@@ -146,6 +146,19 @@ impl Daemon {
         self.running.as_ref().expect("it is up").addresses.clone()
     }
 
+    /// Memory of the process that is resident, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// When it is down.
+    pub fn resident_bytes(&self) -> u64 {
+        let running = self.running.as_ref().expect("it is up");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.child.id()));
+        let status = status.expect("a process of ours");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
     /// Connections that the process has begun, as [`sockets::begun`](crate::sockets::begun) sees them.
     ///
     /// # Panics

@@ -172,3 +172,39 @@ async fn who_reads_too_slowly_is_cut_and_nobody_else_is() {
     let text = plain_http::metrics(&daemon).await.body;
     assert!(text.contains("locum_feed_followers_cut_total 1\n"), "{text}");
 }
+
+/// V1: so many who read nothing cost what the ring and their windows cost; those who read notice nothing; and
+/// whoever goes on to read hears that it was too slow, not what a ring has long forgotten.
+#[tokio::test]
+async fn a_crowd_that_reads_nothing_costs_bounded_memory() {
+    const CROWD: usize = 100;
+    let daemon = Daemon::start(LOCUMD, fleet()).await;
+    let (mail, operator) = (daemon.at("services/mail-api"), daemon.operator("operator"));
+    let mut quick = Follower::new(&daemon, &mail, "mail").await.expect("served");
+    quick.beat().await;
+    let before = daemon.resident_bytes();
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let narrow = daemon.narrow("services/mail-api");
+        let stream = open(&narrow, hello("mail")).await.expect("served");
+        crowd.push((narrow, stream));
+    }
+    for _ in 0..120 {
+        let all = Target::Workload("spiffe://acme.test/fleet/*".to_owned());
+        operator.revocation().revoke(revoke(all)).await.expect("revoked");
+        let heard = quick.at.sequence;
+        while quick.at.sequence == heard {
+            quick.next().await;
+        }
+    }
+    let grown = daemon.resident_bytes().saturating_sub(before);
+    assert!(grown <= 64 << 20, "{grown} bytes for {CROWD} who read nothing");
+    quick.ping().await;
+    quick.beat().await;
+    assert_eq!((quick.snapshots, quick.resets, quick.dead.len()), (1, 0, FLEET), "it heard every link");
+    for (_, (_, frames)) in &mut crowd {
+        assert_eq!(reason(end_of(frames).await), Reason::FollowerTooSlow);
+    }
+    let text = plain_http::metrics(&daemon).await.body;
+    assert!(text.contains(&format!("locum_feed_followers_cut_total {CROWD}\n")), "{text}");
+}
