@@ -19,6 +19,7 @@ use crate::keys::private_dir;
 use crate::readers::Readers;
 use crate::retention::{self, Retained, RetentionPlan};
 use crate::search::{Criteria, Order, Page, Reach, search};
+use crate::texts::Forgotten;
 use crate::texts::{Given, Texts, Told};
 
 /// The archive. One writer at a time; any number of readers.
@@ -214,6 +215,15 @@ impl Archive {
     pub fn retain(&self, keep: Duration, now: Timestamp) -> Result<Retained, ArchiveError> {
         let texts = self.texts();
         self.with_writer(|index| retention::step(&mut index.db, &texts, keep, now))
+    }
+
+    /// What retentions took away, a day each, the newest first; at most `most` days.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError`].
+    pub fn forgotten(&self, most: usize) -> Result<Vec<Forgotten>, ArchiveError> {
+        self.texts().forgotten(most)
     }
 
     /// How large it is. Counts entries: takes a while when there are many.

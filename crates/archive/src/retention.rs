@@ -14,7 +14,7 @@ use crate::error::ArchiveError;
 use crate::facet::{at_most, stored, unstored};
 use crate::keys::Day;
 use crate::search::Reach;
-use crate::texts::Texts;
+use crate::texts::{Forgotten, Texts};
 
 /// What a retention would take away now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,7 +89,8 @@ fn last_too_old(db: &Connection, before: Timestamp) -> Result<Option<u64>, Archi
     Ok(last.map(unstored))
 }
 
-/// One step: announces, or removes a bounded number.
+/// One step: announces, or removes a bounded number. What went is noted beside the texts; keys, which
+/// nothing gives back, are noted before they go, so that none goes without a note.
 pub(crate) fn step(
     db: &mut Connection,
     texts: &Texts,
@@ -99,22 +100,26 @@ pub(crate) fn step(
     let before = now.minus(keep);
     let keys = texts.keys_before(Day::of(before))?;
     let last = last_too_old(db, before)?;
+    let nothing = Forgotten { at: now, keep, before, entries: 0, texts: 0, keys: 0 };
     if keys.is_empty() && last.is_none() {
         settle(db, keep)?;
-        let swept = texts.sweep(Day::of(before), ARCHIVE_STEP_ENTRIES_MAX)?;
-        return Ok(match swept {
-            0 => Retained::Nothing,
-            swept => Retained::Removed { entries: 0, texts: swept as u64, keys: Vec::new() },
-        });
+        let swept = texts.sweep(Day::of(before), ARCHIVE_STEP_ENTRIES_MAX)? as u64;
+        if swept == 0 {
+            return Ok(Retained::Nothing);
+        }
+        texts.note(&Forgotten { texts: swept, ..nothing })?;
+        return Ok(Retained::Removed { entries: 0, texts: swept, keys: Vec::new() });
     }
     if let Some(until) = notice(db, keep, now)? {
         return Ok(Retained::Announced(until));
     }
     let removed = last.map_or(Ok(0), |last| remove(db, last))?;
     if last.is_some() {
+        texts.note(&Forgotten { entries: removed, ..nothing })?;
         // Keys go when the entries that name their texts are gone, so that each step is bounded.
         return Ok(Retained::Removed { entries: removed, texts: 0, keys: Vec::new() });
     }
+    texts.note(&Forgotten { keys: keys.len() as u64, ..nothing })?;
     for (tenant, day) in &keys {
         texts.drop_key(*tenant, *day)?;
     }

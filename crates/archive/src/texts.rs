@@ -21,7 +21,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use zeroize::Zeroizing;
 
 use crate::error::ArchiveError;
-use crate::facet::at_most;
+use crate::facet::{at_most, stored, unstored};
 pub use crate::keys::Day;
 use crate::keys::{Key, Keys};
 use crate::waiting::Salted;
@@ -53,6 +53,23 @@ pub enum Told {
     NotKept,
 }
 
+/// What a retention took away on one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// When, the last time on that day.
+    pub at: Timestamp,
+    /// The rule: how long entries and texts are kept.
+    pub keep: Duration,
+    /// Everything older went.
+    pub before: Timestamp,
+    /// Entries of the index.
+    pub entries: u64,
+    /// Sealed texts that were erased already and took up room.
+    pub texts: u64,
+    /// Keys, each with all texts of one tenant and one day.
+    pub keys: u64,
+}
+
 /// The file of texts and the folder of keys.
 pub(crate) struct Texts {
     db: Mutex<Connection>,
@@ -79,6 +96,12 @@ impl Texts {
                  CREATE INDEX texts_of_day ON texts (day, tenant);",
             )?;
         }
+        // Here, where nothing is made anew: an index made anew would have forgotten what it forgot.
+        db.execute_batch(
+            "CREATE TABLE IF NOT EXISTS forgotten (day INTEGER PRIMARY KEY, at INTEGER NOT NULL,
+                 keep_millis INTEGER NOT NULL, before INTEGER NOT NULL, entries INTEGER NOT NULL,
+                 texts INTEGER NOT NULL, keys INTEGER NOT NULL)",
+        )?;
         let found: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
         if found != APPLICATION_ID {
             return Err(ArchiveError::Damaged(format!("application {found:08x} is not ours")));
@@ -154,6 +177,49 @@ impl Texts {
             "DELETE FROM texts WHERE digest IN (SELECT digest FROM texts WHERE day < ? LIMIT ?)",
             params![day.0, at_most(most)],
         )?)
+    }
+
+    /// Notes what a retention took away; durable on return. What goes on one day is one note.
+    pub(crate) fn note(&self, one: &Forgotten) -> Result<(), ArchiveError> {
+        let keep_millis = i64::try_from(one.keep.as_millis()).unwrap_or(i64::MAX);
+        let counts = [one.entries, one.texts, one.keys].map(stored);
+        self.db.lock().execute(
+            "INSERT INTO forgotten (day, at, keep_millis, before, entries, texts, keys)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (day) DO UPDATE SET at = ?2, keep_millis = ?3, before = ?4,
+                 entries = entries + ?5, texts = texts + ?6, keys = keys + ?7",
+            params![
+                Day::of(one.at).0,
+                one.at.as_millis(),
+                keep_millis,
+                one.before.as_millis(),
+                counts[0],
+                counts[1],
+                counts[2]
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// What retentions took away, a day each, the newest first; at most `most`.
+    pub(crate) fn forgotten(&self, most: usize) -> Result<Vec<Forgotten>, ArchiveError> {
+        let db = self.db.lock();
+        let mut find = db.prepare_cached(
+            "SELECT at, keep_millis, before, entries, texts, keys FROM forgotten ORDER BY day DESC LIMIT ?",
+        )?;
+        let read = |row: &rusqlite::Row<'_>| {
+            let millis: i64 = row.get(1)?;
+            let count = |at: usize| row.get(at).map(unstored);
+            Ok(Forgotten {
+                at: Timestamp::from_millis(row.get(0)?),
+                keep: Duration::from_millis(millis.unsigned_abs()),
+                before: Timestamp::from_millis(row.get(2)?),
+                entries: count(3)?,
+                texts: count(4)?,
+                keys: count(5)?,
+            })
+        };
+        Ok(find.query_map([at_most(most)], read)?.collect::<Result<_, _>>()?)
     }
 
     fn seal(&self, key: &Key, given: &Given, day: Day) -> Result<([u8; NONCE_LEN], Vec<u8>), ArchiveError> {

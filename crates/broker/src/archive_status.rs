@@ -4,7 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use locum_archive::texts::Forgotten;
 use locum_archive::{Indexed, RetentionPlan, Size};
+use locum_model::limits::ARCHIVE_FORGOTTEN_SHOWN_MAX;
 use locum_model::{Position, Timestamp};
 
 use crate::archive::ArchiveHealth;
@@ -25,6 +27,8 @@ pub struct ArchiveStatus {
     pub head: Position,
     /// How large it is; none while it cannot be read.
     pub size: Option<Size>,
+    /// What retentions took away, a day each, the newest first.
+    pub forgotten: Vec<Forgotten>,
 }
 
 /// What a retention would take away now, within an operator's tenants.
@@ -44,7 +48,15 @@ impl Broker {
         let archive = self.shelf.get();
         let indexed = archive.as_ref().and_then(|archive| archive.reached().ok().flatten());
         let size = archive.as_ref().and_then(|archive| archive.size().ok());
-        ArchiveStatus { health: self.archive_health(), indexed, head: self.journal.head().position, size }
+        let forgotten =
+            archive.as_ref().and_then(|archive| archive.forgotten(ARCHIVE_FORGOTTEN_SHOWN_MAX).ok());
+        ArchiveStatus {
+            health: self.archive_health(),
+            indexed,
+            head: self.journal.head().position,
+            size,
+            forgotten: forgotten.unwrap_or_default(),
+        }
     }
 
     /// What keeping entries for `keep` alone would take away now. Takes nothing away. Blocks.

@@ -141,6 +141,8 @@ pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const ARCHIVE_BATCH_EVENTS_MAX: usize = 1_024;
 /// Entries, and rows of texts, that one step of the archive's retention removes.
 pub const ARCHIVE_STEP_ENTRIES_MAX: usize = 2_000;
+/// Days of which the archive's status tells what a retention took away.
+pub const ARCHIVE_FORGOTTEN_SHOWN_MAX: usize = 31;
 /// A shorter retention of the archive takes nothing away before it was announced for so long.
 pub const ARCHIVE_NOTICE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shortest retention of the archive: longer than anything lives whose beginning it holds.

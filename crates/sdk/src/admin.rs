@@ -13,8 +13,8 @@ mod revocation;
 mod verifier;
 
 pub use archive::{
-    ArchiveStatus, AuditDecision, AuditOrder, AuditPage, AuditQuery, Export, Justifications, Reindexing,
-    RetentionPlan,
+    ArchiveStatus, AuditDecision, AuditOrder, AuditPage, AuditQuery, Export, Forgotten, Justifications,
+    Reindexing, RetentionPlan,
 };
 pub use control::{Key, PolicyFile, PolicyProblem, PolicyVerdict, Reloaded, Rotation};
 pub use inspection::{Activity, LiveToken, LiveTokens, Status, TaskQuery, TokenQuery};

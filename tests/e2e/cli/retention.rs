@@ -40,6 +40,21 @@ fn journal(data: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files.into_iter().map(|path| (path.clone(), std::fs::read(path).expect("bytes"))).collect()
 }
 
+/// The keys of justifications, by the day that each is for.
+fn keys(archive: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(archive.join("keys")).expect("keys");
+    files.map(|file| file.expect("a file").path()).collect()
+}
+
+/// Makes each key one of a day that is long past; what it sealed today it opens no more, and neither does the test.
+fn age_keys(archive: &Path) {
+    for key in keys(archive) {
+        let name = key.file_name().and_then(|name| name.to_str()).expect("a name");
+        let (tenant, _) = name.split_once('-').expect("a tenant and a day");
+        std::fs::rename(&key, key.with_file_name(format!("{tenant}-2020-01-01.key"))).expect("renamed");
+    }
+}
+
 async fn current(desk: &Desk) {
     eventually("a current archive", || async {
         (desk.says(OPERATOR, &["audit", "status", "--field", "behind"]) == "0").then_some(())
@@ -58,11 +73,16 @@ async fn what_is_too_old_is_told_then_announced_then_gone_and_the_journal_has_it
     let found = |desk: &Desk| desk.says(OPERATOR, &["audit", "search", "--task", &task, "--field", "event"]);
     let before = found(&desk);
     assert_eq!(before, "revoked\ntask-started");
+    let told =
+        desk.says(OPERATOR, &["audit", "search", "--task", &task, "--with-justifications", "-o", "json"]);
+    assert!(told.contains(CANARY), "its text is kept: {told}");
 
     // Forty days later, with a retention of thirty.
     desk.daemon.terminate().await;
     let (data, archive) = (desk.daemon.site.path("data"), desk.daemon.site.path("data/archive"));
     age(&archive, 40);
+    assert_eq!(keys(&archive).len(), 1, "one tenant gave a reason, on one day");
+    age_keys(&archive);
     let settings = desk.daemon.site.text("locumd.toml") + "\n[archive]\nretention = \"30d\"\n";
     desk.daemon.site.put("locumd.toml", &settings);
     let untouched = journal(&data);
@@ -76,6 +96,9 @@ async fn what_is_too_old_is_told_then_announced_then_gone_and_the_journal_has_it
     })
     .await;
     assert_eq!(found(&desk), before, "nothing goes before a day has passed");
+    assert_eq!(keys(&archive).len(), 1, "the key neither");
+    let status = |desk: &Desk| desk.document(OPERATOR, &["audit", "status"])["archive"].clone();
+    assert_eq!(status(&desk)["forgotten"].as_array().map(Vec::len), Some(0), "nor is it said to have gone");
 
     // Another day and an hour.
     desk.daemon.terminate().await;
@@ -83,8 +106,13 @@ async fn what_is_too_old_is_told_then_announced_then_gone_and_the_journal_has_it
     desk.daemon.up().await;
     eventually("what is too old to be gone", || async { found(&desk).is_empty().then_some(()) }).await;
     assert!(desk.daemon.log().contains("the archive forgot what was too old"), "the log says what went");
+    eventually("the key of the text to be gone", || async { keys(&archive).is_empty().then_some(()) }).await;
     let plan = desk.document(OPERATOR, &["audit", "retention", "--dry-run"])["retention"].clone();
     assert_eq!(plan["entries"], 0, "{plan}");
+    let gone = status(&desk)["forgotten"][0].clone();
+    assert!(gone["entries"].as_u64().is_some_and(|entries| entries >= 2), "{gone}");
+    assert_eq!((gone["keys"].as_u64(), gone["retention_days"].as_u64()), (Some(1), Some(30)), "{gone}");
+    assert!(desk.says(OPERATOR, &["audit", "status"]).contains("1 keys"), "people are told too");
     assert_eq!(desk.says(OPERATOR, &["audit", "search", "--text", "INC-412", "-o", "name"]), "");
 
     // The truth is where it was: no byte of it went, and the index is made of it anew.
@@ -100,6 +128,10 @@ async fn what_is_too_old_is_told_then_announced_then_gone_and_the_journal_has_it
     let reindexed: Value = desk.document(ADMIN, &["audit", "reindex"]);
     assert!(reindexed["reindexed"]["total"].as_u64().is_some_and(|total| total > 2), "{reindexed}");
     assert_eq!(found(&desk), before);
+    let told =
+        desk.says(OPERATOR, &["audit", "search", "--task", &task, "--with-justifications", "-o", "json"]);
+    assert!(!told.contains(CANARY), "nothing brings the text back: {told}");
+    assert_eq!(status(&desk)["forgotten"][0], gone, "an index that is made anew has not forgotten what went");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::naive::scan;
 use super::world::{BEGIN, World};
 use super::{filled, opened};
 use crate::search::{Criteria, Order, Reach};
-use crate::texts::{Given, Told};
+use crate::texts::{Forgotten, Given, Told};
 use crate::{Facet, Retained, Salted};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,6 +55,7 @@ fn what_is_too_old_is_announced_and_then_goes_step_by_step() {
     assert_eq!((mine.keys.len(), mine.entries < plan.entries), (1, true));
     // Announced, and only announced, for as long as a notice takes.
     let until = now.plus(ARCHIVE_NOTICE);
+    assert_eq!(archive.forgotten(9).expect("told"), []);
     for soon in [now, now.plus(ARCHIVE_NOTICE / 2)] {
         assert_eq!(
             archive.retain(keep.saturating_add(soon.since(now)), soon).expect("a step"),
@@ -67,19 +68,24 @@ fn what_is_too_old_is_announced_and_then_goes_step_by_step() {
     );
     let later = now.plus(ARCHIVE_NOTICE);
     let keep = keep.saturating_add(ARCHIVE_NOTICE);
-    let (mut gone, mut dropped) = (0, 0);
+    assert_eq!(archive.forgotten(9).expect("told"), [], "an announcement takes nothing away");
+    let (mut gone, mut dropped, mut swept) = (0, 0, 0);
     loop {
         match archive.retain(keep, later).expect("a step") {
             Retained::Removed { entries, texts, keys } => {
                 assert!(entries <= ARCHIVE_STEP_ENTRIES_MAX as u64);
                 assert!(texts <= ARCHIVE_STEP_ENTRIES_MAX as u64);
-                (gone, dropped) = (gone + entries, dropped + keys.len());
+                (gone, dropped, swept) = (gone + entries, dropped + keys.len() as u64, swept + texts);
             }
             Retained::Nothing => break,
             Retained::Announced(until) => panic!("announced again until {until}"),
         }
     }
     assert_eq!((gone, dropped), (plan.entries, 2));
+    // What went, by which rule, is told for good: an index that is made anew knows it too.
+    let note =
+        Forgotten { at: later, keep, before: later.minus(keep), entries: gone, texts: swept, keys: dropped };
+    assert_eq!(archive.forgotten(9).expect("told"), std::slice::from_ref(&note));
     assert_eq!(archive.text(TenantNo(1), &old.commitment).expect("answered"), Told::NotKept);
     assert_eq!(
         archive.text(TenantNo(1), &young.commitment).expect("answered"),
@@ -94,6 +100,8 @@ fn what_is_too_old_is_announced_and_then_goes_step_by_step() {
         let page = archive.search(&question, (Order::OldestFirst, None), 5).expect("searched");
         assert!(page.hits.iter().all(|hit| hit.sequence > last) && page.hits.len() == 5, "{page:?}");
     }
+    archive.begin_again().expect("begun again");
+    assert_eq!(archive.forgotten(9).expect("told"), [note]);
 }
 
 #[test]

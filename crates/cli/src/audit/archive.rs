@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use locum_sdk::admin::{ArchiveStatus, RetentionPlan};
+use locum_sdk::admin::{ArchiveStatus, Forgotten, RetentionPlan};
 use serde_json::{Value, json};
 
 use crate::args::RetentionArgs;
@@ -109,7 +109,26 @@ fn json_of(status: &ArchiveStatus) -> Value {
         "texts_lost": status.texts_lost,
         "bytes": status.bytes,
         "retention_days": status.retention.map(days),
+        "forgotten": status.forgotten.iter().map(forgotten_json).collect::<Vec<_>>(),
     })
+}
+
+fn forgotten_json(one: &Forgotten) -> Value {
+    json!({
+        "time": one.time.map(time),
+        "retention_days": one.retention.map(days),
+        "before": one.before.map(time),
+        "entries": one.entries,
+        "keys": one.keys,
+        "texts": one.texts,
+    })
+}
+
+/// What went and by which rule: `12 entries, 3 keys, 40 texts 2 h ago; kept 30 d`.
+fn forgotten(one: &Forgotten) -> String {
+    let when = one.time.map(|at| format!(" {}", relative(at, now()))).unwrap_or_default();
+    let rule = one.retention.map(|keep| format!("; kept {}", largest(keep.as_secs()))).unwrap_or_default();
+    format!("{} entries, {} keys, {} texts{when}{rule}", one.entries, one.keys, one.texts)
 }
 
 fn facts(status: &ArchiveStatus) -> String {
@@ -127,7 +146,7 @@ fn facts(status: &ArchiveStatus) -> String {
     let kept = status.retention.map_or("for ever".into(), |span| largest(span.as_secs()));
     let texts =
         format!("{} kept, {} waiting, {} lost", status.texts, status.texts_waiting, status.texts_lost);
-    let rows = [
+    let mut rows = vec![
         ("archive", state),
         ("indexed", indexed),
         ("committed", status.position.clone()),
@@ -137,5 +156,6 @@ fn facts(status: &ArchiveStatus) -> String {
         ("size", format!("{} KiB", status.bytes / 1024)),
         ("kept", kept),
     ];
+    rows.extend(status.forgotten.iter().map(|one| ("forgotten", forgotten(one))));
     output::facts(rows)
 }

@@ -132,6 +132,25 @@ pub struct ArchiveStatus {
     pub bytes: u64,
     /// For how long entries are kept; none for ever.
     pub retention: Option<Duration>,
+    /// What retentions took away, a day each, the newest first.
+    pub forgotten: Vec<Forgotten>,
+}
+
+/// What a retention took away on one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// When, the last time on that day.
+    pub time: Option<Timestamp>,
+    /// The rule: for how long entries were to be kept.
+    pub retention: Option<Duration>,
+    /// Everything older went.
+    pub before: Option<Timestamp>,
+    /// Entries of the index.
+    pub entries: u64,
+    /// Keys, each of the justifications of one tenant and one day.
+    pub keys: u64,
+    /// Sealed justifications that were erased already and took up room.
+    pub texts: u64,
 }
 
 /// What a retention would take away now.
@@ -312,6 +331,7 @@ impl Admin {
             texts_lost: answer.texts_lost,
             bytes: answer.bytes,
             retention: span(answer.retention.as_ref())?,
+            forgotten: answer.forgotten.into_iter().map(forgotten).collect::<Result<_, _>>()?,
         })
     }
 
@@ -357,4 +377,15 @@ impl Admin {
 
 fn span(span: Option<&prost_types::Duration>) -> Result<Option<Duration>, Error> {
     optional_duration_from_wire(span, "retention").map_err(|_malformed| Error::Unexpected("a retention"))
+}
+
+fn forgotten(one: wire::ForgottenByRetention) -> Result<Forgotten, Error> {
+    Ok(Forgotten {
+        time: time(one.time)?,
+        retention: span(one.retention.as_ref())?,
+        before: time(one.before_time)?,
+        entries: one.entries,
+        keys: one.keys,
+        texts: one.texts,
+    })
 }

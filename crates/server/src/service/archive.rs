@@ -12,6 +12,7 @@ use locum_api::convert::time::{
     duration_to_wire, optional_duration_from_wire, optional_timestamp_from_wire, timestamp_to_wire,
 };
 use locum_api::violation::Malformed;
+use locum_archive::texts::Forgotten;
 use locum_archive::{Decision, Order, Times};
 use locum_broker::{AuditFound, AuditPage, AuditQuery, Broker, Justifications, Operator, Refusal};
 use locum_model::Reason;
@@ -160,6 +161,7 @@ impl ArchiveService for Archives {
             texts_lost: health.texts_dropped,
             bytes: size.bytes,
             retention: self.retention.map(duration_to_wire),
+            forgotten: status.forgotten.iter().map(forgotten_to_wire).collect(),
         }))
     }
 
@@ -372,5 +374,16 @@ impl Reindex {
         let indexed = health.indexed.min(self.total);
         self.told = Some(indexed);
         Some((Ok(wire::ReindexArchiveResponse { indexed, total: self.total }), self))
+    }
+}
+
+fn forgotten_to_wire(one: &Forgotten) -> wire::ForgottenByRetention {
+    wire::ForgottenByRetention {
+        time: Some(timestamp_to_wire(one.at)),
+        retention: Some(duration_to_wire(one.keep)),
+        before_time: Some(timestamp_to_wire(one.before)),
+        entries: one.entries,
+        keys: one.keys,
+        texts: one.texts,
     }
 }
