@@ -6,7 +6,7 @@ use locum_api::admin::v1::selector::Target;
 use locum_benches::chart::Curve;
 use locum_benches::histogram::Histogram;
 use locum_benches::past::{CROWDED, Past};
-use locum_benches::process::Cores;
+use locum_benches::process::{Cores, on_the_servers_core};
 use locum_benches::served::{self, INTROSPECT, REVOKE, Served, says_active};
 use locum_benches::wire::{Unary, framed};
 use locum_benches::{Goal, Report, Row, parts, timed_async};
@@ -94,7 +94,7 @@ impl Crowd {
             answer.expect("revoked");
             self.revokes.add(took);
         }
-        for took in parts::bare_syncs(self.served.site.dir(), EACH_TURN) {
+        for took in on_the_servers_core(|| parts::bare_syncs(self.served.site.dir(), EACH_TURN)) {
             self.syncs.add(took);
         }
     }

@@ -32,6 +32,9 @@ use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
 use crate::tasks::{Group, Stopping};
+use gathered::Gathered;
+
+mod gathered;
 
 /// Bytes of the HTTP/2 connection preface; no request of HTTP/1.1 is shorter.
 const PREFACE_BYTES: usize = 24;
@@ -72,7 +75,7 @@ pub struct Remote {
 /// A connection whose handshake is done. Its place is free again when it is dropped.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: Gathered<TlsStream<TcpStream>>,
     remote: Remote,
     opening: Option<Opening>,
     _place: OwnedSemaphorePermit,
@@ -180,6 +183,7 @@ impl Accept {
                     // Closed only when the server stops; the connection then ends with it.
                     let deadline = Box::pin(tokio::time::sleep(timeout));
                     let opening = Some(Opening { missing: PREFACE_BYTES, deadline });
+                    let stream = Gathered::new(stream);
                     let _ = ready.send(Connection { stream, remote, opening, _place: place }).await;
                     Attempt::Accepted
                 }
@@ -244,7 +248,7 @@ impl Connection {
 
     /// The protocol agreed on (RFC 7301).
     pub fn protocol(&self) -> Option<&[u8]> {
-        self.stream.get_ref().1.alpn_protocol()
+        self.stream.get_ref().get_ref().1.alpn_protocol()
     }
 }
 
