@@ -1,6 +1,6 @@
 //! Request ids that were answered, so that a retry is told from a new request.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use locum_model::event::TaskStarted;
@@ -9,7 +9,7 @@ use locum_model::limits::{REQUEST_ID_KEPT_AFTER_EXP, REQUEST_IDS_PER_WORKLOAD_MA
 use locum_model::{IssueRecord, TaskId, TenantNo, Timestamp, WorkloadNo};
 
 /// Whose request id: ids of different workloads, tasks and methods never meet.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestScope {
     pub tenant: TenantNo,
     pub workload: WorkloadNo,
@@ -28,15 +28,26 @@ pub(crate) enum Answered {
 /// The answered requests, bounded per workload and freed some time after what they answered.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    answered: HashMap<RequestScope, (Timestamp, ([u8; 32], Answered))>,
-    until: BTreeSet<(Timestamp, RequestScope)>,
+    answered: HashMap<Arc<RequestScope>, Known>,
+    until: BTreeMap<Due, Arc<RequestScope>>,
     by_workload: HashMap<WorkloadNo, usize>,
     /// The tasks that the answers stand for or rest on: without their beginnings a replay would find the answers
     /// too late, and without their ends it would take them to be alive.
     rests_on: HashMap<TaskId, usize>,
-    /// The same the other way round.
-    below: HashMap<RequestScope, Vec<TaskId>>,
+    /// How many were remembered.
+    count: u64,
 }
+
+/// One answered request.
+#[derive(Debug)]
+struct Known {
+    due: Due,
+    answer: ([u8; 32], Answered),
+    rests_on: Box<[TaskId]>,
+}
+
+/// When a request is forgotten, and which it was of all that were remembered: no two are the same.
+type Due = (Timestamp, u64);
 
 // === impl RequestScope ===
 
@@ -66,14 +77,14 @@ impl Requests {
     /// INVARIANT: `at`, and not the reaper, says when that is, so that a replay, which has no reaper,
     /// judges every event as it was judged.
     pub(crate) fn answer(&self, scope: &RequestScope, at: Timestamp) -> Option<&([u8; 32], Answered)> {
-        self.answered.get(scope).filter(|(until, _)| at < *until).map(|(_, answer)| answer)
+        self.answered.get(scope).filter(|known| at < known.due.0).map(|known| &known.answer)
     }
 
     /// Remembers an answer, and the tasks that it rests on, until `until` and a little longer.
     pub(crate) fn remember(
         &mut self,
         scope: RequestScope,
-        (hash, answered): ([u8; 32], Answered),
+        answer: ([u8; 32], Answered),
         rests_on: &[TaskId],
         until: Timestamp,
     ) {
@@ -81,15 +92,19 @@ impl Requests {
         if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::RequestIdIgnored) {
             return;
         }
-        let until = until.plus(REQUEST_ID_KEPT_AFTER_EXP);
-        self.until.insert((until, scope.clone()));
-        self.forget_below(&scope);
+        self.count += 1;
+        let due = (until.plus(REQUEST_ID_KEPT_AFTER_EXP), self.count);
+        let workload = scope.workload;
+        let scope = Arc::new(scope);
+        self.until.insert(due, Arc::clone(&scope));
         rests_on.iter().for_each(|task| *self.rests_on.entry(*task).or_default() += 1);
-        self.below.insert(scope.clone(), rests_on.to_vec());
-        match self.answered.insert(scope.clone(), (until, (hash, answered))) {
+        match self.answered.insert(scope, Known { due, answer, rests_on: rests_on.into() }) {
             // Forgotten by its time and not freed yet.
-            Some((before, _)) => drop(self.until.remove(&(before, scope))),
-            None => *self.by_workload.entry(scope.workload).or_default() += 1,
+            Some(before) => {
+                self.until.remove(&before.due);
+                self.let_go(&before.rests_on);
+            }
+            None => *self.by_workload.entry(workload).or_default() += 1,
         }
     }
 
@@ -102,7 +117,7 @@ impl Requests {
     /// may be used again when it was forgotten.
     pub(crate) fn holds(&self, record: &IssueRecord) -> bool {
         let answer = RequestScope::of_issue(record).and_then(|(scope, _)| self.answered.get(&scope));
-        matches!(answer, Some((_, (_, Answered::Token(answer)))) if answer.jti == record.jti)
+        matches!(answer, Some(Known { answer: (_, Answered::Token(known)), .. }) if known.jti == record.jti)
     }
 
     /// Whether some answered request stands for this task, or rests on it.
@@ -110,12 +125,12 @@ impl Requests {
         self.rests_on.contains_key(&task)
     }
 
-    fn forget_below(&mut self, scope: &RequestScope) {
-        for task in self.below.remove(scope).unwrap_or_default() {
-            if let Some(count) = self.rests_on.get_mut(&task) {
+    fn let_go(&mut self, tasks: &[TaskId]) {
+        for task in tasks {
+            if let Some(count) = self.rests_on.get_mut(task) {
                 *count -= 1;
                 if *count == 0 {
-                    self.rests_on.remove(&task);
+                    self.rests_on.remove(task);
                 }
             }
         }
@@ -124,11 +139,14 @@ impl Requests {
     /// Frees at most `most` requests whose time has been over for as long as any event may be under way.
     pub(crate) fn free(&mut self, now: Timestamp, most: usize) -> usize {
         let mut freed = 0;
-        while freed < most && self.until.first().is_some_and(|(until, _)| until.plus(REQUEST_TIMEOUT) <= now)
+        while freed < most
+            && let Some(first) = self.until.first_entry()
+            && first.key().0.plus(REQUEST_TIMEOUT) <= now
         {
-            let Some((_, scope)) = self.until.pop_first() else { break };
-            self.answered.remove(&scope);
-            self.forget_below(&scope);
+            let scope = first.remove();
+            if let Some(known) = self.answered.remove(&scope) {
+                self.let_go(&known.rests_on);
+            }
             if let Some(count) = self.by_workload.get_mut(&scope.workload) {
                 *count -= 1;
                 if *count == 0 {
