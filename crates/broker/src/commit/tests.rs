@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use locum_journal::{MemoryFiles, Options};
 use locum_model::event::{By, LapseCause, TaskLapsed, Unlocked};
-use locum_model::{ClockUnsettled, TaskId, Timestamp};
+use locum_model::{ClockUnsettled, DigestKey, TaskId, Timestamp};
 use locum_token::MemoryKeyStore;
 
 use super::*;
@@ -29,7 +29,9 @@ impl Clock for Stopped {
 /// A writer over files in memory, who tells how many events each batch had.
 fn writer() -> (Committer, Commits, Arc<Stopped>, mpsc::Receiver<usize>) {
     let clock = Arc::new(Stopped::default());
-    let fold = Arc::new(Fold::new(1, Arc::new(MemoryKeyStore::default())));
+    // Nothing here is recognised by its digest.
+    let digest_key = DigestKey::of_words(|| 1);
+    let fold = Arc::new(Fold::new(1, Arc::new(MemoryKeyStore::default()), digest_key));
     let journal = locum_journal::open(Arc::new(MemoryFiles::default()), Options::default(), &mut |_| {});
     let (committer, commits) =
         Committer::new(journal.expect("an empty disk").writer, fold, Arc::clone(&clock) as Arc<dyn Clock>);
