@@ -248,7 +248,11 @@ impl Course {
         let epoch = chain.press.epoch;
         let carried = self.at.place.sequence;
         let beyond = shown.epoch == epoch && self.at.chain == Some(chain.number) && shown.sequence > carried;
-        if beyond || chain.judge(shown) == Judged::Impossible {
+        let never_told = beyond || chain.judge(shown) == Judged::Impossible;
+        #[cfg(bug_zoo)]
+        let never_told =
+            never_told && !locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::FeedWitnessIgnored);
+        if never_told {
             drop(chain);
             return Err(self.track.witness(shown));
         }
