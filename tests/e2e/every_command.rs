@@ -154,6 +154,15 @@ async fn locumd_says_no_in_its_documented_codes_and_keeps_its_voice_down() {
             assert!(codes.contains(&expected), "{what}: {codes:?}");
             assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{what}");
             judge_plain(&what, &output);
+            let asked = [&words[..], &["-o", "json"], more].concat();
+            let output = bare(LOCUMD, &asked).output().expect("it runs");
+            assert_eq!(output.status.code(), Some(expected), "{asked:?}: {}", text(&output.stderr));
+            let told: Value = serde_json::from_slice(&output.stderr)
+                .unwrap_or_else(|_| unreachable!("{asked:?}: no document: {}", text(&output.stderr)));
+            let error = &told["error"];
+            assert_eq!((&told["schema_version"], output.stdout.len()), (&Value::from(1), 0), "{asked:?}");
+            assert_eq!(error["reason"] == "USAGE", expected == 2, "{asked:?}: {told}");
+            assert!(error["problems"].as_array().is_some_and(|each| !each.is_empty()), "{asked:?}: {told}");
         }
     }
 }

@@ -95,7 +95,7 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("toml", &["server", "cli", "proposal"]),
     ("config", &["server"]),
     ("serde", &["jose", "server", "proposal"]),
-    ("serde_json", &["jose", "server", "cli", "demo"]),
+    ("serde_json", &["jose", "server", "cli", "demo", "locumd"]),
     // The system: files that are locked and synced, and clocks that count through suspend.
     ("rustix", &["journal", "sdk", "server", "cli"]),
     // Waiting. The arms are synchronous.

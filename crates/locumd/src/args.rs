@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::answer::Format;
 use crate::demo;
 
 const EXIT_CODES: &str = "Exit codes:
   0  done, all well
-  1  something is wrong; standard error says what
-  2  the arguments are wrong";
+  1  something is wrong; standard error says what (with -o json, one document)
+  2  the arguments are wrong
+  141  nobody reads the answer";
 
 /// What stands below each help: the exit codes, and examples.
 fn told(examples: &[&str]) -> String {
@@ -20,6 +22,9 @@ fn told(examples: &[&str]) -> String {
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = told(&["locumd demo --once", "locumd check-config --config /etc/locum/locumd.toml", "locumd serve --config /etc/locum/locumd.toml"]))]
 pub(crate) struct Arguments {
+    /// How to answer: text, or one JSON document; a failure is one too, on standard error.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub(crate) output: Format,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -83,6 +88,21 @@ pub(crate) enum Command {
     /// Works on a journal while no broker runs on it.
     #[command(subcommand)]
     Journal(JournalCommand),
+}
+
+impl Command {
+    /// The reason that stands in the document of its failure.
+    pub(crate) fn failure(&self) -> &'static str {
+        match self {
+            Self::Serve { .. } => "NOT_SERVED",
+            Self::CheckConfig { .. } | Self::Config(_) => "CONFIG_INVALID",
+            Self::Probe { .. } => "NOT_READY",
+            Self::Demo(_) => "DEMO_FAILED",
+            Self::AcceptClock { .. } => "CLOCK_NOT_ACCEPTED",
+            Self::Journal(JournalCommand::Verify { .. }) => "JOURNAL_DAMAGED",
+            Self::Journal(JournalCommand::AcceptRestore { .. }) => "RESTORE_NOT_ACCEPTED",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,21 +1,34 @@
 //! `locumd check-config`: settings and everything they point at, judged without starting anything.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use locum_server::clock::WallClock;
 use locum_server::config::{self, Flags};
+use serde_json::json;
 
-/// Prints one line when all is well, else returns every problem, one a line.
-#[expect(clippy::print_stdout, reason = "the answer of a command line tool")]
-pub(crate) fn run(path: &Path, flags: &Flags) -> Result<(), String> {
+use crate::answer::Format;
+
+/// Answers in one line when all is well, else returns every problem, one a line.
+pub(crate) fn run(path: &Path, flags: &Flags, output: Format) -> Result<ExitCode, String> {
     let checked = config::check(path, flags, &WallClock).map_err(|problems| problems.to_string())?;
-    println!(
-        "{} is right: {} workloads, {} connectors, {} policy files, {} operators",
-        path.display(),
+    let counts = [
         checked.registry.workloads.len(),
         checked.registry.connectors.len(),
         checked.policies.len(),
         checked.settings.operators.len(),
+    ];
+    let [workloads, connectors, policies, operators] = counts;
+    let value = json!({
+        "file": path.display().to_string(),
+        "workloads": workloads,
+        "connectors": connectors,
+        "policy_files": policies,
+        "operators": operators,
+    });
+    let text = format!(
+        "{} is right: {workloads} workloads, {connectors} connectors, {policies} policy files, {operators} operators",
+        path.display(),
     );
-    Ok(())
+    Ok(output.answer("config", value, &text))
 }

@@ -3,8 +3,10 @@
 use std::io::{stderr, stdout};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use locum_demo::{Afterwards, Format, Options, Streams};
+
+use crate::answer;
 
 /// `demo`.
 #[derive(Args, Clone, Copy, Debug)]
@@ -12,22 +14,13 @@ pub(crate) struct DemoArgs {
     /// Ends when the story is over instead of staying up.
     #[arg(long)]
     once: bool,
-    /// How to tell it: a line a step, or one JSON object at the end.
-    #[arg(short, long, value_enum, default_value_t = FormatArg::Text, value_name = "FORMAT")]
-    output: FormatArg,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatArg {
-    Text,
-    Json,
 }
 
 /// Gives the demo; the exit code says whether every step came out as promised.
-pub(crate) fn run(args: DemoArgs) -> Result<ExitCode, String> {
-    let format = match args.output {
-        FormatArg::Text => Format::Text,
-        FormatArg::Json => Format::Json,
+pub(crate) fn run(args: DemoArgs, output: answer::Format) -> Result<ExitCode, String> {
+    let format = match output {
+        answer::Format::Text => Format::Text,
+        answer::Format::Json => Format::Json,
     };
     let afterwards = if args.once { Afterwards::End } else { Afterwards::Stay };
     let streams = Streams { data: &mut stdout(), notes: &mut stderr() };
