@@ -211,6 +211,8 @@ impl Run {
         for _ in 0..RECOVERY.as_millis() / BREATH.as_millis() {
             self.clock.advance(BREATH);
             self.drain();
+            // No pump is late any more: whoever is well has heard of what was committed last.
+            self.turn_pumps();
             self.exchange();
             if self.feed.waits.is_empty() && (0..self.feed.stations.len()).all(|at| self.is_well(at)) {
                 break;
