@@ -153,21 +153,27 @@ fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
-        return None;
-    }
-    let nibble = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(bytes)
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    let pairs: &[[u8; 2]; N] = pairs.try_into().ok()?;
+    let bytes = pairs.map(|[high, low]| (NIBBLES[usize::from(high)], NIBBLES[usize::from(low)]));
+    // Told once for all: ids are read on every check.
+    let all = bytes.iter().fold(0, |all, (high, low)| all | high | low);
+    (all < NO_NIBBLE).then(|| bytes.map(|(high, low)| high << 4 | low))
 }
+
+/// More than any digit's value.
+const NO_NIBBLE: u8 = 16;
+/// The value of each lower-case hexadecimal digit.
+const NIBBLES: [u8; 256] = {
+    let mut values = [NO_NIBBLE; 256];
+    let digits = b"0123456789abcdef";
+    let mut value = 0;
+    while value < digits.len() {
+        values[digits[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 #[cfg(test)]
 mod tests {

@@ -21,4 +21,5 @@ mod task;
 mod token;
 mod verifiers;
 
-pub use router::{Wiring, router};
+pub use router::Wiring;
+pub(crate) use router::router;

@@ -156,6 +156,9 @@ impl Recognised {
 
     /// The list of an operation's resources as it stands between its brackets; empty for all.
     fn resources_of(&self, operation: &str) -> &str {
+        if self.details.is_empty() {
+            return "";
+        }
         let Some((connector, action)) = operation.split_once(':') else { return "" };
         let entries = self.text[self.details.clone()].split(ENTRY);
         let mut lists = entries.filter_map(|entry| {

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 
 mod door;
 
-pub(crate) use door::CheckDoor;
+pub(crate) use door::CheckDoorLayer;
 
 /// Room for the answer to one token: most have about 300 bytes.
 const ANSWER_BYTES: usize = 384;

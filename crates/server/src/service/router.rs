@@ -18,7 +18,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::layer::util::{Identity, Stack};
 
 use super::archive::Archives;
-use super::check::{CheckDoor, Checks};
+use super::check::{CheckDoorLayer, Checks};
 use super::control::Control;
 use super::feed::{Feed, Hub};
 use super::gate::{Gate, GateLayer};
@@ -53,12 +53,15 @@ pub struct Wiring {
     pub stopping: Stopping,
 }
 
+/// What a request passes before its method: the gate, then the door of the checks.
+pub(crate) type Layers = Stack<CheckDoorLayer, Stack<GateLayer, Identity>>;
+
 /// Every service with its guards, behind `gate`.
 ///
 /// # Errors
 ///
 /// When the contract's descriptor set cannot be served by reflection.
-pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Identity>>, String> {
+pub(crate) fn router(gate: Gate, wiring: Wiring) -> Result<Router<Layers>, String> {
     let Wiring { broker, feed, archive_retention, metrics, readiness, reload, stopping } = wiring;
     let health = ServerHealth { stopping: stopping.clone() };
     let tasks = Tasks {
@@ -89,9 +92,9 @@ pub fn router(gate: Gate, wiring: Wiring) -> Result<Router<Stack<GateLayer, Iden
     let v1alpha = reflection().build_v1alpha().map_err(|cause| cause.to_string())?;
     Ok(grpc::guarded()
         .layer(GateLayer(Arc::new(gate)))
+        .layer(CheckDoorLayer::new(checks))
         .add_service(TaskServiceServer::new(tasks).max_decoding_message_size(most))
         .add_service(TokenServiceServer::new(tokens).max_decoding_message_size(most))
-        .add_service(CheckDoor(Arc::new(checks)))
         .add_service(FeedServiceServer::new(feed).max_decoding_message_size(most))
         .add_service(IdentityServiceServer::new(identities).max_decoding_message_size(most))
         .add_service(RevocationServiceServer::new(revocation).max_decoding_message_size(most))

@@ -1,19 +1,20 @@
-//! [`CheckDoor`]: the three methods of the service, as a generated service would hand them on.
+//! [`CheckDoor`]: the three methods of the service, as a generated service would hand them on. It stands before the
+//! table of paths that all other methods are found in, whose cost is more than a check's.
 
-use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::future::Either;
 use locum_api::broker::v1 as wire;
 use locum_api::check::{Answer, AuthorizeCodec, CheckCodec, Message};
 use locum_model::limits::GRPC_MESSAGE_BYTES_MAX;
 use tonic::body::Body;
 use tonic::codec::Codec;
-use tonic::server::{Grpc, NamedService, StreamingService, UnaryService};
+use tonic::server::{Grpc, StreamingService, UnaryService};
 use tonic::{Request, Response, Status, Streaming};
-use tower::Service;
+use tower::{Layer, Service};
 
 use super::{Answers, Checks};
 
@@ -24,47 +25,70 @@ const AUTHORIZE: &str = "/locum.broker.v1.CheckService/Authorize";
 /// Batches of tokens are the largest messages that are not an operator's.
 const MESSAGE_BYTES_MAX: usize = 4 * GRPC_MESSAGE_BYTES_MAX;
 
-/// The service.
+/// The layer that stands before what answers all other methods.
 #[derive(Clone)]
-pub(crate) struct CheckDoor(pub Arc<Checks>);
+pub(crate) struct CheckDoorLayer(Arc<Checks>);
+
+/// The service, and what answers all other methods.
+#[derive(Clone)]
+pub(crate) struct CheckDoor<S> {
+    checks: Arc<Checks>,
+    others: S,
+}
 
 struct IntrospectToken(Arc<Checks>);
 struct IntrospectTokens(Arc<Checks>);
 struct Authorize(Arc<Checks>);
 
 type Answering<T> = Pin<Box<dyn Future<Output = Result<T, Status>> + Send>>;
+type Answered<E> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
 
 // === impl CheckDoor ===
 
-impl NamedService for CheckDoor {
-    const NAME: &'static str = "locum.broker.v1.CheckService";
+impl CheckDoorLayer {
+    pub(crate) fn new(checks: Checks) -> Self {
+        Self(Arc::new(checks))
+    }
 }
 
-impl Service<http::Request<Body>> for CheckDoor {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+impl<S> Layer<S> for CheckDoorLayer {
+    type Service = CheckDoor<S>;
 
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+    fn layer(&self, others: S) -> CheckDoor<S> {
+        CheckDoor { checks: Arc::clone(&self.0), others }
+    }
+}
+
+impl<S> Service<http::Request<Body>> for CheckDoor<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Either<Answered<S::Error>, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.others.poll_ready(context)
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let checks = Arc::clone(&self.0);
-        match request.uri().path() {
+        let checks = || Arc::clone(&self.checks);
+        let answered: Answered<S::Error> = match request.uri().path() {
             INTROSPECT_TOKEN => {
-                Box::pin(async move { Ok(bounded(CheckCodec).unary(IntrospectToken(checks), request).await) })
+                let method = IntrospectToken(checks());
+                Box::pin(async move { Ok(bounded(CheckCodec).unary(method, request).await) })
             }
             INTROSPECT_TOKENS => {
-                Box::pin(
-                    async move { Ok(bounded(CheckCodec).streaming(IntrospectTokens(checks), request).await) },
-                )
+                let method = IntrospectTokens(checks());
+                Box::pin(async move { Ok(bounded(CheckCodec).streaming(method, request).await) })
             }
-            AUTHORIZE => Box::pin(async move {
-                Ok(bounded(AuthorizeCodec::default()).unary(Authorize(checks), request).await)
-            }),
-            _ => Box::pin(ready(Ok(Status::unimplemented("no such method").into_http()))),
-        }
+            AUTHORIZE => {
+                let method = Authorize(checks());
+                Box::pin(async move { Ok(bounded(AuthorizeCodec::default()).unary(method, request).await) })
+            }
+            _ => return Either::Right(self.others.call(request)),
+        };
+        Either::Left(answered)
     }
 }
 
@@ -111,9 +135,9 @@ mod tests {
 
     #[test]
     fn every_method_of_the_service_has_an_arm() {
-        let service = format!("/{}/", CheckDoor::NAME);
+        let service = "/locum.broker.v1.CheckService/";
         let paths: Vec<&str> =
-            METHODS.iter().map(|(path, _)| *path).filter(|path| path.starts_with(&service)).collect();
+            METHODS.iter().map(|(path, _)| *path).filter(|path| path.starts_with(service)).collect();
         assert_eq!(paths, [INTROSPECT_TOKEN, INTROSPECT_TOKENS, AUTHORIZE]);
     }
 }
