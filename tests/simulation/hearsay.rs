@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use locum_model::{Clock, Position, Timestamp};
+use locum_model::{Clock, Position, Reason, Timestamp};
 use locum_verifier::{Answer, Inactive, Moment, Presented, Unknown};
 
 use crate::model::{Dead, is_of_earlier_epoch};
@@ -118,7 +118,8 @@ impl Run {
                 self.trace.say(format_args!("    {at} refuses {}", token.jti));
                 self.may_be_inactive(at, which, why, latest, &who);
                 // Who has not heard of the token's epoch does not know its key either.
-                let is_final = !matches!(why, Inactive::WrongAudience) && !self.lags_an_epoch(at, which);
+                let lags = self.lags_an_epoch(at, which) || self.lags_keys(at, why, now);
+                let is_final = !matches!(why, Inactive::WrongAudience) && !lags;
                 if is_final {
                     self.feed.stations[at].refused.insert(which);
                 }
@@ -175,6 +176,7 @@ impl Run {
             Inactive::Revoked(_) => revoked != Dead::No,
             Inactive::Unproved(_) => false,
             Inactive::Refused(_) if self.lags_an_epoch(at, which) => true,
+            _ if self.lags_keys(at, why, station.moment(self.clock.elapsed())) => true,
             Inactive::Refused(_) => {
                 // The broker's clock may have been set back since it was read, and a fast one is ahead of
                 // the true time by so much within the longest lease.
@@ -284,6 +286,12 @@ impl Run {
         let epoch = self.feed.stations[at].epoch;
         let followed = self.model.position_of(epoch, 0);
         is_of_earlier_epoch(followed, self.model.tokens[which].decided.read)
+    }
+
+    /// Whether a verifier may not know a key that took the place of a revoked one: that signs at once.
+    fn lags_keys(&self, at: usize, why: Inactive, now: Moment) -> bool {
+        let held = self.feed.stations[at].core.figures(now).key_set;
+        why.reason() == Reason::TokenUnknownKey && held.is_none_or(|held| held < self.broker.key_set().0)
     }
 
     fn is_served(&self, which: usize) -> bool {
