@@ -291,7 +291,8 @@ impl Run {
     /// Whether a verifier may not know a key that took the place of a revoked one: that signs at once.
     fn lags_keys(&self, at: usize, why: Inactive, now: Moment) -> bool {
         let held = self.feed.stations[at].core.figures(now).key_set;
-        why.reason() == Reason::TokenUnknownKey && held.is_none_or(|held| held < self.broker.key_set().0)
+        let behind = || held.is_none_or(|held| held < self.broker.key_set().0);
+        why.reason() == Reason::TokenUnknownKey && self.model.revoked_a_key() && behind()
     }
 
     fn is_served(&self, which: usize) -> bool {

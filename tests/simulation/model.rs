@@ -327,6 +327,11 @@ impl Model {
         }
     }
 
+    /// Whether any signing key was revoked so far; the next one then signs without waiting.
+    pub(crate) fn revoked_a_key(&self) -> bool {
+        self.revocations.iter().any(|revocation| revocation.mark.starts_with("key "))
+    }
+
     /// A registry comes into force: what is new begins here, what is gone is revoked.
     pub(crate) fn activate(&mut self, setup: Setup) {
         let entries = setup.entries();
