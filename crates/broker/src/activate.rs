@@ -67,12 +67,11 @@ impl Broker {
     ///
     /// [`NotActivated`]; nothing changed then.
     pub async fn activate_policy(&self, texts: Vec<PolicyText>, by: By) -> Result<Activated, NotActivated> {
-        let set = locum_policy::compile(&texts).map_err(NotActivated::Policy)?;
-        let pinned = self.fold.pin();
-        let digest = policy_digest(&texts);
-        if digest == pinned.world.policy_digest && pinned.world.policy.is_some() {
+        let (digest, pinned) = (policy_digest(&texts), self.fold.pin());
+        if pinned.world.policy_of(digest).is_some() {
             return Ok(self.in_force(Vec::new()));
         }
+        let set = locum_policy::compile(&texts).map_err(NotActivated::Policy)?;
         let revision = PolicyRevision(pinned.pin.policy.0 + 1);
         let event = PolicyActivated { revision, texts, digest, by, at: self.now()? };
         let settled = self.commits.commit(Event::PolicyActivated(Box::new(event))).await?;
@@ -80,13 +79,17 @@ impl Broker {
         Ok(self.in_force(vec![format!("~ policy revision {revision} with {} policies", set.len())]))
     }
 
-    /// How many policies the texts hold, or what is wrong with them; changes nothing.
+    /// How many policies the texts hold, or what is wrong with them; changes nothing. Texts that are in force
+    /// are not compiled again.
     ///
     /// # Errors
     ///
     /// Every problem.
     pub fn check_policy(&self, texts: &[PolicyText]) -> Result<usize, Vec<PolicyProblem>> {
-        locum_policy::compile(texts).map(|set| set.len())
+        match self.fold.pin().world.policy_of(policy_digest(texts)) {
+            Some(set) => Ok(set.len()),
+            None => locum_policy::compile(texts).map(|set| set.len()),
+        }
     }
 
     fn in_force(&self, changes: Vec<String>) -> Activated {

@@ -33,6 +33,15 @@ pub(crate) struct Pinned {
     pub pin: WorldPin,
 }
 
+// === impl World ===
+
+impl World {
+    /// The policy set in force, where its texts have this digest.
+    pub(crate) fn policy_of(&self, digest: [u8; 32]) -> Option<&PolicySet> {
+        self.policy.as_deref().filter(|_| self.policy_digest == digest)
+    }
+}
+
 // === impl Pinned ===
 
 impl Pinned {
