@@ -35,7 +35,8 @@ async fn a_wait_ends_when_everybody_has_it() {
     for (member, is) in [("workload", "orders-api"), ("connector", "orders"), ("version", "orders-api/1")] {
         assert_eq!(shown[member], is, "{member}");
     }
-    assert!(shown["lease_left_millis"].as_u64().is_some_and(|left| left <= 2_100), "{shown}");
+    // Two seconds, and by how much the verifier's clock may be slower: a fiftieth and 100 ms.
+    assert!(shown["lease_left_millis"].as_u64().is_some_and(|left| left <= 2_140), "{shown}");
     let instance = desk.says(OPERATOR, &["verifier", "list", "-o", "name"]);
     assert_eq!(shown["instance"], instance);
     assert_eq!(desk.document(OPERATOR, &["status"])["status"]["oldest_verifier"]["instance"], instance);

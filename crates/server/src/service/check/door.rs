@@ -1,5 +1,5 @@
 //! [`CheckDoor`]: the three methods of the service, as a generated service would hand them on. It stands before the
-//! table of paths that all other methods are found in, whose cost is more than a check's.
+//! table of paths that all other methods are found in: what is asked most need not pass it.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
