@@ -3,6 +3,7 @@
 mod everywhere;
 mod hostile;
 mod resume;
+mod unread;
 
 use locum_api::admin::v1::selector::Target;
 use locum_api::admin::v1::{ReloadRequest, RotateKeyRequest};

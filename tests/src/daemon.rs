@@ -259,9 +259,15 @@ impl Daemon {
 
     /// The workload `spiffe://acme.test/<path>`, who reads no more than it asks for.
     pub fn narrow(&self, path: &str) -> Party {
+        self.at_window(path, 16 * 1024)
+    }
+
+    /// The workload `spiffe://acme.test/<path>`, who lets no more than so many bytes come on a stream that it
+    /// has not read.
+    pub fn at_window(&self, path: &str, bytes: u32) -> Party {
         let identity = self.site.authority.workload(&format!("spiffe://acme.test/{path}"));
         let port = self.addresses().grpc.port();
-        Party::with_window(port, &self.site.authority.pem(), Some(&identity), Some(16 * 1024))
+        Party::with_window(port, &self.site.authority.pem(), Some(&identity), Some(bytes))
     }
 
     async fn end(&mut self, signal: Signal) -> ExitStatus {

@@ -208,6 +208,10 @@ pub const FEED_RING_BYTES_MAX: usize = 1024 * 1024;
 pub const FEED_RINGS_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Entries that may wait for a partition's next frame; beyond, its followers start from a snapshot.
 pub const FEED_WAITING_ENTRIES_MAX: usize = 64 * 1024;
+/// How often a partition of the revocation feed is looked after.
+pub const FEED_UPKEEP: Duration = Duration::from_secs(1);
+/// A follower that takes nothing from its stream is ended when it is looked at so often in vain: after 15 s.
+pub const FEED_UNREAD_LOOKS_MAX: u32 = 15;
 /// Followers of the revocation feed at once.
 pub const FEED_FOLLOWERS_MAX: usize = 10_000;
 /// Entries in one frame of the revocation feed.

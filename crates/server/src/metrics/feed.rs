@@ -43,7 +43,7 @@ impl Feed {
             cut: added(
                 r,
                 "locum_feed_followers_cut",
-                "Followers ended because they read too slowly",
+                "Followers ended because they read too slowly, or nothing",
                 Counter::default(),
             ),
         }
@@ -68,7 +68,7 @@ impl Metrics {
         self.feed.witnesses.inc();
     }
 
-    /// A follower was ended because it read too slowly.
+    /// A follower was ended because it read too slowly, or nothing.
     pub fn feed_follower_cut(&self) {
         self.feed.cut.inc();
     }

@@ -5,18 +5,19 @@
 //! ([`snapshot`]). Together they are its [`Track`]. A follower has its own [`Course`] along it, and its
 //! own heartbeats, each for one of its pings ([`pings`]). None of these wait: the partition's pump ([`hub`])
 //! and the follower's stream ([`follower`]) do, and in the simulation a manual clock and a bad network.
+//! A stream that nobody reads is ended by the pump ([`line`]).
 
 mod chain;
 mod course;
 mod follower;
 mod hub;
+mod line;
 mod pings;
 mod press;
 mod ring;
 mod snapshot;
 mod track;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,6 @@ use locum_api::violation::Malformed;
 use locum_broker::Hello;
 use locum_model::limits::VERIFIER_VERSION_BYTES_MAX;
 use locum_model::{Caller, Name};
-use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::asked::{Asked, workload};
@@ -50,22 +50,20 @@ pub(crate) struct Feed {
     pub stopping: Stopping,
 }
 
-type FrameStream = Pin<Box<dyn Stream<Item = Result<wire::WatchRevocationsResponse, Status>> + Send>>;
-
 #[tonic::async_trait]
 impl FeedService for Feed {
-    type WatchRevocationsStream = FrameStream;
+    type WatchRevocationsStream = line::Reader;
 
     async fn watch_revocations(
         &self,
         request: Request<Streaming<wire::WatchRevocationsRequest>>,
-    ) -> Result<Response<FrameStream>, Status> {
+    ) -> Result<Response<line::Reader>, Status> {
         let (asked, mut pings) = workload(request)?;
         let first = tokio::time::timeout(FIRST_PING, pings.message()).await;
         let first = first.unwrap_or(Ok(None))?.unwrap_or_default();
         let (connector, hello, ping) = read_first(&first).map_err(|malformed| asked.malformed(malformed))?;
         let follower = self.follow(asked, connector, hello, (pings, ping))?;
-        Ok(Response::new(Box::pin(futures_util::stream::unfold(follower, Follower::step))))
+        Ok(Response::new(follower.watched()))
     }
 }
 

@@ -141,6 +141,11 @@ impl Course {
         self.track.connector()
     }
 
+    /// Who follows, for people.
+    pub(super) fn workload(&self) -> String {
+        self.caller.spiffe_id().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// Goes on with everything in force.
     pub fn open(&mut self, opening: &Opening) {
         let reset = std::mem::replace(&mut self.at.resets, true);

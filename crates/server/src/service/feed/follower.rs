@@ -1,5 +1,8 @@
 //! [`Follower`]: one stream: it waits for frames and pings, and sends what its [`Course`] says.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use locum_api::broker::v1::{WatchRevocationsRequest, WatchRevocationsResponse};
 use locum_broker::Refusal;
 use locum_model::Reason;
@@ -7,9 +10,13 @@ use tokio::sync::watch;
 use tonic::{Status, Streaming};
 
 use super::course::{Course, Next};
-use super::hub::{Share, State};
+use super::hub::{Share, State, Watched};
+use super::line::{self, Reader};
 use super::pings::Ping;
 use crate::tasks::Stopping;
+
+/// How often a stream that waits for something long is asked all the same: it is not the one that is slow.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
 
 /// One follower's stream.
 pub(super) struct Follower {
@@ -33,8 +40,17 @@ enum Turn {
 // === impl Follower ===
 
 impl Follower {
+    /// Its frames, as long as somebody reads them: the partition's pump ends a stream that nobody does.
+    pub(super) fn watched(self) -> Reader {
+        let (shared, workload) = (Arc::clone(&self.share.0), self.course.workload());
+        let request_id = self.request_id.clone();
+        let (reader, watch) = line::line(Box::pin(futures_util::stream::unfold(self, Self::step)));
+        shared.watch(Watched { watch, workload, request_id });
+        reader
+    }
+
     /// The next frame of the stream.
-    pub(super) async fn step(mut self) -> Option<(Result<WatchRevocationsResponse, Status>, Self)> {
+    async fn step(mut self) -> Option<(Result<WatchRevocationsResponse, Status>, Self)> {
         if self.over {
             return None;
         }
@@ -59,7 +75,8 @@ impl Follower {
         match self.course.step().map_err(|reason| self.refuse(reason))? {
             Next::Say(frame) => Ok(Turn::Say(frame)),
             Next::Open => {
-                let opening = self.share.0.opening().await.map_err(|reason| self.refuse(reason))?;
+                let opening = patiently(self.share.0.opening()).await;
+                let opening = opening.map_err(|reason| self.refuse(reason))?;
                 self.course.open(&opening);
                 Ok(Turn::Again)
             }
@@ -89,6 +106,17 @@ impl Follower {
 
     fn refuse(&self, reason: Reason) -> Status {
         locum_api::status::status(reason, None, &self.request_id, &[])
+    }
+}
+
+/// Waits, and wakes now and then: who waits for us is not taken for one who does not read.
+async fn patiently<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::pin!(waiting);
+    loop {
+        tokio::select! {
+            done = &mut waiting => return done,
+            () = tokio::time::sleep(ASKED_AGAIN) => {}
+        }
     }
 }
 

@@ -9,18 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use locum_model::limits::{FEED_PARTITION_IDLE, FEED_RING_BYTES_MAX, FEED_RINGS_BYTES_MAX};
+use locum_model::limits::{
+    FEED_PARTITION_IDLE, FEED_RING_BYTES_MAX, FEED_RINGS_BYTES_MAX, FEED_UNREAD_LOOKS_MAX, FEED_UPKEEP,
+};
 use locum_model::{ConnectorNo, Reason};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use super::chain::Around;
+use super::line::{Look, Watch};
 use super::snapshot::Opening;
 use super::track::Track;
 use crate::tasks::{Group, Stopping, blocking};
 
-/// How often a pump looks after its partition when nothing happens.
-const UPKEEP: Duration = Duration::from_secs(1);
 /// The least that a partition may keep, in bytes, however many there are.
 const RING_BYTES_MIN: usize = 64 * 1024;
 
@@ -39,9 +41,18 @@ pub(super) struct Shared {
     /// Changes whenever the chain grew or a new one began, and when the partition is closed.
     grown: watch::Sender<State>,
     followers: AtomicUsize,
+    /// Streams that may have to be ended.
+    lines: Mutex<Vec<Watched>>,
     partitions: Arc<AtomicUsize>,
     /// The newest opening. Its lock is held while one is made, so that one is made at a time.
     opening: tokio::sync::Mutex<Option<Arc<Opening>>>,
+}
+
+/// A stream that is ended when nobody reads it, and whose it is.
+pub(super) struct Watched {
+    pub watch: Watch,
+    pub workload: String,
+    pub request_id: String,
 }
 
 /// Whether a partition goes on.
@@ -101,6 +112,7 @@ impl Hub {
             track: Arc::new(Track::open(self.around.clone(), connector)?),
             grown: watch::Sender::new(State::Open),
             followers: AtomicUsize::new(0),
+            lines: Mutex::default(),
             partitions: Arc::clone(&self.count),
             opening: tokio::sync::Mutex::default(),
         });
@@ -114,6 +126,9 @@ impl Hub {
         // However this ends, nobody goes on following a partition without a pump.
         let pumped = Pumped { hub: Arc::clone(&self), shared: Arc::clone(&shared) };
         let mut idle_since = None;
+        let mut upkeep = tokio::time::interval(FEED_UPKEEP);
+        // Looks at who does not read are counted: those that were missed are none.
+        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             while shared.turn() {
                 tokio::task::yield_now().await;
@@ -121,9 +136,10 @@ impl Hub {
             tokio::select! {
                 () = stopping.wait() => break,
                 () = shared.track.source.changed() => {}
-                () = tokio::time::sleep(UPKEEP) => {
+                _ = upkeep.tick() => {
                     let now = self.around.clock.elapsed();
                     shared.forget_opening(now);
+                    shared.cut_unread();
                     if shared.followers.load(Ordering::Relaxed) > 0 {
                         idle_since = None;
                     } else if now.saturating_sub(*idle_since.get_or_insert(now)) >= FEED_PARTITION_IDLE
@@ -205,6 +221,26 @@ impl Shared {
         let opening = Arc::new(made?);
         *newest = Some(Arc::clone(&opening));
         Ok(opening)
+    }
+
+    /// Has a stream ended once nobody reads it.
+    pub(super) fn watch(&self, watched: Watched) {
+        self.lines.lock().push(watched);
+    }
+
+    /// Ends the streams that nothing was read of for too long.
+    fn cut_unread(&self) {
+        let partition = self.connector().0;
+        // What a stream lets go of takes no lock of this list.
+        self.lines.lock().retain_mut(|Watched { watch, workload, request_id }| {
+            let why = || locum_api::status::status(Reason::FollowerTooSlow, None, request_id, &[]);
+            let found = watch.look(FEED_UNREAD_LOOKS_MAX, why);
+            if found == Look::Cut {
+                tracing::warn!(request_id, partition, workload, "a follower reads nothing and was cut off");
+                self.track.around.metrics.feed_follower_cut();
+            }
+            found == Look::Going
+        });
     }
 
     fn forget_opening(&self, now: Duration) {
