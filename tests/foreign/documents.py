@@ -4,8 +4,9 @@ A reader who follows the pages from top to bottom types these lines; so does thi
 bash, in the order of `PAGES`, in a folder that holds what a clone holds. Only this is not as written: paths
 of the system and ports are others (`REPLACED`), what a person would be asked is answered, what would run
 for ever does so in the background or for two seconds, and cargo and systemctl do by hand what they would
-(`PRELUDE`). A block that needs what no test machine has says so in its info string, `sh needs=systemd`, and
-is counted. What is no block to run is judged too: see `pages.py`.
+(`PRELUDE`). A block that needs what not every machine has says so in its info string, `sh needs=systemd`; those
+of systemd and of the package are run by `tests/running/operators.py` and `package.py`, with root and without
+anything in the place of anything. What is no block to run is judged too: see `pages.py`.
 """
 
 import argparse
@@ -190,7 +191,7 @@ def main() -> int:
     done = sum(1 for block in found if block.script())
     needs = [block for page in all_pages() for block in blocks(page) if block.info.startswith("needs=")]
     shown = ", ".join(f"{block.place()} {block.info}" for block in needs)
-    print(f"{done} blocks of {len(PAGES)} pages run; {len(needs)} shown only: {shown}")
+    print(f"{done} blocks of {len(PAGES)} pages run; {len(needs)} not here: {shown}")
     return 0 if fine else 1
 
 

@@ -1,139 +1,91 @@
-"""The Debian package through its whole life, on a copy of this machine that is thrown away.
+"""The Debian package through its whole life, on a copy of this machine that has a systemd of its own.
 
-Installed, configured as the documents say, started by the unit's own command as the package's user on a
-system that is read-only but for its state; killed, upgraded, removed, purged. The copy is an overlay over
-`/` in namespaces of its own, so nothing of it stays and no port is taken. Needs root.
+Installed, configured as the documents say, started by systemd under the unit with all that this confines; reloaded
+with a renewed certificate, killed, upgraded as `docs/operating/upgrade.md` says, removed, purged. Needs root.
 
 `package.py FIRST.deb SECOND.deb`: two packages of the same content, the second of a later version.
 """
 
 import argparse
-import os
 import re
-import shlex
 import shutil
-import signal
 import socket
-import subprocess
+import ssl
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "foreign"))
 
 from installation import ISSUER, PARTIES, install  # noqa: E402
+from machine import Machine, in_a_machine  # noqa: E402
+from pages import blocks  # noqa: E402
 from story import READ, HeldTask, Story, equal, refused  # noqa: E402
 
 BINARY_BYTES_MAX = 25_000_000
-NEEDS_ROOT = 77
-READY_SECONDS = 20
-STOP_SECONDS = 20
-NOTIFY = "locum-package"
-UNIT = "usr/lib/systemd/system/locumd.service"
+RESTART_SECONDS = 20
+UPGRADE = "docs/operating/upgrade.md"
 ENABLED = "etc/systemd/system/multi-user.target.wants/locumd.service"
-NAMESPACES = ["--mount", "--pid", "--fork", "--net", "--kill-child", "--propagation", "private"]
-
-
-class Machine:
-    """The copy: what is written goes to memory."""
-
-    def __init__(self, scratch: Path) -> None:
-        run("mount", "-t", "tmpfs", "tmpfs", scratch)
-        self.root = scratch / "root"
-        upper, work = scratch / "upper", scratch / "work"
-        for folder in (self.root, upper, work):
-            folder.mkdir()
-        layers = f"lowerdir=/,upperdir={upper},workdir={work}"
-        run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
-        run("mount", "-t", "proc", "proc", self.root / "proc")
-        # Never the machine's own: what goes wrong here must not reach it.
-        run("mount", "-t", "tmpfs", "tmpfs", self.root / "dev")
-        for device in ("null", "zero", "random", "urandom"):
-            (self.root / "dev" / device).touch()
-            run("mount", "--bind", f"/dev/{device}", self.root / "dev" / device)
-        run("mount", "-t", "tmpfs", "tmpfs", self.root / "run")
-        run("ip", "link", "set", "lo", "up")
-
-    def path(self, name: str) -> Path:
-        return self.root / name
-
-    def run(self, *command: str | Path) -> str:
-        return run("chroot", self.root, *command)
-
-    def dpkg(self, *arguments: str | Path) -> None:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run("chroot", self.root, "dpkg", *arguments, environment=environment)
-
-    def install(self, package: Path) -> None:
-        shutil.copy(package, self.path("locum.deb"))
-        self.dpkg("--install", "/locum.deb")
-        self.path("locum.deb").unlink()
-
-    def owner(self, name: str) -> tuple[str, str]:
-        """Owner, group and mode: `locum:locum 700`."""
-        return self.run("stat", "--format", "%U:%G %a", f"/{name}").strip()
+# As the kernel tells it of the process: no capabilities, none to be gained, a filter of system calls.
+CONFINED = {"CapEff": "0000000000000000", "CapBnd": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2"}
 
 
 class Service:
-    """locumd, started as systemd would: the unit's command, its user, its writable folder."""
+    """locumd as systemd runs it."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        unit = machine.path(UNIT).read_text()
-        self.command, self.user = (setting(unit, key) for key in ("ExecStart", "User"))
-        self.state = f"var/lib/{setting(unit, 'StateDirectory')}"
-        self.process: subprocess.Popen | None = None
 
-    def start(self) -> None:
-        ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        ear.bind(f"\0{NOTIFY}")
-        ear.settimeout(READY_SECONDS)
-        root = shlex.quote(str(self.machine.root))
-        confined = (
-            f"mount --bind {root}/{self.state} {root}/{self.state} && mount -o remount,bind,ro {root} && "
-            f"exec chroot {root} setpriv --reuid={self.user} --regid={self.user} --clear-groups --no-new-privs "
-            f"--bounding-set=-all --inh-caps=-all {self.command}"
-        )
-        environment = {"NOTIFY_SOCKET": f"@{NOTIFY}", "WATCHDOG_USEC": "30000000"}
-        log = self.machine.root.parent.joinpath("log").open("ab")
-        self.process = subprocess.Popen(
-            ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", confined], env=environment, stderr=log
-        )
-        with ear:
-            told = ear.recv(4096).decode()
-        equal("what systemd hears first", told, "READY=1\n")
+    def does(self, verb: str) -> None:
+        self.machine.run("systemctl", verb, "locumd")
 
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(STOP_SECONDS)
+    def told(self, key: str) -> str:
+        return self.machine.run("systemctl", "show", "--property", key, "--value", "locumd").strip()
+
+    def is_new(self, before: str) -> None:
+        """Waits until systemd runs another process than it did."""
+        until = time.monotonic() + RESTART_SECONDS
+        while (self.told("MainPID") in ("0", before) or self.told("ActiveState") != "active") and (
+            time.monotonic() < until
+        ):
+            time.sleep(0.1)
+        equal("state", self.told("ActiveState"), "active")
+        equal("another process", self.told("MainPID") in ("0", before), False)
+
+    def confined(self) -> None:
+        status = self.machine.run("cat", f"/proc/{self.told('MainPID')}/status")
+        found = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        equal("confinement", {name: found[name] for name in CONFINED}, CONFINED)
+        account = self.machine.run("id", "--user", "locum").strip()
+        equal("user", found["Uid"].split(), [account] * 4)
 
     def log(self) -> str:
-        return self.machine.root.parent.joinpath("log").read_text()
-
-
-def setting(unit: str, key: str) -> str:
-    (value,) = re.findall(rf"^{key}=(.*)$", unit, re.MULTILINE)
-    return value
-
-
-def run(*command: str | Path, environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        raise SystemExit(f"{shlex.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
+        return self.machine.run("journalctl", "--unit", "locumd", "--output", "cat", "--no-pager")
 
 
 # The chapters.
 
 
+def dpkg(machine: Machine, verb: str, what: str | Path) -> None:
+    if isinstance(what, Path):
+        what = str(shutil.copy(what, machine.path("root"))).removeprefix(str(machine.root))
+    machine.run("dpkg", verb, what, DEBIAN_FRONTEND="noninteractive")
+
+
+def owner(machine: Machine, name: str) -> str:
+    """Owner, group and mode: `locum:locum 700`."""
+    return machine.run("stat", "--format", "%U:%G %a", f"/{name}").strip()
+
+
 def installed(machine: Machine, package: Path) -> None:
-    machine.install(package)
+    dpkg(machine, "--install", package)
     account = machine.run("getent", "passwd", "locum").strip().split(":")
     equal("home and shell", account[5:], ["/var/lib/locum", "/usr/sbin/nologin"])
-    equal("state", machine.owner("var/lib/locum"), "locum:locum 700")
-    equal("settings", machine.owner("etc/locum"), "root:root 755")
-    equal("TLS", machine.owner("etc/locum/tls"), "root:locum 750")
+    equal("state", owner(machine, "var/lib/locum"), "locum:locum 700")
+    equal("settings", owner(machine, "etc/locum"), "root:root 755")
+    equal("TLS", owner(machine, "etc/locum/tls"), "root:locum 750")
     equal("enabled", machine.path(ENABLED).is_symlink(), True)
     for binary in ("usr/bin/locumd", "usr/bin/locum"):
         size = machine.path(binary).stat().st_size
@@ -152,13 +104,17 @@ def installed(machine: Machine, package: Path) -> None:
 
 def configured(machine: Machine, folder: Path) -> None:
     """What an operator does: certificates, and policies from the examples."""
+    laid(machine, folder)
+    for example in machine.path("usr/share/doc/locum/examples/policies").glob("*.cedar"):
+        shutil.copy(example, machine.path("etc/locum/policies"))
+    print(machine.run("/usr/bin/locumd", "check-config", "--config", "/etc/locum/locumd.toml").strip())
+
+
+def laid(machine: Machine, folder: Path) -> None:
     for name, mode in (("tls/server.pem", 0o644), ("tls/server.key", 0o640), ("trust/acme.test.pem", 0o644)):
         shutil.copy(folder / name, machine.path(f"etc/locum/{name}"))
         machine.path(f"etc/locum/{name}").chmod(mode)
     machine.run("chgrp", "locum", "/etc/locum/tls/server.key")
-    for example in machine.path("usr/share/doc/locum/examples/policies").glob("*.cedar"):
-        shutil.copy(example, machine.path("etc/locum/policies"))
-    print(machine.run("/usr/bin/locumd", "check-config", "--config", "/etc/locum/locumd.toml").strip())
 
 
 class Traffic(Story):
@@ -191,37 +147,89 @@ class Traffic(Story):
         equal(f"a new token {when}", self.introspect(self.kept.token).active, True)
 
 
+def started(service: Service) -> None:
+    service.does("start")
+    equal("after the start", (service.told("ActiveState"), service.told("Type")), ("active", "notify"))
+    service.confined()
+
+
+def reloaded(service: Service, traffic: Traffic, parties: Path, renewed: Path) -> None:
+    """Another authority and a certificate of it, and back again; nobody's tokens, tasks or connections mind."""
+    before = service.told("MainPID")
+    bundle = service.machine.path("etc/locum/trust/acme.test.pem")
+    for folder, other in ((renewed, parties), (parties, renewed)):
+        equal("who is believed before", (serves(other), serves(folder)), (True, False))
+        laid(service.machine, folder)
+        bundle.write_text("".join((one / "trust" / "acme.test.pem").read_text() for one in (parties, renewed)))
+        service.does("reload")
+        until = time.monotonic() + RESTART_SECONDS
+        while not serves(folder) and time.monotonic() < until:
+            time.sleep(0.05)
+        equal("who is believed after", (serves(other), serves(folder)), (False, True))
+        traffic.holds("after the reload")
+    equal("the process", service.told("MainPID"), before)
+
+
+def serves(folder: Path) -> bool:
+    """Whether the server shows a certificate of this installation's authority, to a new connection."""
+    try:
+        with (
+            socket.create_connection(("localhost", 8444)) as plain,
+            ssl.create_default_context(cafile=folder / "trust" / "acme.test.pem").wrap_socket(
+                plain, server_hostname="localhost"
+            ),
+        ):
+            return True
+    except ssl.SSLCertVerificationError:
+        return False
+
+
 def killed(service: Service, traffic: Traffic) -> None:
-    equal("exit code of the kill", service.end(signal.SIGKILL), -signal.SIGKILL)
-    service.start()
+    """Nobody starts it again but systemd."""
+    before = service.told("MainPID")
+    service.machine.run("systemctl", "kill", "--signal=KILL", "locumd")
+    service.is_new(before)
+    equal("restarts", service.told("NRestarts"), "1")
     traffic.holds("after kill -9")
 
 
-def upgraded(service: Service, traffic: Traffic, package: Path) -> None:
-    settings = service.machine.path("etc/locum/locumd.toml")
+def upgraded(service: Service, traffic: Traffic, parties: Path, package: Path) -> None:
+    """The block of the page, as it is written, in an operator's shell."""
+    machine = service.machine
+    settings = machine.path("etc/locum/locumd.toml")
     changed = settings.read_text() + '\n[log]\nlevel = "warn"\n'
     settings.write_text(changed)
-    before = service.machine.run("dpkg-query", "--show", "--showformat=${Version}", "locum")
-    equal("exit code", service.end(signal.SIGTERM), 0)
-    service.machine.install(package)
-    after = service.machine.run("dpkg-query", "--show", "--showformat=${Version}", "locum")
-    equal(f"upgraded from {before}", after != before, True)
+    before, running = version(machine), service.told("MainPID")
+    (block,) = (block for block in blocks(UPGRADE) if block.info == "needs=a-package")
+    (name,) = re.findall(r"\./(\S+\.deb)", block.text)
+    shutil.copy(package, machine.path(f"root/{name}"))
+    shutil.copytree(parties, machine.path("root/parties"))
+    shell = {"CA": "trust/acme.test.pem", "CERT": "tls/operator.pem", "KEY": "tls/operator.key"}
+    told = {f"LOCUM_{name}_FILE": f"parties/{file}" for name, file in shell.items()}
+    block_said = machine.run("bash", "-euc", f"cd /root\n{block.text}", LOCUM_ADDR="https://localhost:8443", **told)
+    print(*re.findall(r"^(?:Unpacking|Setting up) .*|^version .*", block_said, re.MULTILINE), sep="\n")
+    equal(f"upgraded from {before}", version(machine), name.split("_")[1])
     equal("the operator's settings", settings.read_text(), changed)
-    service.start()
+    service.is_new(running)
     traffic.holds("after the upgrade")
-    equal("exit code", service.end(signal.SIGTERM), 0)
-    print(service.machine.run("/usr/bin/locumd", "journal", "verify", "/var/lib/locum/journal").splitlines()[-1])
+    service.does("stop")
+    equal("how it ended", service.told("Result"), "success")
+    print(machine.run("/usr/bin/locumd", "journal", "verify", "/var/lib/locum/journal").splitlines()[-1])
+
+
+def version(machine: Machine) -> str:
+    return machine.run("dpkg-query", "--show", "--showformat=${Version}", "locum")
 
 
 def removed(machine: Machine) -> None:
     files = [line for line in machine.run("dpkg", "--listfiles", "locum").split() if machine.path(line[1:]).is_file()]
     equal("files of the package, at least the two binaries", len(files) > 2, True)
-    machine.dpkg("--remove", "locum")
+    dpkg(machine, "--remove", "locum")
     left = [name for name in files if machine.path(name[1:]).exists() and not name.startswith("/etc/")]
     equal("files after the removal", left, [])
     equal("settings after the removal", machine.path("etc/locum/locumd.toml").exists(), True)
     equal("state after the removal", machine.path("var/lib/locum/journal").is_dir(), True)
-    machine.dpkg("--purge", "locum")
+    dpkg(machine, "--purge", "locum")
     left = [name for name in files if machine.path(name[1:]).exists()]
     equal("files after the purge", left, [])
     equal("state after the purge", machine.path("var/lib/locum").exists(), False)
@@ -229,46 +237,42 @@ def removed(machine: Machine) -> None:
     equal("the operator's key after the purge", machine.path("etc/locum/tls/server.key").exists(), True)
 
 
-def inside(scratch: Path, parties: Path, first: Path, second: Path) -> None:
-    """The whole life. Ends the process, and with it the namespaces and all that is mounted in them."""
-    service = None
+def inside(scratch: Path, folder: Path, told: argparse.Namespace) -> None:
+    parties, renewed = folder / "locum", folder / "renewed"
+    machine = Machine(scratch, told.systemd)
+    service = Service(machine)
     try:
-        machine = Machine(scratch)
-        installed(machine, first)
+        installed(machine, told.first)
         configured(machine, parties)
-        service = Service(machine)
-        service.start()
+        started(service)
         traffic = Traffic(parties)
         traffic.begins()
+        reloaded(service, traffic, parties, renewed)
         killed(service, traffic)
-        upgraded(service, traffic, second)
+        upgraded(service, traffic, parties, told.second)
         removed(machine)
-    except BaseException as broken:  # noqa: BLE001
-        print(f"FAILED  {broken!r}\n{broken}\n{service.log()[-4000:] if service else ''}", flush=True)
-        os._exit(1)
-    print("installed, killed, upgraded, removed and purged", flush=True)
-    os._exit(0)
+    except BaseException:
+        print(service.log()[-4000:], flush=True)
+        raise
+    finally:
+        machine.end()
+    print("installed, reloaded, killed, upgraded, removed and purged")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inside", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--systemd", type=Path, metavar="FOLDER", help="its packages, for where it is not installed")
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
     told = parser.parse_args()
     if told.inside:
-        inside(*told.inside, told.first, told.second)
-    if os.geteuid() != 0:
-        print("not possible here: a copy of the machine needs root")
-        return NEEDS_ROOT
-    # Everything is mounted in there by the child alone: out here it is and stays an empty folder.
-    scratch = tempfile.mkdtemp(prefix="locum-machine-")
-    with tempfile.TemporaryDirectory(prefix="locum-parties-") as parties:
-        install(Path(parties) / "locum")
-        command = [sys.executable, __file__, "--inside", scratch, f"{parties}/locum", told.first, told.second]
-        ended = subprocess.run(["unshare", *NAMESPACES, *command], check=False).returncode
-    os.rmdir(scratch)
-    return ended
+        inside(*told.inside, told)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="locum-parties-") as folder:
+        for name in ("locum", "renewed"):
+            install(Path(folder) / name)
+        return in_a_machine(__file__, folder, *sys.argv[1:])
 
 
 if __name__ == "__main__":
