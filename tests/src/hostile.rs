@@ -9,6 +9,7 @@ mod claims;
 mod form;
 mod header;
 mod proof;
+mod proof_algorithm;
 mod signature;
 
 use locum_jose::{SigningKey, base64url};

@@ -14,7 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
@@ -98,6 +99,8 @@ pub enum Defect {
     ProofKeyPrivate,
     /// Any JWS is a proof.
     ProofOfAnyType,
+    /// A proof by an algorithm that is not offered is one.
+    ProofOfAnyAlgorithm,
     /// `htm` is not compared.
     ProofMethodIgnored,
     /// `htu` is not compared.
@@ -118,7 +121,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::NoneBelieved,
         Self::HeaderLoose,
         Self::SignatureUnchecked,
@@ -132,6 +135,7 @@ impl Defect {
         Self::ProofUnchecked,
         Self::ProofKeyPrivate,
         Self::ProofOfAnyType,
+        Self::ProofOfAnyAlgorithm,
         Self::ProofMethodIgnored,
         Self::ProofTargetIgnored,
         Self::ProofTokenIgnored,
@@ -266,7 +270,13 @@ impl Naive {
         (header["typ"] == "dpop+jwt" || self.has(Defect::ProofOfAnyType)).then_some(())?;
         let private = PRIVATE.iter().any(|name| jwk.get(name).is_some());
         (!private || self.has(Defect::ProofKeyPrivate)).then_some(())?;
-        let (algorithm, point, canonical) = proof_key(header["alg"].as_str()?, jwk)?;
+        let alg = header["alg"].as_str()?;
+        (jwk.get("alg").is_none_or(|only| only == alg)).then_some(())?;
+        let pss = alg == "PS256" && self.has(Defect::ProofOfAnyAlgorithm);
+        let (mut algorithm, point, canonical) = proof_key(if pss { "RS256" } else { alg }, jwk)?;
+        if pss {
+            algorithm = &RSA_PSS_2048_8192_SHA256;
+        }
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         let signed = format!("{head}.{body}");
         let holds = UnparsedPublicKey::new(algorithm, point).verify(signed.as_bytes(), &signature);
@@ -292,7 +302,7 @@ fn hash(text: &str) -> String {
 fn proof_key(alg: &str, jwk: &Value) -> Option<(&'static dyn VerificationAlgorithm, Vec<u8>, String)> {
     let text = |name: &str| jwk.get(name)?.as_str();
     let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
-    let (kty, crv) = (text("kty")?, text("crv")?);
+    let (kty, crv) = (text("kty")?, text("crv").unwrap_or_default());
     let on_curve = |algorithm, size| -> Option<(&'static dyn VerificationAlgorithm, Vec<u8>, String)> {
         let (x, y) = (bytes("x")?, bytes("y")?);
         let names = format!(r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#, text("x")?, text("y")?);
@@ -305,8 +315,29 @@ fn proof_key(alg: &str, jwk: &Value) -> Option<(&'static dyn VerificationAlgorit
             let names = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text("x")?);
             Some((&ED25519, bytes("x")?, names))
         }
+        ("RS256", "RSA", _) => {
+            let (n, e) = (bytes("n")?, bytes("e")?);
+            let names = format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text("e")?, text("n")?);
+            // RFC 7518 section 6.3.1.1: no zeros before. From 2,048 to 4,096 bits.
+            ((256..=512).contains(&n.len()) && n[0] != 0).then_some(())?;
+            let key = der(0x30, &[der_integer(&n), der_integer(&e)].concat());
+            Some((&RSA_PKCS1_2048_8192_SHA256, key, names))
+        }
         _ => None,
     }
+}
+
+/// A value of DER under its tag (X.690 section 8.1).
+fn der(tag: u8, value: &[u8]) -> Vec<u8> {
+    let length = (value.len() as u16).to_be_bytes();
+    let head = if value.len() < 128 { vec![tag, length[1]] } else { vec![tag, 0x82, length[0], length[1]] };
+    [head, value.to_vec()].concat()
+}
+
+/// A number that is not negative.
+fn der_integer(bytes: &[u8]) -> Vec<u8> {
+    let sign: &[u8] = if bytes.first().is_some_and(|first| *first >= 0x80) { &[0] } else { &[] };
+    der(0x02, &[sign, bytes].concat())
 }
 
 /// Where a URI goes: scheme, host with its port, path. The query does not matter (RFC 9449 section 4.3, check 9).

@@ -11,9 +11,9 @@ use locum_model::registry::Algorithm;
 pub enum SignatureAlgorithm {
     /// ECDSA on P-256 with SHA-256.
     Es256,
-    /// ECDSA on P-384 with SHA-384; only in assertions of others.
+    /// ECDSA on P-384 with SHA-384; only in what others sign: assertions and proofs.
     Es384,
-    /// RSASSA-PKCS1-v1_5 with SHA-256; only in assertions of others.
+    /// RSASSA-PKCS1-v1_5 with SHA-256; only in what others sign: assertions and proofs.
     Rs256,
     /// Ed25519, written `EdDSA`.
     Ed25519,

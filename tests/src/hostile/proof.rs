@@ -4,6 +4,7 @@ use locum_jose::{SigningKey, base64url};
 use locum_model::registry::Algorithm;
 use ring::digest::{SHA256, digest};
 
+use super::proof_algorithm::makers;
 use super::{Entry, Parts, Proof, Seeds, signed, stranger};
 
 /// The request that comes with the token.
@@ -96,12 +97,13 @@ impl<'a> Made<'a> {
 /// Line 29 with proofs.
 pub(super) fn shown_at(seeds: &Seeds<'_>, good: &Parts<'_>, now: i64) -> Vec<Entry> {
     let [own, other, edwards] = [Algorithm::Es256, Algorithm::Es256, Algorithm::Ed25519].map(stranger);
-    let bound_to = |key: &SigningKey| {
-        let jkt = base64url::encode(key.public().thumbprint().0);
+    let bound_by = |jwk: &str| {
+        let jkt = base64url::encode(digest(&SHA256, jwk.as_bytes()));
         let payload =
             good.payload.replacen(r#","locum":"#, &format!(r#","cnf":{{"jkt":"{jkt}"}},"locum":"#), 1);
         signed(seeds.own, &good.header_with("", ""), &payload)
     };
+    let bound_to = |key: &SigningKey| bound_by(&key.public().to_jwk());
     let (token, of_edwards) = (bound_to(&own), bound_to(&edwards));
     let entry = |name: &str, token: &str, proof: String| {
         let proof = Some(Proof { proof, method: METHOD, uri: URI });
@@ -128,6 +130,17 @@ pub(super) fn shown_at(seeds: &Seeds<'_>, good: &Parts<'_>, now: i64) -> Vec<Ent
     all.push(entry("for another token", &token, unlike));
     all.push(entry("another's key", &token, Made::good(&other, &token, 5, now).text()));
     all.extend(forms(&token, (&own, &other), now).into_iter().map(|(name, text)| entry(&name, &token, text)));
+    for (at, maker) in makers().iter().enumerate() {
+        let token = bound_by(&maker.canonical);
+        // A key that is always the same: what was shown of another corpus is no replay.
+        let id = format!(r#""{at} of {}""#, base64url::kid_text(&own.public().thumbprint()));
+        let claims = Made::good(&own, &token, 0, now).with("jti", &id).claims_text();
+        let header = format!(r#"{{"alg":"{}","jwk":{},"typ":"dpop+jwt"}}"#, maker.alg, maker.jwk);
+        let input = format!("{}.{}", base64url::encode(header), base64url::encode(claims));
+        let proof = format!("{input}.{}", base64url::encode((maker.sign)(input.as_bytes())));
+        let entry = entry(&maker.name, &token, proof);
+        all.push(if maker.is_good { entry.active() } else { entry });
+    }
     all
 }
 
