@@ -4,11 +4,14 @@
 //! has no metadata to commit and takes two thirds of the time. Links are never followed, and a
 //! file whose name is gone fails its next sync.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Statx, StatxFlags, statx};
+use rustix::io::Errno;
 
 use super::{FileLayer, OpenFile};
 
@@ -124,9 +127,30 @@ fn private() -> OpenOptions {
 
 // === impl DiskFile ===
 
+impl DiskFile {
+    /// One thing that the system says about the file, and nothing else of it.
+    ///
+    /// Whoever asks for times too, as `fstat` does, has Linux (6.13 and later) give the next write a time of its own
+    /// where it would else keep that of a tick: then every write changes the inode, and a file system without a
+    /// journal writes that with every sync. Measured on ext4: 209 µs a flush instead of 144.
+    fn said(
+        &self,
+        what: StatxFlags,
+        of: impl FnOnce(&Statx) -> u64,
+        of_all: impl FnOnce(&Metadata) -> u64,
+    ) -> io::Result<u64> {
+        match statx(&self.0, "", AtFlags::EMPTY_PATH, what) {
+            Ok(said) => Ok(of(&said)),
+            // A system that is too old for this question is too old for such times.
+            Err(Errno::NOSYS) => Ok(of_all(&self.0.metadata()?)),
+            Err(failed) => Err(failed.into()),
+        }
+    }
+}
+
 impl OpenFile for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        self.said(StatxFlags::SIZE, |said| said.stx_size, |meta| meta.len())
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
@@ -169,7 +193,7 @@ impl OpenFile for DiskFile {
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()?;
         // A file that was removed or replaced would take our records with it.
-        if self.0.metadata()?.nlink() == 0 {
+        if self.said(StatxFlags::NLINK, |said| u64::from(said.stx_nlink), |meta| meta.nlink())? == 0 {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the file was removed while in use"));
         }
         Ok(())
