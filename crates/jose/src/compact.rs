@@ -183,16 +183,15 @@ pub(crate) fn split(text: &str, bytes_max: usize) -> Result<(usize, usize), NotC
         return Err(NotCompact::TooLong);
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if !text.bytes().all(plain) {
+    // All of them, rather than up to the first that is not: so they are looked at many at once.
+    if !text.bytes().fold(true, |all, b| all & plain(b)) {
         return Err(NotCompact::Alphabet);
     }
-    let mut dots = text.bytes().enumerate().filter(|(_, b)| *b == b'.').map(|(at, _)| at);
-    match (dots.next(), dots.next(), dots.next()) {
-        (Some(first), Some(second), None) if first > 0 && second > first + 1 && second + 1 < text.len() => {
-            Ok((first, second))
-        }
-        _ => Err(NotCompact::Parts),
-    }
+    let dot_from = |from: usize| text[from..].find('.').map(|at| from + at);
+    let first = dot_from(0).ok_or(NotCompact::Parts)?;
+    let second = dot_from(first + 1).ok_or(NotCompact::Parts)?;
+    let whole = first > 0 && second > first + 1 && second + 1 < text.len();
+    if whole && dot_from(second + 1).is_none() { Ok((first, second)) } else { Err(NotCompact::Parts) }
 }
 
 type HeaderParts = (SignatureAlgorithm, String, Option<String>);

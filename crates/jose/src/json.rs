@@ -47,21 +47,25 @@ pub fn parse_object(bytes: &[u8]) -> Result<Object, NotAnObject> {
 
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_text(text: &str, out: &mut String) {
+    // What is escaped is ASCII, so no character is ever cut.
+    let escaped = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\');
     out.push('"');
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            control if u32::from(control) < 0x20 => {
-                let code = u32::from(control);
-                let digit = |nibble| char::from_digit(nibble, 16).expect("a nibble is a digit");
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(escaped) {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            control => {
+                let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("a nibble is a digit");
                 out.push_str("\\u00");
-                out.push(digit(code >> 4));
-                out.push(digit(code & 15));
+                out.push(digit(control >> 4));
+                out.push(digit(control & 15));
             }
-            other => out.push(other),
         }
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out.push('"');
 }
 

@@ -21,6 +21,7 @@ pub mod confirmation;
 mod header;
 mod locum_claim;
 mod payload;
+mod places;
 
 pub mod dpop;
 

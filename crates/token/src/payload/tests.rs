@@ -162,7 +162,27 @@ fn lives_are_bounded() {
     assert_eq!(edited("\"nbf\":1795305274", "\"nbf\":1795305399"), Err(ClaimFault::Malformed("nbf")));
 }
 
+/// Both ways of reading, each by itself.
+fn both_ways(payload: &[u8]) -> (Option<Claims>, Option<Claims>) {
+    let judged = |claims| judged(claims, payload).ok();
+    (in_place(payload, KID).and_then(judged), members(payload, KID).ok().and_then(judged))
+}
+
 proptest! {
+    #[test]
+    fn found_in_place_or_by_member_they_are_the_same(record in any_record(), at in 0_usize..2_000, byte in any::<u8>()) {
+        let claims = Claims { kid: KID, ..Claims::of(ISSUER, &record) };
+        let mut payload = write(&claims).into_bytes();
+        let (found, parsed) = both_ways(&payload);
+        let has_escape = payload.contains(&b'\\');
+        prop_assert_eq!(found, (!has_escape).then(|| claims.clone()));
+        prop_assert_eq!(parsed, Some(claims));
+        let at = at % payload.len();
+        payload[at] = byte;
+        let (found, parsed) = both_ways(&payload);
+        prop_assert!(found.is_none() || found == parsed);
+    }
+
     #[test]
     fn claims_survive_their_payload(record in any_record(), canary in any::<bool>()) {
         let mut claims = Claims { kid: KID, ..Claims::of(ISSUER, &record) };

@@ -22,7 +22,10 @@ fn told(of: &Recognised) -> String {
     let texts = [of.jti(), of.audience(), of.subject(), of.client_id()];
     format!(
         "{texts:?} {grants:?} {:?} {:?} {:?} {:?}",
-        of.issued_at, of.expires_at, of.confirmation, of.rests
+        of.issued_at(),
+        of.expires_at(),
+        of.confirmation(),
+        of.rests
     )
 }
 
