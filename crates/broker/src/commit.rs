@@ -1,7 +1,7 @@
 //! The waist: every state change goes through here, in one order, durable before anything sees it.
 //!
 //! Use cases [submit](Commits::submit) events and wait. One [`Committer`] takes them in batches,
-//! appends each batch to the journal with one flush, then folds in order (apply, feed, wake). So
+//! appends each batch to the journal with one flush, folds it in order, and then wakes who waits. So
 //! a use case that is cancelled never leaves a committed event unapplied, and nothing is applied
 //! that is not durable.
 //!
@@ -282,8 +282,9 @@ impl Committer {
                 if let Some(observer) = &self.observer {
                     observer(committed.len(), self.clock.elapsed().saturating_sub(begun));
                 }
-                for (committed, reply) in committed.iter().zip(replies) {
-                    let verdict = self.fold.apply(committed);
+                // Nobody is woken before all of it is applied: on one core who wakes takes the writer's place.
+                let verdicts = self.fold.apply_all(&committed);
+                for ((committed, verdict), reply) in committed.iter().zip(verdicts).zip(replies) {
                     // The use case may have been cancelled; the event is applied all the same.
                     let _ = reply.send(Ok(Settled { position: committed.position(), verdict }));
                 }

@@ -56,7 +56,7 @@ pub(crate) struct Feed {
     ledger: Mutex<Ledger>,
     /// The newest applied sequence; followers of the record wait on it.
     head: watch::Sender<u64>,
-    /// Counts events that may have ended a task; holders wait on it.
+    /// Counts batches in which a task may have ended; holders wait on it.
     endings: watch::Sender<u64>,
 }
 
@@ -88,27 +88,22 @@ impl Feed {
         Self { ledger: Mutex::default(), head: watch::Sender::new(0), endings: watch::Sender::new(0) }
     }
 
-    /// Publishes what `committed` means to those who follow. `table` and `tasks` have it applied.
-    pub(crate) fn publish(
-        &self,
-        committed: &Committed<Event>,
-        verdict: &Verdict,
-        table: &Table,
-        tasks: &Tasks,
-    ) {
-        self.take(committed, verdict, table, tasks);
-        self.head.send_replace(committed.position().sequence);
-        let took_away = matches!(
-            committed.event(),
-            Event::TaskEnded(_) | Event::TaskLapsed(_) | Event::Revoked(_) | Event::RegistryActivated(_)
-        );
-        if took_away {
+    /// Tells those who follow the record, and those who hold tasks, of a batch that was taken.
+    pub(crate) fn tell(&self, batch: &[Committed<Event>]) {
+        let Some(last) = batch.last() else { return };
+        self.head.send_replace(last.position().sequence);
+        let takes_away = |committed: &Committed<Event>| {
+            matches!(
+                committed.event(),
+                Event::TaskEnded(_) | Event::TaskLapsed(_) | Event::Revoked(_) | Event::RegistryActivated(_)
+            )
+        };
+        if batch.iter().any(takes_away) {
             self.endings.send_modify(|count| *count += 1);
         }
     }
 
-    /// Takes what `committed` means for those who will follow. Nobody follows the record or holds a task
-    /// while a replay goes on: all that is left of [`Feed::publish`] then.
+    /// Takes what `committed` means to those who follow the feed. `table` and `tasks` have it applied.
     pub(crate) fn take(&self, committed: &Committed<Event>, verdict: &Verdict, table: &Table, tasks: &Tasks) {
         let position = committed.position();
         let mut ledger = self.ledger.lock();

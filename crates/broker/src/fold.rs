@@ -74,13 +74,19 @@ impl Fold {
         }
     }
 
-    /// Applies an event.
-    pub(crate) fn apply(&self, committed: &Committed<Event>) -> Verdict {
+    /// Applies a batch, in order, and tells of it once all of it is applied.
+    pub(crate) fn apply_all(&self, batch: &[Committed<Event>]) -> Vec<Verdict> {
+        let verdicts = batch.iter().map(|committed| self.apply(committed)).collect();
+        self.feed.tell(batch);
+        verdicts
+    }
+
+    fn apply(&self, committed: &Committed<Event>) -> Verdict {
         let position = committed.position();
         let verdict = self.judge(committed);
         note(&mut self.state.write().timeline, committed);
         self.advance(position);
-        self.feed.publish(committed, &verdict, &self.table, &self.state.read().tasks);
+        self.feed.take(committed, &verdict, &self.table, &self.state.read().tasks);
         verdict
     }
 

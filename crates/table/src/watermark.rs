@@ -16,6 +16,7 @@
 //! synchronised with the writer (a channel, a lock, a join), so that the stores happen before its
 //! loads, and an atomic load never returns a value older than a store that happens before it.
 
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, VecDeque};
 
 use dashmap::DashMap;
@@ -173,10 +174,10 @@ impl Watermarks {
 impl Ledger {
     /// Raises a target's watermark; false when it was as high already.
     pub(crate) fn raise(&mut self, target: Target, entry: Entry) -> bool {
-        if self.entries.get(&target).is_some_and(|before| before.below >= entry.below) {
-            return false;
+        match self.entries.entry(target) {
+            Slot::Occupied(before) if before.get().below >= entry.below => return false,
+            slot => _ = slot.insert_entry(entry),
         }
-        self.entries.insert(target, entry);
         self.keep(target, entry);
         true
     }

@@ -2,8 +2,8 @@
 //!
 //! Entries join by maximum and are forgotten once nothing that they cover can live anywhere.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use locum_model::{ConnectorNo, Target, Timestamp};
@@ -15,7 +15,8 @@ use super::FeedEntry;
 pub(crate) struct InForce {
     all: BTreeMap<Target, FeedEntry>,
     of: BTreeMap<ConnectorNo, BTreeMap<Target, FeedEntry>>,
-    due: BTreeSet<(Timestamp, Option<ConnectorNo>, Target)>,
+    /// What may be forgotten when. An entry whose time was put off has a place at the earlier one too.
+    due: BTreeMap<Timestamp, Vec<(Option<ConnectorNo>, Target)>>,
 }
 
 /// How far a reader of a partition's entries is; the default is the beginning.
@@ -38,17 +39,19 @@ impl InForce {
             Slot::Vacant(slot) => slot.insert(entry).drop_after,
             Slot::Occupied(mut slot) => {
                 let known = slot.get_mut();
+                let before = known.drop_after;
                 known.below = known.below.max(entry.below);
                 // None is for ever.
                 known.drop_after = match (known.drop_after, entry.drop_after) {
                     (Some(one), Some(other)) => Some(one.max(other)),
                     (None, _) | (_, None) => None,
                 };
-                known.drop_after
+                // What stays when it was has its place.
+                known.drop_after.filter(|_| known.drop_after != before)
             }
         };
         if let Some(at) = drop_after {
-            self.due.insert((at, partition, entry.target));
+            self.due.entry(at).or_default().push((partition, entry.target));
         }
     }
 
@@ -76,11 +79,15 @@ impl InForce {
     pub(crate) fn free(&mut self, now: Timestamp, most: usize) -> usize {
         let mut looked_at = 0;
         while looked_at < most
-            && let Some((_, partition, target)) = self.due.first().copied().filter(|(at, ..)| *at <= now)
+            && let Some(mut slot) = self.due.first_entry().filter(|slot| *slot.key() <= now)
         {
-            looked_at += 1;
-            self.due.pop_first();
-            self.forget(now, partition, target);
+            match slot.get_mut().pop() {
+                Some((partition, target)) => {
+                    looked_at += 1;
+                    self.forget(now, partition, target);
+                }
+                None => _ = slot.remove(),
+            }
         }
         looked_at
     }
@@ -100,5 +107,48 @@ impl InForce {
         {
             self.of.remove(&connector);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use locum_model::{Position, TokenId};
+
+    use super::*;
+
+    fn entry(token: u8, drop_after: i64) -> FeedEntry {
+        FeedEntry {
+            target: Target::Token(TokenId([token; 16])),
+            below: Position { home: 1, epoch: 1, sequence: 1 },
+            drop_after: Some(Timestamp::from_seconds(drop_after)),
+        }
+    }
+
+    /// The tokens of a partition that are in force.
+    fn tokens(in_force: &InForce) -> Vec<Target> {
+        let read = in_force.read(ConnectorNo(1), &mut Cursor { after: None, in_own: true }, 100);
+        read.into_iter().map(|entry| entry.target).collect()
+    }
+
+    #[test]
+    fn an_entry_is_forgotten_at_the_latest_time_that_it_was_given() {
+        let mut in_force = InForce::default();
+        for drop_after in [10, 20, 15, 20] {
+            in_force.raise(Some(ConnectorNo(1)), entry(1, drop_after));
+        }
+        in_force.raise(Some(ConnectorNo(1)), entry(2, 10));
+        in_force.raise(None, entry(3, 30));
+        let places: usize = in_force.due.values().map(Vec::len).sum();
+        assert_eq!(places, 4, "a time that an entry has already gives it no second place");
+        assert_eq!(in_force.free(Timestamp::from_seconds(9), 100), 0);
+        // Two places are at 10; one of them is of an entry that was put off.
+        assert_eq!(in_force.free(Timestamp::from_seconds(10), 1), 1);
+        assert_eq!(in_force.free(Timestamp::from_seconds(19), 100), 1);
+        assert_eq!(tokens(&in_force), [entry(1, 20).target]);
+        assert_eq!(in_force.free(Timestamp::from_seconds(20), 100), 1);
+        assert_eq!(tokens(&in_force), []);
+        assert_eq!((in_force.due.len(), in_force.all.len()), (1, 1));
+        assert_eq!(in_force.free(Timestamp::from_seconds(30), 100), 1);
+        assert!(in_force.due.is_empty() && in_force.all.is_empty());
     }
 }
