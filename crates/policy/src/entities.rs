@@ -13,6 +13,7 @@ use cedar_policy::{Entities, Entity, EntityTypeName, EntityUid, RestrictedExpres
 use locum_model::registry::{Connector, Model, Owner, Tenant, Workload};
 use locum_model::{ConnectorNo, Name, OwnerNo, Registry, TenantNo, WorkloadNo};
 
+use crate::facts::Contexts;
 use crate::vocabulary::{self, Vocabulary, uid};
 
 /// The registry does not hold together, so that policies cannot be asked about it.
@@ -20,11 +21,12 @@ use crate::vocabulary::{self, Vocabulary, uid};
 #[error("the registry does not hold together")]
 pub(crate) struct Unaskable;
 
-/// A registry and its entries as Cedar entities. Immutable: share it as an `Arc`.
+/// A registry and its entries as Cedar entities. Never changes what it answers: share it as an `Arc`.
 pub struct RegistryEntities {
     registry: Arc<Registry>,
     pub(crate) words: Vocabulary,
     pub(crate) entities: Entities,
+    pub(crate) contexts: Contexts,
     workloads: HashMap<WorkloadNo, Known>,
     operations: HashMap<ConnectorNo, BTreeMap<Name, Known>>,
 }
@@ -66,7 +68,7 @@ impl RegistryEntities {
         let operations = collection.operations();
         let made = Entities::from_entities(collection.found, None);
         let entities = made.expect("each entry of a registry once, and nothing is in itself");
-        Self { registry, words, entities, workloads, operations }
+        Self { registry, words, entities, contexts: Contexts::default(), workloads, operations }
     }
 
     /// The registry.

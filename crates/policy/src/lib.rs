@@ -19,7 +19,8 @@
 //! unsatisfied demand, a forbid, or **any policy that cannot be evaluated** is a denial (Cedar
 //! alone skips a policy that fails, forbids included); the same inputs give the same answer.
 //!
-//! What this crate does not do: no IO, clock, randomness or mutable state; it does not know
+//! What this crate does not do: no IO, clock, randomness or mutable state, but for contexts that are kept
+//! beside the facts they were made of ([`RegistryEntities`]), which changes no answer; it does not know
 //! tasks, tokens or locks; free text is no input to any decision.
 //!
 //! Standard: the Cedar policy language 4 (strict validation).
@@ -34,6 +35,7 @@ mod denial;
 mod diff;
 mod entities;
 mod explain;
+mod facts;
 mod parts;
 mod problem;
 #[cfg(test)]

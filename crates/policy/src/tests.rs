@@ -6,4 +6,5 @@ mod demands;
 mod diffing;
 mod explaining;
 mod generated;
+mod repeating;
 mod samples;
