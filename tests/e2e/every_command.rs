@@ -18,6 +18,7 @@ use crate::cli::{Desk, OPERATOR, REFUNDER, text};
 use crate::{LOCUM, LOCUMD};
 
 mod grammar;
+mod locumd;
 mod rows;
 
 use grammar::Leaf;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use locum_broker::{Broker, Committer, Page, Surroundings, TaskFilter, TaskState};
 use locum_journal::MemoryFiles;
-use locum_server::journal_accept::{NotAccepted, accept_copy};
+use locum_server::journal_accept::{Accepted, NotAccepted, accept_copy};
 
 use crate::around::poll;
 use crate::model::{Dead, Model};
@@ -130,7 +130,7 @@ impl Run {
         (self.files, self.broker, self.committer) = (true_disk, broker, committer);
     }
 
-    fn accept_copy(&mut self, files: &MemoryFiles) -> Result<String, NotAccepted> {
+    fn accept_copy(&mut self, files: &MemoryFiles) -> Result<Accepted, NotAccepted> {
         // An epoch is a second.
         self.clock.settle();
         self.clock.advance(Duration::from_secs(1));

@@ -34,7 +34,7 @@ pub(crate) fn document(steps: &[Step]) -> Value {
             "micros": u64::try_from(step.took.as_micros()).unwrap_or(u64::MAX),
         })
     };
-    json!({ "steps": steps.iter().map(step).collect::<Vec<_>>() })
+    json!({ "schema_version": 1, "steps": steps.iter().map(step).collect::<Vec<_>>() })
 }
 
 /// Commands for another terminal: no line is wider than 80 columns where the folder's name is not long.
@@ -111,7 +111,7 @@ mod tests {
         };
         assert!(line(7, &step).starts_with(" 7  the operator revokes"), "{}", line(7, &step));
         assert!(line(7, &step).contains("FAILED: no"), "{}", line(7, &step));
-        let expected = json!({ "steps": [{ "name": "revoke", "outcome": "failed", "micros": 1200 }] });
+        let expected = json!({ "schema_version": 1, "steps": [{ "name": "revoke", "outcome": "failed", "micros": 1200 }] });
         assert_eq!(document(&[step]), expected);
     }
 }

@@ -33,7 +33,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Serves until SIGTERM or SIGINT; SIGHUP reads certificates, bundles, registry and policies again.
     ///
-    /// Logs go to standard error; the line `listening` names the addresses.
+    /// Logs go to standard error; the line `listening` names the addresses. With -o json a document on standard
+    /// output does so too, once.
     #[command(after_help = told(&["locumd serve --config /etc/locum/locumd.toml", "locumd serve --set server.grpc=127.0.0.1:8443 --set log.level=debug"]))]
     Serve {
         /// The settings file.

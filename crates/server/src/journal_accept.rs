@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use locum_journal::{
-    AppendError, Damage, DirectoryError, DiskFiles, EpochError, FileLayer, Journal, Lane, OpenError, Options,
+    AppendError, Damage, DirectoryError, DiskFiles, EpochError, FileLayer, Head, Journal, Lane, OpenError,
+    Options,
 };
 use locum_model::event::{By, KeyMoved, KeyPurpose, Revoked};
 use locum_model::limits::{BATCH_EVENTS_MAX, REASON_TEXT_BYTES_MAX};
@@ -60,6 +61,21 @@ pub enum NotAccepted {
     NotWritten(#[from] EpochError),
 }
 
+/// What an acceptance did.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The epoch of the copy.
+    pub epoch_before: u32,
+    /// The one that began.
+    pub epoch: u32,
+    /// Tenants that were revoked: all.
+    pub tenants: usize,
+    /// Signing keys that were retired.
+    pub signing_keys: usize,
+    /// How far the journal goes now.
+    pub head: Head,
+}
+
 /// What the journal says of those whose authority has to end.
 #[derive(Default)]
 struct Known {
@@ -73,7 +89,7 @@ struct Known {
 /// # Errors
 ///
 /// [`NotAccepted`].
-pub fn accept_restore_now(dir: &Path, by: &str) -> Result<String, NotAccepted> {
+pub fn accept_restore_now(dir: &Path, by: &str) -> Result<Accepted, NotAccepted> {
     let now = WallClock.now().expect("the wall clock always has a time");
     accept_restore(dir, by, now)
 }
@@ -83,7 +99,7 @@ pub fn accept_restore_now(dir: &Path, by: &str) -> Result<String, NotAccepted> {
 /// # Errors
 ///
 /// [`NotAccepted`].
-pub fn accept_restore(dir: &Path, by: &str, now: Timestamp) -> Result<String, NotAccepted> {
+pub fn accept_restore(dir: &Path, by: &str, now: Timestamp) -> Result<Accepted, NotAccepted> {
     if !dir.is_dir() {
         return Err(NotAccepted::NoDirectory(dir.to_owned()));
     }
@@ -98,7 +114,7 @@ pub fn accept_restore(dir: &Path, by: &str, now: Timestamp) -> Result<String, No
 /// # Errors
 ///
 /// [`NotAccepted`].
-pub fn accept_copy(files: Arc<dyn FileLayer>, by: &str, now: Timestamp) -> Result<String, NotAccepted> {
+pub fn accept_copy(files: Arc<dyn FileLayer>, by: &str, now: Timestamp) -> Result<Accepted, NotAccepted> {
     locum_journal::verify(&*files, &mut |_progress| {})?;
     let mut known = Known::default();
     let mut journal = locum_journal::open(files, Options::default(), &mut |events| {
@@ -116,15 +132,13 @@ pub fn accept_copy(files: Arc<dyn FileLayer>, by: &str, now: Timestamp) -> Resul
     journal.writer.begin_epoch(epoch)?;
     append(&mut journal, known.revocations(&by, at))?;
     journal.writer.seal().map_err(EpochError::from)?;
-    let head = journal.writer.head();
-    let hash: String = head.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!(
-        "accepted: epoch {} became {epoch}; {} tenants revoked, {} signing keys retired\nhead: sequence {}, hash {hash}",
-        before.epoch,
-        known.tenants.len(),
-        known.token_keys.len(),
-        head.position.sequence,
-    ))
+    Ok(Accepted {
+        epoch_before: before.epoch,
+        epoch,
+        tenants: known.tenants.len(),
+        signing_keys: known.token_keys.len(),
+        head: journal.writer.head(),
+    })
 }
 
 fn append(journal: &mut Journal, events: Vec<Event>) -> Result<(), EpochError> {

@@ -1,8 +1,9 @@
-//! The offline check of a journal's directory, told as lines. Takes its lock, changes nothing.
+//! The offline check of a journal's directory. Takes its lock, changes nothing.
 
 use std::path::{Path, PathBuf};
 
-use locum_journal::{Damage, DirectoryError, DiskFiles, Progress, Report};
+use locum_journal::{Damage, DirectoryError, DiskFiles};
+pub use locum_journal::{Progress, Report};
 
 /// Why a journal was not found good.
 #[derive(Debug, thiserror::Error)]
@@ -23,28 +24,13 @@ pub enum NotGood {
 /// # Errors
 ///
 /// [`NotGood`] with the first damage.
-pub fn verify(dir: &Path, show: &mut dyn FnMut(String)) -> Result<String, NotGood> {
+pub fn verify(dir: &Path, show: &mut dyn FnMut(Progress)) -> Result<Report, NotGood> {
     // Opening makes a directory where there is none; a check must not.
     if !dir.is_dir() {
         return Err(NotGood::NoDirectory(dir.to_owned()));
     }
     let files = DiskFiles::open(dir)?;
-    let mut each = |at: Progress| show(format!("{}: good up to sequence {}", at.file, at.sequence));
-    Ok(told(&locum_journal::verify(&files, &mut each)?))
-}
-
-fn told(report: &Report) -> String {
-    let hash: String = report.head.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let sealed = if report.sealed { "sealed" } else { "not sealed" };
-    format!(
-        "good: {} events in {} batches, {} segments, {} snapshots, {sealed}, {} torn bytes\nhead: sequence {}, hash {hash}",
-        report.events,
-        report.batches,
-        report.segments,
-        report.snapshots,
-        report.torn_bytes,
-        report.head.position.sequence,
-    )
+    Ok(locum_journal::verify(&files, show)?)
 }
 
 #[cfg(test)]

@@ -38,16 +38,20 @@ pub enum NotReady {
     Says(String),
 }
 
-/// Asks the HTTPS listener at `listener` on this machine.
+/// Asks the HTTPS listener at `listener` on this machine; answers with where it was asked.
 ///
 /// # Errors
 ///
 /// [`NotReady`].
-pub fn probe(listener: Option<SocketAddr>) -> Result<(), NotReady> {
+pub fn probe(listener: Option<SocketAddr>) -> Result<SocketAddr, NotReady> {
     let address = reachable(listener.ok_or(NotReady::NoListener)?);
     let answer = ask(address).map_err(|cause| NotReady::Unreachable { address, cause })?;
     let status = answer.lines().next().unwrap_or_default();
-    if status == "HTTP/1.1 200 OK" { Ok(()) } else { Err(NotReady::Says(status.escape_debug().to_string())) }
+    if status == "HTTP/1.1 200 OK" {
+        Ok(address)
+    } else {
+        Err(NotReady::Says(status.escape_debug().to_string()))
+    }
 }
 
 /// Who listens everywhere is asked on loopback.

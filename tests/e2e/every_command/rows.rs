@@ -81,7 +81,8 @@ fn tasks_and_tokens() -> Vec<Row> {
 fn forcing() -> Vec<Row> {
     vec![
         row("revoke", OPERATOR, Data::Facts, |_| words("workload=reader --reason drill --yes")),
-        row("lock", OPERATOR, Data::Facts, |_| words("workload=mail-api --ttl 1h --reason drill")).named(),
+        row("lock", OPERATOR, Data::Facts, |_| words("workload=mail-api --ttl 1h --reason drill --yes"))
+            .named(),
         row("lock list", OPERATOR, Data::Table, |_| Vec::new()).named(),
         row("unlock", OPERATOR, Data::Facts, |world| {
             world.desk.says(OPERATOR, &["lock", "connector=wiki", "--ttl", "1h", "--reason", "drill"]);

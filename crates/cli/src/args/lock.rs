@@ -21,6 +21,9 @@ pub(crate) struct LockArgs {
     /// Shows what would be locked, and changes nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Says what is so in any case: a lock is not asked about, for `unlock` lifts it.
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
     #[command(flatten)]
     pub(crate) selector: SelectorArgs,
 }
@@ -49,6 +52,9 @@ pub(crate) struct UnlockArgs {
     /// Shows the locks that would be lifted, and changes nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Says what is so in any case: lifting a lock is not asked about, for nothing is revived by it.
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
     #[command(flatten)]
     pub(crate) selector: SelectorArgs,
 }
