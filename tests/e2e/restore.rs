@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use locum_api::admin::v1::GetStatusRequest;
+use locum_api::admin::v1::selector::Target;
 use locum_model::Reason;
 use locum_sdk::CheckAnswer;
 use locum_tests::backend::{orders, ready};
 use locum_tests::refused::reason;
-use locum_tests::work::{begin, grant, is_active, issue};
+use locum_tests::work::{begin, grant, is_active, issue, revoke};
 use locum_tests::{Daemon, Relay, Site, eventually, plain_http};
 use serde_json::Value;
 
@@ -103,6 +104,43 @@ async fn an_accepted_copy_revives_nothing_and_gives_no_id_twice() {
     let orders = daemon.at("services/orders-api");
     assert!(is_active(&orders, "orders", &good).await);
     assert!(!is_active(&orders, "orders", &token).await);
+}
+
+/// Nobody said that this is a copy; a verifier that followed what it forgot can prove it.
+#[tokio::test]
+async fn a_copy_that_nobody_accepted_is_quarantined_by_a_verifier() {
+    let mut daemon = Daemon::start(LOCUMD, Site::new()).await;
+    daemon.terminate().await;
+    copy(&daemon.site.path("data"), &daemon.site.path("backup"));
+    daemon.up().await;
+    for _ in 0..20 {
+        let target = Target::Workload("reader".to_owned());
+        daemon.operator("operator").revocation().revoke(revoke(target)).await.expect("revoked");
+    }
+    // Its first lease is for more than the copy will have.
+    let relay = Relay::to(daemon.addresses().grpc.port()).await;
+    let verifier = ready(orders(&daemon, &relay).await).await;
+    daemon.kill().await;
+    copy(&daemon.site.path("backup"), &daemon.site.path("data"));
+    daemon.up().await;
+    relay.lead_to(daemon.addresses().grpc.port());
+    let status = daemon.ended().await;
+    assert!(!status.success(), "{status}");
+    assert!(daemon.log().contains("it was put back to an earlier state"), "it says why");
+    // And stays so.
+    let (status, told) = Daemon::refused(LOCUMD, &daemon.site, &[]).await;
+    assert!(!status.success() && told.contains("is quarantined: a verifier was told"), "{status}: {told}");
+    let accepted = accept(&daemon.site);
+    assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
+    daemon.up().await;
+    relay.lead_to(daemon.addresses().grpc.port());
+    let refunder = daemon.at("agents/refunder");
+    let task = begin(&daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
+    let fresh = issue(&daemon, &refunder, task.ask("orders:read", &["order/1"])).await.expect("issued").token;
+    eventually("the new epoch to be followed", || {
+        ready_now(matches!(verifier.check(&*fresh), CheckAnswer::Active(_)).then_some(()))
+    })
+    .await;
 }
 
 /// The witness that outlives the disk: a verifier that followed what the copy forgot.

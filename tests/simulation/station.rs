@@ -212,6 +212,7 @@ impl Station {
             connector: self.connector.into(),
             version: "simulated".into(),
             instance: self.instance.to_vec(),
+            witness: None,
         });
     }
 

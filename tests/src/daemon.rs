@@ -271,8 +271,17 @@ impl Daemon {
     }
 
     async fn end(&mut self, signal: Signal) -> ExitStatus {
+        kill_process(pid(&self.running.as_ref().expect("it is up").child), signal).expect("signalled");
+        self.ended().await
+    }
+
+    /// Waits for its end, that nobody here asked for.
+    ///
+    /// # Panics
+    ///
+    /// When it is not up, or does not end.
+    pub async fn ended(&mut self) -> ExitStatus {
         let Running { mut child, reader, .. } = self.running.take().expect("it is up");
-        kill_process(pid(&child), signal).expect("signalled");
         let ended =
             eventually("the process's end", || std::future::ready(child.try_wait().expect("a child")));
         let status = ended.await;

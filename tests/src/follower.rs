@@ -66,6 +66,7 @@ pub fn hello(connector: &str) -> wire::WatchRevocationsRequest {
         connector: connector.to_owned(),
         instance: random::<16>().to_vec(),
         version: "follower 1.0".to_owned(),
+        witness: None,
     }
 }
 

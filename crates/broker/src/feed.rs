@@ -160,6 +160,11 @@ impl Feed {
         ledger.in_force.free(now, most) + ledger.reach.free(now, most)
     }
 
+    /// Everything up to here is published: no frame tells of anything beyond.
+    pub(crate) fn position(&self) -> Position {
+        self.ledger.lock().position
+    }
+
     pub(crate) fn head(&self) -> watch::Receiver<u64> {
         self.head.subscribe()
     }

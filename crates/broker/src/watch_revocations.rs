@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use locum_model::{Caller, ConnectorNo, Name};
+use locum_model::{Caller, ConnectorNo, Name, Position};
 
 use crate::broker::Broker;
 use crate::feed::Partition;
@@ -42,6 +42,11 @@ impl Broker {
         let connector = pinned.served(registered, connector)?.number;
         let place = self.enter_verifier((registered.number, registered.tenant), connector, hello)?;
         Ok(Following { connector, place })
+    }
+
+    /// Where the feed stands: no frame that was made of it tells of anything beyond.
+    pub fn feed_position(&self) -> Position {
+        self.fold.feed.position()
     }
 
     /// Begins to keep what the followers of a connector have to hear.

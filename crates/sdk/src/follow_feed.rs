@@ -52,10 +52,10 @@ pub(crate) async fn run(followed: Arc<Followed>, brokers: Vec<Client>) {
         tell(&followed, "no randomness for the verifier's id");
         sleep(PAUSE_MAX).await;
     }
-    let (mut pauses, mut resume) = (Pauses::new(), true);
+    let (mut pauses, mut resume, mut kept) = (Pauses::new(), true, None);
     for (broker, options) in brokers.iter().zip(&followed.options.brokers).cycle() {
         let leases_before = *followed.leases.borrow();
-        let mut stream = Stream::new(&followed, broker, instance, resume);
+        let mut stream = Stream::new(&followed, broker, (instance, resume), kept.take());
         let ended = match stream.follow().await {
             Ok(never) => match never {},
             Err(ended) => ended,
@@ -68,6 +68,7 @@ pub(crate) async fn run(followed: Arc<Followed>, brokers: Vec<Client>) {
             }
         };
         resume = goes_on;
+        kept = stream.kept;
         // Of several, whose trouble it is.
         match brokers.len() {
             1 => tell(&followed, &trouble),
@@ -108,12 +109,19 @@ struct Stream<'a> {
     broker: &'a Client,
     instance: Instance,
     resume: bool,
+    /// The newest frame that gave a lease: what the broker signed, nobody can have made up.
+    kept: Option<wire::WatchRevocationsResponse>,
     pace: Pace,
 }
 
 impl<'a> Stream<'a> {
-    fn new(followed: &'a Followed, broker: &'a Client, instance: Instance, resume: bool) -> Self {
-        Self { followed, broker, instance, resume, pace: Pace::begin(followed.now().elapsed) }
+    fn new(
+        followed: &'a Followed,
+        broker: &'a Client,
+        (instance, resume): (Instance, bool),
+        kept: Option<wire::WatchRevocationsResponse>,
+    ) -> Self {
+        Self { followed, broker, instance, resume, kept, pace: Pace::begin(followed.now().elapsed) }
     }
 
     async fn follow(&mut self) -> Result<std::convert::Infallible, Ended> {
@@ -125,6 +133,7 @@ impl<'a> Stream<'a> {
         first.instance = self.instance.to_vec();
         if !self.resume {
             first.acknowledgement = None;
+            first.witness.clone_from(&self.kept);
         }
         let _ = pings.try_send(first);
         let mut frames = self.open(queue).await?;
@@ -199,7 +208,10 @@ impl<'a> Stream<'a> {
         let now = self.followed.now();
         match self.pace.took(self.followed.core.apply(&Wire, signed, now), now.elapsed) {
             Onward::Stay => {}
-            Onward::Leased => self.report_lease(),
+            Onward::Leased => {
+                self.kept = Some(frame.clone());
+                self.report_lease();
+            }
             Onward::PassedOver(refused) => tracing::debug!(%refused, "a frame of the feed was passed over"),
             Onward::Leave(refused) => {
                 let why = bounded(&refused.to_string());

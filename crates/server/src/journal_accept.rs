@@ -23,6 +23,7 @@ use locum_model::number::TenantNo;
 use locum_model::{Clock, Committed, Event, KeyId, Name, Selector, Target, Timestamp};
 
 use crate::clock::WallClock;
+use crate::quarantine::Quarantine;
 
 /// What every revocation of an acceptance says.
 const REASON: &str = "restored copy accepted";
@@ -56,6 +57,9 @@ pub enum NotAccepted {
         /// The journal's epoch.
         epoch: u32,
     },
+    /// It is accepted, and its quarantine could not be lifted: run it again.
+    #[error("the quarantine could not be lifted: {0}")]
+    NotLifted(#[from] std::io::Error),
     /// It could not be written. What was written is safe: run it again.
     #[error("not accepted: {0}")]
     NotWritten(#[from] EpochError),
@@ -106,7 +110,12 @@ pub fn accept_restore(dir: &Path, by: &str, now: Timestamp) -> Result<Accepted, 
     if by.is_empty() || by.len() > REASON_TEXT_BYTES_MAX || by.contains(char::is_control) {
         return Err(NotAccepted::Nobody);
     }
-    accept_copy(Arc::new(DiskFiles::open(dir)?), by, now)
+    let told = accept_copy(Arc::new(DiskFiles::open(dir)?), by, now)?;
+    // The journal stands in the data directory, and so does the mark that this acceptance answers.
+    if let Some(data_dir) = dir.canonicalize()?.parent() {
+        Quarantine::of(data_dir).lift()?;
+    }
+    Ok(told)
 }
 
 /// [`accept_restore`] over any files.

@@ -25,6 +25,7 @@ pub mod logging;
 pub mod metrics;
 pub mod private_file;
 pub mod probe;
+mod quarantine;
 pub mod reload;
 pub mod serve;
 pub mod service;

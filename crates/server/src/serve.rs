@@ -19,7 +19,7 @@ use locum_journal::DiskFiles;
 use locum_model::evidence::Login;
 use locum_model::{Clock, Entropy, Timestamp};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::accept::{Accept, AcceptOptions, Observer, WithoutAlpn};
 use crate::archive::Keeper;
@@ -30,8 +30,9 @@ use crate::entropy::OsEntropy;
 use crate::http::{self, Documents, Readiness};
 use crate::key_files::FileKeyStore;
 use crate::metrics::Metrics;
+use crate::quarantine::Quarantine;
 use crate::reload::Reload;
-use crate::service::feed::{Around, Hub};
+use crate::service::feed::{Around, HistoryLost, Hub};
 use crate::service::first_keys::FirstKeys;
 use crate::service::gate::{Gate, MethodSeries, OperatorEntry, Who};
 use crate::service::request_id::RequestIds;
@@ -61,6 +62,14 @@ pub enum NotStarted {
     /// The journal.
     #[error(transparent)]
     Broker(#[from] StartError),
+    /// The journal was put back to an earlier state, and nobody has accepted that.
+    #[error("`{}` is quarantined: {why}", .path.display())]
+    Quarantined {
+        /// The data directory.
+        path: PathBuf,
+        /// What proved it.
+        why: String,
+    },
     /// A listener.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -83,6 +92,9 @@ pub enum Stopped {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalFailed),
+    /// The journal is not the one that verifiers followed.
+    #[error(transparent)]
+    HistoryLost(#[from] HistoryLost),
     /// The writer's thread is gone.
     #[error("the journal's writer is gone")]
     WriterGone,
@@ -101,8 +113,15 @@ pub struct Running {
     readiness: Readiness,
     tasks: Tasks,
     writer: oneshot::Receiver<Result<(), JournalFailed>>,
+    loss: Loss,
     reload: Arc<Reload>,
     reaper_turns: Arc<AtomicU64>,
+}
+
+/// How the feed tells that the journal has lost history, and where that is kept for the next start.
+struct Loss {
+    told: mpsc::Receiver<HistoryLost>,
+    quarantine: Quarantine,
 }
 
 /// Comes up.
@@ -113,6 +132,7 @@ pub struct Running {
 pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     locum_jose::provider::install().map_err(|cause| NotStarted::Other(cause.to_string()))?;
     let clock = Arc::new(open_clock(&settings)?);
+    let quarantine = open_quarantine(&settings)?;
     let shared_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
     let now = shared_clock.now().map_err(|unsettled| NotStarted::Other(unsettled.to_string()))?;
     let own = config::own_certificate(&settings)?;
@@ -121,12 +141,14 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     let metrics = Arc::new(Metrics::new(now));
     let around = (Arc::clone(&shared_clock), Arc::clone(&entropy));
     let (broker, writer) = open_broker(&settings, around, &metrics).await?;
-    let feed = Hub::new(Around {
+    let around = Around {
         broker: Arc::clone(&broker),
         clock: Arc::clone(&shared_clock),
         entropy: Arc::clone(&entropy),
         metrics: Arc::clone(&metrics),
-    });
+    };
+    let (losing, told) = mpsc::channel(1);
+    let (feed, loss) = (Hub::new(around, losing), Loss { told, quarantine });
     if let Some(newest) = broker.newest_event_at() {
         clock.raise(newest);
     }
@@ -174,7 +196,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     }
     readiness.ready();
     let metrics = metrics_at;
-    Ok(Running { grpc, http, metrics, broker, clock, readiness, tasks, writer, reload, reaper_turns })
+    Ok(Running { grpc, http, metrics, broker, clock, readiness, tasks, writer, loss, reload, reaper_turns })
 }
 
 impl Running {
@@ -207,7 +229,7 @@ impl Running {
     ///
     /// [`Stopped`]; the process should then end with a failure.
     pub async fn run(self, signal: impl Future<Output = ()>) -> Result<(), Stopped> {
-        let Self { broker, clock, readiness, tasks, mut writer, .. } = self;
+        let Self { broker, clock, readiness, tasks, mut writer, mut loss, .. } = self;
         let signal = async {
             signal.await;
             readiness.not_ready();
@@ -216,6 +238,13 @@ impl Running {
             biased;
             // Nothing more can be acknowledged: what still runs is dropped where it stands.
             ended = &mut writer => return Err(stopped_early(ended)),
+            // Nothing that is known here is to be believed.
+            Some(lost) = loss.told.recv() => {
+                if let Err(cause) = loss.quarantine.impose(&lost.to_string()) {
+                    tracing::error!(%cause, "the quarantine could not be written: the next start knows nothing of it");
+                }
+                return Err(lost.into());
+            }
             served = tasks.run(signal, DRAIN) => served,
         };
         broker.close();
@@ -243,6 +272,17 @@ fn open_clock(settings: &Settings) -> Result<SystemClock, NotStarted> {
     let refused = |cause: String| NotStarted::Data { path: dir.clone(), cause };
     crate::private_file::private_dir(dir).map_err(|cause| refused(cause.to_string()))?;
     SystemClock::open(&dir.join("clock")).map_err(|cause| refused(cause.to_string()))
+}
+
+/// Refuses to start on a journal that is known to have lost history.
+fn open_quarantine(settings: &Settings) -> Result<Quarantine, NotStarted> {
+    let path = settings.data_dir.clone();
+    let quarantine = Quarantine::of(&path);
+    match quarantine.reason() {
+        Ok(None) => Ok(quarantine),
+        Ok(Some(why)) => Err(NotStarted::Quarantined { path, why }),
+        Err(cause) => Err(NotStarted::Data { path, cause: cause.to_string() }),
+    }
 }
 
 fn open_trust(settings: &Settings, now: Timestamp) -> Result<Trust, NotStarted> {

@@ -2,11 +2,13 @@
 
 use locum_api::admin::v1::selector::Target;
 use locum_api::broker::v1 as wire;
-use locum_api::feed::acknowledgement_to_wire;
-use locum_model::feed::{Acknowledgement, Body};
+use locum_api::feed::{acknowledgement_to_wire, decode, encode, signing_input};
+use locum_model::feed::{Acknowledgement, Body, Frame};
 use locum_model::limits::FOLLOWS_PER_WORKLOAD_MAX;
+use locum_model::registry::Algorithm;
 use locum_model::{Level, Reason};
 use locum_tests::follower::{Follower, hello, open};
+use locum_tests::hostile::stranger;
 use locum_tests::refused::reason;
 use locum_tests::work::{random, revoke};
 use locum_tests::{Daemon, Party, Site, plain_http};
@@ -61,6 +63,49 @@ async fn a_position_that_was_never_told_is_refused_and_shouted_about() {
     let text = plain_http::metrics(&daemon).await.body;
     assert!(text.contains("locum_feed_history_witnesses_total 7"), "{text}");
     assert!(daemon.log().contains("history was lost or forked"));
+}
+
+/// Only what a key of the feed signed proves that history was lost, and only where it is beyond the journal's end.
+#[tokio::test]
+async fn nobody_stops_a_broker_with_a_witness_that_he_made_up() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let mail = daemon.at("services/mail-api");
+    let mut follower = brought_on(&daemon, &mail).await;
+    follower.ping().await;
+    let good = loop {
+        let frame = follower.frames.message().await.expect("no failure").expect("a frame");
+        if matches!(decode(&frame.payload).expect("a frame").body, Body::Heartbeat { nonce: Some(_), .. }) {
+            break frame;
+        }
+    };
+    let said = decode(&good.payload).expect("a frame");
+    let beyond = |sequence: u64, epoch: u32| encode(&Frame { sequence, epoch, ..said.clone() });
+    let (next, later) = (beyond(said.sequence + 1_000, said.epoch), beyond(said.sequence, said.epoch + 1));
+    let key = stranger(Algorithm::Es256);
+    let by_stranger = |payload: &[u8]| wire::WatchRevocationsResponse {
+        payload: payload.to_vec().into(),
+        kid: key.public().thumbprint().0.to_vec().into(),
+        signature: key.sign(&signing_input(payload)).expect("randomness").into(),
+    };
+    let with = |payload: Vec<u8>| wire::WatchRevocationsResponse { payload: payload.into(), ..good.clone() };
+    for witness in [
+        good.clone(),
+        with(next.clone()),
+        with(later),
+        by_stranger(&next),
+        wire::WatchRevocationsResponse { kid: good.kid.clone(), ..by_stranger(&next) },
+        wire::WatchRevocationsResponse { signature: Vec::new().into(), ..with(next) },
+        wire::WatchRevocationsResponse { kid: vec![0; 31].into(), ..good.clone() },
+        wire::WatchRevocationsResponse::default(),
+        with(vec![0xff; 4_096]),
+    ] {
+        let first = wire::WatchRevocationsRequest { witness: Some(witness), ..hello("mail") };
+        let (_pings, mut frames) = open(&mail, first).await.expect("served as anybody");
+        frames.message().await.expect("no failure").expect("a frame");
+    }
+    follower.ping().await;
+    follower.beat().await;
+    assert!(!daemon.log().contains("put back"));
 }
 
 fn has_detail(refusal: &tonic::Status, text: &str) -> bool {

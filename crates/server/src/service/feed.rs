@@ -17,6 +17,7 @@ mod press;
 mod ring;
 mod snapshot;
 mod track;
+mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ use follower::Follower;
 
 pub use chain::{Around, Turned};
 pub use course::{Course, Next};
-pub use hub::Hub;
+pub use hub::{HistoryLost, Hub};
 pub use pings::Ping;
 pub use snapshot::Opening;
 pub use track::Track;
@@ -62,7 +63,7 @@ impl FeedService for Feed {
         let first = tokio::time::timeout(FIRST_PING, pings.message()).await;
         let first = first.unwrap_or(Ok(None))?.unwrap_or_default();
         let (connector, hello, ping) = read_first(&first).map_err(|malformed| asked.malformed(malformed))?;
-        let follower = self.follow(asked, connector, hello, (pings, ping))?;
+        let follower = self.follow(asked, (connector, hello), (pings, ping), first.witness)?;
         Ok(Response::new(follower.watched()))
     }
 }
@@ -71,12 +72,15 @@ impl Feed {
     fn follow(
         &self,
         asked: Asked<Caller>,
-        connector: Name,
-        hello: Hello,
+        (connector, hello): (Name, Hello),
         (pings, first): (Streaming<wire::WatchRevocationsRequest>, Ping),
+        witness: Option<wire::WatchRevocationsResponse>,
     ) -> Result<Follower, Status> {
         let following = self.hub.around.broker.watch_revocations(&asked.who, &connector, hello);
         let following = following.map_err(|refusal| asked.refuse(refusal))?;
+        if let Some(witness) = witness {
+            self.hub.hear_witness(&witness).map_err(|reason| asked.refuse(reason.into()))?;
+        }
         let share = self.hub.join(following.connector).map_err(|reason| asked.refuse(reason.into()))?;
         let (track, grown) = (Arc::clone(&share.0.track), share.0.grown());
         let course = Course::begin(track, (asked.who.clone(), following.place), first);

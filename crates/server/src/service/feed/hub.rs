@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use locum_api::broker::v1::WatchRevocationsResponse;
 use locum_model::limits::{
     FEED_PARTITION_IDLE, FEED_RING_BYTES_MAX, FEED_RINGS_BYTES_MAX, FEED_UNREAD_LOOKS_MAX, FEED_UPKEEP,
 };
-use locum_model::{ConnectorNo, Reason};
+use locum_model::{ConnectorNo, Position, Reason};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -21,6 +22,7 @@ use super::chain::Around;
 use super::line::{Look, Watch};
 use super::snapshot::Opening;
 use super::track::Track;
+use super::witness::lost_position;
 use crate::tasks::{Group, Stopping, blocking};
 
 /// The least that a partition may keep, in bytes, however many there are.
@@ -33,6 +35,18 @@ pub struct Hub {
     count: Arc<AtomicUsize>,
     open: mpsc::UnboundedSender<Arc<Shared>>,
     opened: Mutex<Option<mpsc::UnboundedReceiver<Arc<Shared>>>>,
+    history_lost: mpsc::Sender<HistoryLost>,
+}
+
+/// A follower proved that the journal was put back to an earlier state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a verifier was told by this broker of position {told}, and the journal ends at {ends}: it was put back to an \
+     earlier state; `locumd journal accept-restore` takes it as it is"
+)]
+pub struct HistoryLost {
+    told: Position,
+    ends: Position,
 }
 
 /// A partition, shared by its pump and its followers.
@@ -69,8 +83,8 @@ pub(super) struct Share(pub Arc<Shared>);
 // === impl Hub ===
 
 impl Hub {
-    /// Nothing is followed yet.
-    pub(crate) fn new(around: Around) -> Arc<Self> {
+    /// Nothing is followed yet. Who holds `history_lost` has to end the process when something comes.
+    pub(crate) fn new(around: Around, history_lost: mpsc::Sender<HistoryLost>) -> Arc<Self> {
         let (open, opened) = mpsc::unbounded_channel();
         Arc::new(Self {
             around,
@@ -78,6 +92,7 @@ impl Hub {
             count: Arc::default(),
             open,
             opened: Mutex::new(Some(opened)),
+            history_lost,
         })
     }
 
@@ -100,6 +115,20 @@ impl Hub {
         }
         while pumps.next().await.is_some() {}
         Ok(())
+    }
+
+    /// Judges a frame that a follower kept.
+    ///
+    /// # Errors
+    ///
+    /// FEED_POSITION_INVALID when it proves that this journal has lost history: the process ends then.
+    pub(super) fn hear_witness(&self, shown: &WatchRevocationsResponse) -> Result<(), Reason> {
+        let Some(told) = lost_position(&self.around.broker, shown) else { return Ok(()) };
+        let lost = HistoryLost { told, ends: self.around.broker.feed_position() };
+        tracing::error!(%lost, "nothing is served from here on");
+        // One is enough: a full queue means that the process ends already.
+        let _ = self.history_lost.try_send(lost);
+        Err(Reason::FeedPositionInvalid)
     }
 
     /// A share in a connector's partition, which is opened when it is not.
