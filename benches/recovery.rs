@@ -10,14 +10,28 @@ use locum_benches::on_disk::{broker_options, surroundings};
 use locum_benches::process::own_cpu;
 use locum_benches::turns::middle;
 use locum_benches::{Goal, Report, Row, jti, record, started, timed};
-use locum_journal::{DiskFiles, Given, Lane};
-use locum_model::{Event, TaskId};
+use locum_journal::{DiskFiles, Given, Lane, Replay};
+use locum_model::{Committed, Event, TaskId};
 
 const TOKENS_PER_TASK: u64 = 10;
 /// One token in this many comes after the snapshot.
 const TAIL: u64 = 20;
 /// Events of one batch.
 const BATCH: usize = 1_000;
+
+/// How many events there were.
+#[derive(Default)]
+struct Counted(usize);
+
+impl Replay for Counted {
+    fn take(&mut self, events: &[Committed<Event>]) {
+        self.0 += events.len();
+    }
+
+    fn start_over(&mut self) {
+        self.0 = 0;
+    }
+}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -26,6 +40,11 @@ fn main() {
     }
     if let Some(at) = arguments.iter().position(|argument| argument == "--decode") {
         return decode(Path::new(&arguments[at + 1]));
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == "--write") {
+        let tokens = arguments[at + 2].parse().expect("a number of tokens");
+        write(&Report::asked(), Path::new(&arguments[at + 1]), tokens);
+        return;
     }
     let mut report = Report::asked();
     if report.wants(12) {
@@ -74,7 +93,7 @@ fn write(report: &Report, dir: &Path, tokens: u64) -> u64 {
     std::fs::create_dir_all(dir.join("journal")).expect("a directory");
     let files = Arc::new(DiskFiles::open(dir.join("journal")).expect("a journal directory"));
     let options = locum_journal::Options { home: 1, ..locum_journal::Options::default() };
-    let mut journal = locum_journal::open(files, options, &mut |_| {}).expect("opens");
+    let mut journal = locum_journal::open(files, options, &mut ()).expect("opens");
     let mut batch = Vec::with_capacity(BATCH);
     for number in 0..tokens {
         let task = TaskId::new(1, number / TOKENS_PER_TASK + 1);
@@ -114,11 +133,10 @@ fn recover(dir: &Path) {
 #[expect(clippy::print_stdout, reason = "the answer to the process that asked")]
 fn decode(dir: &Path) {
     let files = Arc::new(DiskFiles::open(dir.join("journal")).expect("a journal directory"));
-    let mut events = 0;
+    let mut counted = Counted::default();
     let (_, took) = timed(|| {
-        locum_journal::open(files, broker_options().journal, &mut |batch| events += batch.len())
-            .expect("opens");
+        locum_journal::open(files, broker_options().journal, &mut counted).expect("opens");
     });
-    assert!(events > 0 && took > Duration::ZERO);
+    assert!(counted.0 > 0 && took > Duration::ZERO);
     println!("{} {}", took.as_secs_f64(), own_cpu().as_secs_f64());
 }

@@ -64,15 +64,14 @@ impl Past {
         let files = DiskFiles::open(site.path("data/journal")).expect("a journal");
         let options = locum_journal::Options { home: 1, ..locum_journal::Options::default() };
         let (mut task, mut token) = (None, None);
-        let mut remember = |event: &Event| match event.clone() {
+        let mut replayed = Vec::new();
+        let opened = locum_journal::open(Arc::new(files), options, &mut replayed);
+        let Journal { mut writer, .. } = opened.expect("it opens");
+        replayed.into_iter().for_each(|committed| match committed.into_event() {
             Event::TaskStarted(started) => task = Some(started),
             Event::TokenIssued(record) => token = Some(record),
             _ => {}
-        };
-        let opened = locum_journal::open(Arc::new(files), options, &mut |events| {
-            events.iter().for_each(|committed| remember(committed.event()));
         });
-        let Journal { mut writer, .. } = opened.expect("it opens");
         let (task, token) = (task.expect("one was started"), token.expect("one was issued"));
         let expires_at = token.at.plus(self.ttl).floor_to_second();
         let mut events = Vec::with_capacity(BATCH_EVENTS_MAX);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use locum_journal::{FileLayer, OpenError, Reader};
 use locum_model::event::By;
 use locum_model::limits::REAPER_LAG_MAX;
-use locum_model::{Caller, Clock, DigestKey, Entropy, Reason, TaskId, TenantNo, Timestamp};
+use locum_model::{Caller, Clock, Entropy, Reason, TaskId, TenantNo, Timestamp};
 use locum_table::Table;
 use locum_token::KeyStore;
 use locum_token::dpop::Proofs;
@@ -18,12 +18,10 @@ use crate::denials::{Denial, Denials};
 use crate::fold::Fold;
 use crate::key_move::KeyMove;
 use crate::refusal::Refusal;
+use crate::restart::Restart;
 use crate::shelf::Shelf;
 use crate::verifiers::Verifiers;
 use crate::world::Pinned;
-
-/// Events that a restart applies between two looks ahead.
-const REPLAYED_AT_ONCE: usize = 128;
 
 /// Settings that are not taken from the outside world again.
 #[derive(Clone, Debug)]
@@ -98,14 +96,11 @@ impl Broker {
     /// [`StartError`] when the journal is damaged, of a later format or in use, or there is no time or no
     /// randomness.
     pub fn open(options: Options, around: Surroundings) -> Result<(Arc<Self>, Committer), StartError> {
-        let digest_key = DigestKey::draw(&*around.entropy)?;
-        let fold = Arc::new(Fold::new(options.journal.home, Arc::clone(&around.keys), digest_key));
-        // Nearly every event of a snapshot is a token. Without room for them rows move again and again, and
-        // leave holes behind.
-        fold.table.reserve(usize::try_from(locum_journal::foreseen(&*around.files)).unwrap_or(0));
-        let journal = locum_journal::open(around.files, options.journal.clone(), &mut |events| {
-            events.chunks(REPLAYED_AT_ONCE).for_each(|some| fold.replay(some));
-        })?;
+        let room = usize::try_from(locum_journal::foreseen(&*around.files)).unwrap_or(0);
+        let keys = Arc::clone(&around.keys);
+        let mut restart = Restart::new(options.journal.home, keys, &*around.entropy, room);
+        let journal = locum_journal::open(around.files, options.journal.clone(), &mut restart)?;
+        let fold = restart.done()?;
         let journal_epoch = journal.writer.head().position.epoch;
         fold.stand_at(journal.writer.head().position);
         let newest = fold.state.read().timeline.newest();

@@ -31,6 +31,7 @@ mod operator;
 mod reaper;
 mod record;
 mod refusal;
+mod restart;
 mod rests_on;
 mod revoke;
 mod search_audit;

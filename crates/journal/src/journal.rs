@@ -3,8 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use locum_model::{Committed, Event};
-
 use crate::durable::{Durable, Extent};
 use crate::files::{FileLayer, SECTOR_BYTES};
 use crate::format::cursor::Cursor;
@@ -16,6 +14,7 @@ use crate::open_error::{OpenError, missing};
 use crate::options::Options;
 use crate::reader::Reader;
 use crate::recover::recover;
+use crate::replay::Replay;
 use crate::space::{self, STEP_BYTES};
 use crate::writer::{Segment, State, Writer};
 
@@ -29,8 +28,7 @@ pub struct Journal {
     pub given: Given,
 }
 
-/// Opens the journal and replays it: the newest snapshot, then every event after it, in order, some at
-/// a time and never none.
+/// Opens the journal and replays it: the newest snapshot that holds, then every event after it, in order.
 ///
 /// What holds on return: everything that was ever acknowledged went through `replay`, or was left
 /// out of a snapshot as no longer mattering; all of it is durable; a batch torn by a crash is
@@ -39,11 +37,11 @@ pub struct Journal {
 ///
 /// # Errors
 ///
-/// [`OpenError`]. Events may have gone through `replay` by then: what they made is to be dropped.
+/// [`OpenError`]. Events may have gone through `replay` by then: what was made of them is to be dropped.
 pub fn open(
     files: Arc<dyn FileLayer>,
     options: Options,
-    replay: &mut dyn FnMut(&[Committed<Event>]),
+    replay: &mut dyn Replay,
 ) -> Result<Journal, OpenError> {
     let mut listing = Listing::read(&*files).map_err(trying("listed"))?;
     for partial in &listing.partials {

@@ -4,21 +4,25 @@
 //! events are applied is that of the journal, whichever of the two is ahead; a bounded number of
 //! batches lies between them. What was applied goes back to the thread that made it, which writes the next
 //! events over it: an allocator is slow where one thread frees what another one goes on allocating.
+//!
+//! A snapshot's events are applied while its hash is computed, so that it is read once and nobody waits for the
+//! other. Should it not hold in the end, the caller drops what it made of them and starts over (decision 35).
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 use locum_model::{Committed, Event};
 
-use crate::damage::Flaw;
+use crate::damage::{Damage, Flaw};
 use crate::files::FileLayer;
 use crate::format::cursor::Cursor;
 use crate::format::names::Listing;
-use crate::format::snapshot::Given;
+use crate::format::snapshot::{Given, SnapshotCursor, SnapshotHeader};
 use crate::format::tail::{self, Tail};
 use crate::open_error::{OpenError, missing};
 use crate::options::Options;
-use crate::snapshot::newest_usable;
+use crate::replay::Replay;
+use crate::snapshot::{is_grave, unchecked};
 use crate::stored::Decoder;
 
 /// Events that change hands at once: enough that handing over costs nothing, few enough to stay in cache.
@@ -30,12 +34,19 @@ const BATCHES_MAX: usize = 16;
 struct Belt {
     decoder: Decoder,
     batch: Batch,
-    to: SyncSender<Batch>,
+    to: SyncSender<Handed>,
     /// Batches that were applied.
     back: Receiver<Batch>,
 }
 
 type Batch = Vec<Committed<Event>>;
+
+/// What the thread that applies is handed.
+enum Handed {
+    Events(Batch),
+    /// All of it was of a snapshot that does not hold.
+    StartOver,
+}
 
 /// Replays everything; returns the end of it, and the numbers that the snapshot has.
 ///
@@ -44,7 +55,7 @@ pub(crate) fn recover(
     files: &dyn FileLayer,
     options: &Options,
     listing: &Listing,
-    replay: &mut dyn FnMut(&[Committed<Event>]),
+    replay: &mut dyn Replay,
 ) -> Result<(Cursor, Tail, Given), OpenError> {
     thread::scope(|scope| {
         let (to, from) = mpsc::sync_channel(BATCHES_MAX);
@@ -58,10 +69,15 @@ pub(crate) fn recover(
                 read
             });
         let reader = reader.map_err(|source| OpenError::Io { doing: "read by a second thread", source })?;
-        for batch in from {
-            replay(&batch);
-            // Nobody takes it back once everything is read: then it is freed here.
-            let _ = returned.send(batch);
+        for handed in from {
+            match handed {
+                Handed::Events(batch) => {
+                    replay.take(&batch);
+                    // Nobody takes it back once everything is read: then it is freed here.
+                    let _ = returned.send(batch);
+                }
+                Handed::StartOver => replay.start_over(),
+            }
         }
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -74,9 +90,9 @@ fn read(
     listing: &Listing,
     belt: &mut Belt,
 ) -> Result<(Cursor, Tail, Given), OpenError> {
-    let snapshot = newest_usable(files, listing)?;
-    let given = snapshot.as_ref().map_or_else(Given::default, |snapshot| snapshot.header().given);
-    let first = snapshot.as_ref().map_or(1, |snapshot| snapshot.header().covers.sequence + 1);
+    let snapshot = read_snapshot(files, listing, belt)?;
+    let given = snapshot.map_or_else(Given::default, |header| header.given);
+    let first = snapshot.map_or(1, |header| header.covers.sequence + 1);
     if !listing.segments.contains(&first) {
         return Err(missing(first).into());
     }
@@ -86,11 +102,6 @@ fn read(
     }
     if snapshot.is_none() && cursor.header().predecessor != [0; 32] {
         return Err(cursor.damage(Flaw::Chain).into());
-    }
-    if let Some(mut snapshot) = snapshot {
-        while let Some(event) = snapshot.event(&mut belt.decoder)? {
-            belt.put(event);
-        }
     }
     loop {
         let stepped = cursor.step(u64::MAX);
@@ -116,6 +127,42 @@ fn read(
     }
 }
 
+/// Puts the newest snapshot that holds and that a segment follows on on the belt.
+///
+/// A damaged one is passed over: it only spares reading, and [`crate::verify`] tells of it.
+fn read_snapshot(
+    files: &dyn FileLayer,
+    listing: &Listing,
+    belt: &mut Belt,
+) -> Result<Option<SnapshotHeader>, Damage> {
+    for covers in listing.snapshots.iter().rev() {
+        match unchecked(files, listing, *covers) {
+            Ok(mut snapshot) => {
+                if put_all(&mut snapshot, belt)? {
+                    return Ok(Some(*snapshot.header()));
+                }
+                belt.start_over();
+            }
+            Err(damage) if is_grave(&damage) => return Err(damage),
+            Err(_passed_over) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Puts the events of a snapshot on the belt; whether they are what was written.
+fn put_all(snapshot: &mut SnapshotCursor, belt: &mut Belt) -> Result<bool, Damage> {
+    loop {
+        match snapshot.event(&mut belt.decoder) {
+            Ok(Some(event)) => belt.put(event),
+            Ok(None) => return Ok(snapshot.check().is_ok()),
+            // Of what was written so there is no older form: that is not passed over.
+            Err(damage) if snapshot.check().is_ok() => return Err(damage),
+            Err(_does_not_hold) => return Ok(false),
+        }
+    }
+}
+
 // === impl Belt ===
 
 impl Belt {
@@ -133,6 +180,12 @@ impl Belt {
         let mut next = self.back.try_recv().unwrap_or_else(|_none| Vec::with_capacity(BATCH_EVENTS));
         next.drain(..).for_each(|applied| self.decoder.take_back(applied.into_event()));
         // Nobody takes it only when the other thread panicked, and then nothing is opened.
-        let _ = self.to.send(std::mem::replace(&mut self.batch, next));
+        let _ = self.to.send(Handed::Events(std::mem::replace(&mut self.batch, next)));
+    }
+
+    /// Everything so far was nothing.
+    fn start_over(&mut self) {
+        self.batch.clear();
+        let _ = self.to.send(Handed::StartOver);
     }
 }

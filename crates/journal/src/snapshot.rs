@@ -111,20 +111,24 @@ pub(crate) fn write(
 /// The newest snapshot that holds and that a segment follows on.
 ///
 /// A damaged one is passed over: it only spares reading, and [`crate::verify`] tells of it.
-pub(crate) fn newest_usable(
-    files: &dyn FileLayer,
-    listing: &Listing,
-) -> Result<Option<SnapshotCursor>, Damage> {
+fn newest_usable(files: &dyn FileLayer, listing: &Listing) -> Result<Option<SnapshotCursor>, Damage> {
     for covers in listing.snapshots.iter().rev() {
-        match usable(files, listing, *covers) {
+        let usable = unchecked(files, listing, *covers).and_then(|mut snapshot| {
+            snapshot.check()?;
+            Ok(snapshot)
+        });
+        match usable {
             Ok(snapshot) => return Ok(Some(snapshot)),
-            Err(future @ Damage { flaw: Flaw::FutureFormat { .. } | Flaw::Missing, .. }) => {
-                return Err(future);
-            }
+            Err(damage) if is_grave(&damage) => return Err(damage),
             Err(_passed_over) => {}
         }
     }
     Ok(None)
+}
+
+/// Whether no older snapshot may take the place of one of which this was found.
+pub(crate) fn is_grave(damage: &Damage) -> bool {
+    matches!(damage.flaw, Flaw::FutureFormat { .. } | Flaw::Missing)
 }
 
 /// How many events the newest snapshot says that it has; 0 where none can be read.
@@ -140,18 +144,30 @@ pub fn foreseen(files: &dyn FileLayer) -> u64 {
     })
 }
 
-fn usable(files: &dyn FileLayer, listing: &Listing, covers: u64) -> Result<SnapshotCursor, Damage> {
+/// The snapshot that covers everything up to `covers`, on which a segment follows. Its hash is still to be
+/// checked, but where something else is wrong: what does not hold says nothing.
+pub(crate) fn unchecked(
+    files: &dyn FileLayer,
+    listing: &Listing,
+    covers: u64,
+) -> Result<SnapshotCursor, Damage> {
     let mut snapshot = SnapshotCursor::open(files, covers)?;
-    snapshot.check()?;
+    match is_followed(files, listing, &snapshot) {
+        Ok(()) => Ok(snapshot),
+        Err(damage) => Err(snapshot.check().err().unwrap_or(damage)),
+    }
+}
+
+fn is_followed(files: &dyn FileLayer, listing: &Listing, snapshot: &SnapshotCursor) -> Result<(), Damage> {
+    let covers = snapshot.header().covers;
     // A snapshot is written after the segment that follows it: a snapshot alone means that
     // acknowledged events are gone.
-    if !listing.segments.contains(&(covers + 1)) {
+    if !listing.segments.contains(&(covers.sequence + 1)) {
         return Err(snapshot.damage(Flaw::Missing));
     }
-    let next = Cursor::open(files, covers + 1)?;
-    let follows = next.header().predecessor == snapshot.header().chain
-        && next.header().home == snapshot.header().covers.home;
-    if follows { Ok(snapshot) } else { Err(snapshot.damage(Flaw::Chain)) }
+    let next = Cursor::open(files, covers.sequence + 1)?;
+    let follows = next.header().predecessor == snapshot.header().chain && next.header().home == covers.home;
+    if follows { Ok(()) } else { Err(snapshot.damage(Flaw::Chain)) }
 }
 
 /// Writes what `keep` keeps of `previous` and of all segments after it and before `target`.

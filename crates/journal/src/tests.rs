@@ -34,7 +34,7 @@ fn events(from: u64, to: u64) -> Vec<Event> {
 /// Opens, and says what was replayed.
 fn opened(files: &MemoryFiles) -> Result<(Journal, Vec<Committed<Event>>), OpenError> {
     let mut replayed = Vec::new();
-    let journal = open(Arc::new(files.clone()), options(), &mut |events| replayed.extend_from_slice(events))?;
+    let journal = open(Arc::new(files.clone()), options(), &mut replayed)?;
     Ok((journal, replayed))
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use locum_journal::{
     AppendError, Damage, DirectoryError, DiskFiles, EpochError, FileLayer, Head, Journal, Lane, OpenError,
-    Options,
+    Options, Replay,
 };
 use locum_model::event::{By, KeyMoved, KeyPurpose, Revoked};
 use locum_model::limits::{BATCH_EVENTS_MAX, REASON_TEXT_BYTES_MAX};
@@ -126,9 +126,7 @@ pub fn accept_restore(dir: &Path, by: &str, now: Timestamp) -> Result<Accepted, 
 pub fn accept_copy(files: Arc<dyn FileLayer>, by: &str, now: Timestamp) -> Result<Accepted, NotAccepted> {
     locum_journal::verify(&*files, &mut |_progress| {})?;
     let mut known = Known::default();
-    let mut journal = locum_journal::open(files, Options::default(), &mut |events| {
-        events.iter().for_each(|event| known.note(event))
-    })?;
+    let mut journal = locum_journal::open(files, Options::default(), &mut known)?;
     let before = journal.writer.head().position;
     if before.sequence == 0 {
         return Err(NotAccepted::Empty);
@@ -160,6 +158,16 @@ fn append(journal: &mut Journal, events: Vec<Event>) -> Result<(), EpochError> {
 }
 
 // === impl Known ===
+
+impl Replay for Known {
+    fn take(&mut self, events: &[Committed<Event>]) {
+        events.iter().for_each(|event| self.note(event));
+    }
+
+    fn start_over(&mut self) {
+        *self = Self::default();
+    }
+}
 
 impl Known {
     fn note(&mut self, committed: &Committed<Event>) {
@@ -225,8 +233,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let open = || {
             let files = DiskFiles::open(dir.path()).expect("opened");
-            locum_journal::open(std::sync::Arc::new(files), Options::default(), &mut |_| {})
-                .expect("a journal")
+            locum_journal::open(std::sync::Arc::new(files), Options::default(), &mut ()).expect("a journal")
         };
         drop(open());
         assert!(matches!(accept_restore(dir.path(), "alice", NOW), Err(NotAccepted::Empty)));

@@ -32,7 +32,7 @@ fn writer() -> (Committer, Commits, Arc<Stopped>, mpsc::Receiver<usize>) {
     // Nothing here is recognised by its digest.
     let digest_key = DigestKey::of_words(|| 1);
     let fold = Arc::new(Fold::new(1, Arc::new(MemoryKeyStore::default()), digest_key));
-    let journal = locum_journal::open(Arc::new(MemoryFiles::default()), Options::default(), &mut |_| {});
+    let journal = locum_journal::open(Arc::new(MemoryFiles::default()), Options::default(), &mut ());
     let (committer, commits) =
         Committer::new(journal.expect("an empty disk").writer, fold, Arc::clone(&clock) as Arc<dyn Clock>);
     let (tell, told) = mpsc::channel();

@@ -33,7 +33,7 @@ pub(crate) const SNAPSHOT_HEADER_BYTES: usize = 128;
 /// What the hash covers of the header.
 pub(crate) const HASHED_BYTES: usize = 72;
 const MAGIC: [u8; 8] = *b"LOCUMSNP";
-/// How much is read at once to check the hash.
+/// How much is read at once only to check the hash.
 const CHECK_BYTES: usize = 256 << 10;
 
 /// The highest numbers that were ever given out, whether or not an event is left that says so.
@@ -121,6 +121,9 @@ pub(crate) struct SnapshotCursor {
     header: SnapshotHeader,
     hash: Hash,
     window: Window,
+    /// The hash over everything before `hashed`: what was read to take events is not read again for it.
+    context: ring::digest::Context,
+    hashed: u64,
     len: u64,
     at: u64,
     taken: u64,
@@ -149,6 +152,8 @@ impl SnapshotCursor {
             header,
             hash,
             window,
+            context: ring::digest::Context::new(&ring::digest::SHA256),
+            hashed: SNAPSHOT_HEADER_BYTES as u64,
             len,
             at: SNAPSHOT_HEADER_BYTES as u64,
             taken: 0,
@@ -160,29 +165,29 @@ impl SnapshotCursor {
         &self.header
     }
 
-    /// Checks the hash over everything, so that no event is taken from a damaged snapshot.
+    /// Checks the hash over everything, the events that were taken before included. Reads what was not
+    /// read for them.
     pub(crate) fn check(&mut self) -> Result<(), Damage> {
-        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-        let mut at = SNAPSHOT_HEADER_BYTES as u64;
-        while at < self.len {
+        while self.hashed < self.len {
             let unreadable = |error| Damage {
                 file: self.name.clone(),
-                offset: at,
+                offset: self.hashed,
                 sequence: self.header.covers.sequence,
                 flaw: Flaw::Unreadable(error),
             };
-            let bytes = self.window.get(at, CHECK_BYTES, self.len).map_err(unreadable)?;
+            let bytes = self.window.get(self.hashed, CHECK_BYTES, self.len).map_err(unreadable)?;
             if bytes.is_empty() {
                 return Err(self.damage(Flaw::Truncated));
             }
-            context.update(bytes);
-            at += bytes.len() as u64;
+            self.context.update(bytes);
+            self.hashed += bytes.len() as u64;
         }
+        let mut context = self.context.clone();
         context.update(&self.header.hashed());
         if digest(context) == self.hash { Ok(()) } else { Err(self.damage(Flaw::Snapshot)) }
     }
 
-    /// The next event.
+    /// The next event. Where [`SnapshotCursor::check`] did not pass yet it may be of a damaged snapshot.
     pub(crate) fn event(&mut self, decoder: &mut Decoder) -> Result<Option<Committed<Event>>, Damage> {
         if self.taken == self.header.records {
             return if self.at == self.len { Ok(None) } else { Err(self.damage(Flaw::Snapshot)) };
@@ -193,6 +198,12 @@ impl SnapshotCursor {
     fn take(&mut self, decoder: &mut Decoder) -> Result<Committed<Event>, Flaw> {
         let head = self.window.get(self.at, RECORD_HEADER_BYTES, self.len).map_err(Flaw::Unreadable)?;
         let whole = record::whole_bytes(head)?;
+        if self.hashed < self.at + whole as u64 {
+            self.window.get(self.at, whole, self.len).map_err(Flaw::Unreadable)?;
+            let ahead = self.window.held_from(self.hashed);
+            self.context.update(ahead);
+            self.hashed += ahead.len() as u64;
+        }
         let bytes = self.window.get(self.at, whole, self.len).map_err(Flaw::Unreadable)?;
         let (record, whole) = record::split(bytes)?;
         if record.sequence <= self.last_sequence || record.sequence > self.header.covers.sequence {

@@ -38,6 +38,12 @@ impl Window {
         Ok(&self.buffer[from..(from + len).min(self.filled)])
     }
 
+    /// Whatever is in memory from `at` on; nothing where that is not.
+    pub(crate) fn held_from(&self, at: u64) -> &[u8] {
+        let from = at.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
+        from.and_then(|from| self.buffer[..self.filled].get(from..)).unwrap_or_default()
+    }
+
     fn holds(&self, at: u64, len: usize) -> bool {
         at >= self.start && at + len as u64 <= self.start + self.filled as u64
     }

@@ -10,7 +10,7 @@ const LAST: u64 = 34;
 fn opened(files: &MemoryFiles) -> Result<(Journal, Vec<Committed<Event>>), OpenError> {
     let options = Options { segment_bytes: (SEGMENT_HEADER_BYTES + 2048) as u64, reserve_bytes: 0, home: 1 };
     let mut replayed = Vec::new();
-    let journal = open(Arc::new(files.clone()), options, &mut |events| replayed.extend_from_slice(events))?;
+    let journal = open(Arc::new(files.clone()), options, &mut replayed)?;
     Ok((journal, replayed))
 }
 

@@ -67,7 +67,7 @@ fn two_openers_are_one_too_many() {
 #[test]
 fn nobody_else_may_read() {
     let (directory, files) = disk();
-    open(Arc::new(files), options(), &mut |_| {}).expect("opens");
+    open(Arc::new(files), options(), &mut ()).expect("opens");
     let path = directory.path().join("journal");
     let mode = |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o700);
@@ -94,7 +94,7 @@ fn links_are_not_followed() {
 fn a_journal_lives_on_a_disk() {
     let (directory, files) = disk();
     let path = directory.path().join("journal");
-    let mut journal = open(Arc::new(files), options(), &mut |_| {}).expect("opens");
+    let mut journal = open(Arc::new(files), options(), &mut ()).expect("opens");
     for number in 1..=60 {
         journal.writer.append(Lane::Ordinary, vec![event(number)]).expect("appends");
     }
@@ -104,8 +104,7 @@ fn a_journal_lives_on_a_disk() {
     drop(journal);
     let files = Arc::new(DiskFiles::open(&path).expect("free again"));
     let mut replayed = Vec::new();
-    let journal = open(Arc::clone(&files) as _, options(), &mut |events| replayed.extend_from_slice(events))
-        .expect("opens");
+    let journal = open(Arc::clone(&files) as _, options(), &mut replayed).expect("opens");
     assert_eq!((journal.writer.head(), &replayed), (head, &written));
     drop(journal);
     let report = verify(&*files, &mut |_| {}).expect("holds");
@@ -115,7 +114,7 @@ fn a_journal_lives_on_a_disk() {
 #[test]
 fn a_segment_removed_under_the_writer_stops_it() {
     let (directory, files) = disk();
-    let mut journal = open(Arc::new(files), options(), &mut |_| {}).expect("opens");
+    let mut journal = open(Arc::new(files), options(), &mut ()).expect("opens");
     journal.writer.append(Lane::Ordinary, vec![event(1)]).expect("appends");
     std::fs::remove_file(directory.path().join("journal/segment-000000000000001")).expect("removes");
     let refused = journal.writer.append(Lane::Ordinary, vec![event(2)]);

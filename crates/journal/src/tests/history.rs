@@ -195,7 +195,7 @@ fn a_batch_larger_than_a_segment_gets_one_that_fits() {
 fn a_segment_takes_space_step_by_step() {
     let files = MemoryFiles::new();
     let large = Options { segment_bytes: 12 << 20, ..options() };
-    let mut journal = open(Arc::new(files.clone()), large.clone(), &mut |_| {}).expect("opens");
+    let mut journal = open(Arc::new(files.clone()), large.clone(), &mut ()).expect("opens");
     let Event::Unlocked(unlocked) = event(1) else { unreachable!("an unlock") };
     let one = Event::Unlocked(Unlocked { reason: "x".repeat(1 << 20), ..unlocked });
     let mut lengths = std::collections::BTreeSet::new();
@@ -207,9 +207,9 @@ fn a_segment_takes_space_step_by_step() {
     }
     assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [4, 8, 12]);
     assert_eq!(names(&files, "segment-").len(), 2);
-    let mut count = 0;
-    open(Arc::new(files), large, &mut |events| count += events.len()).expect("opens again");
-    assert_eq!(count, 13);
+    let mut replayed = Vec::new();
+    open(Arc::new(files), large, &mut replayed).expect("opens again");
+    assert_eq!(replayed.len(), 13);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_journal_of_another_home_is_refused() {
     let files = MemoryFiles::new();
     filled(&files, 3);
     let other = Options { home: 2, ..options() };
-    let refused = open(Arc::new(files), other, &mut |_| {}).err().expect("refused");
+    let refused = open(Arc::new(files), other, &mut ()).err().expect("refused");
     assert!(matches!(refused, OpenError::WrongHome { expected: 2, found: 1 }), "{refused}");
 }
 
@@ -309,7 +309,7 @@ fn single_events_are_found_in_any_order() {
     // 4 MiB segments, so that there are marks inside of them as well as at their beginnings.
     let options = crate::Options { segment_bytes: 4 << 20, ..options() };
     let files = MemoryFiles::new();
-    let mut journal = crate::open(Arc::new(files), options, &mut |_| {}).expect("opens");
+    let mut journal = crate::open(Arc::new(files), options, &mut ()).expect("opens");
     let last = 12_000;
     for number in 1..=last {
         journal.writer.append(Lane::Ordinary, vec![event(number)]).expect("appends");

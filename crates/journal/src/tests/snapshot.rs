@@ -6,7 +6,9 @@ use locum_model::Position;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{SnapshotError, foreseen, verify};
+use crate::format::record::{self, RECORD_HEADER_BYTES};
+use crate::format::snapshot::{HASHED_BYTES, SNAPSHOT_HEADER_BYTES};
+use crate::{Replay, SnapshotError, foreseen, verify};
 
 fn sequence(event: &Committed<Event>) -> u64 {
     event.position().sequence
@@ -139,6 +141,142 @@ fn a_damaged_snapshot_gives_way_to_the_one_before() {
     assert!(matches!(verify(&files, &mut |_| {}).expect_err("found").flaw, Flaw::Snapshot));
 }
 
+/// What was taken, and how much of it was dropped again.
+#[derive(Default)]
+struct Restart {
+    taken: Vec<Committed<Event>>,
+    dropped: Vec<usize>,
+}
+
+impl Replay for Restart {
+    fn take(&mut self, events: &[Committed<Event>]) {
+        self.taken.take(events);
+    }
+
+    fn start_over(&mut self) {
+        self.dropped.push(self.taken.len());
+        self.taken.start_over();
+    }
+}
+
+fn restarted(files: &MemoryFiles) -> Result<Restart, OpenError> {
+    let mut restart = Restart::default();
+    open(Arc::new(files.clone()), options(), &mut restart)?;
+    Ok(restart)
+}
+
+/// Where the records of a snapshot begin.
+fn records(bytes: &[u8]) -> Vec<usize> {
+    let mut starts = vec![SNAPSHOT_HEADER_BYTES];
+    while let Some(at) = starts.last().copied().filter(|at| *at < bytes.len()) {
+        starts.push(at + record::whole_bytes(&bytes[at..]).expect("a record"));
+    }
+    starts.pop();
+    starts
+}
+
+/// A record that says something else, and whose checksum fits.
+fn forge(bytes: &mut [u8], at: usize) {
+    let whole = record::whole_bytes(&bytes[at..]).expect("a record");
+    let record = &mut bytes[at..at + whole];
+    *record.last_mut().expect("not empty") ^= 1;
+    let checksum = crc32c::crc32c(&record[8..]);
+    record[4..8].copy_from_slice(&checksum.to_le_bytes());
+}
+
+#[test]
+fn nothing_stays_of_a_snapshot_that_does_not_hold_wherever_it_is_damaged() {
+    const LAST: u64 = 2_400;
+    let files = MemoryFiles::new();
+    let journal = filled(&files, LAST / 2);
+    let even = |event: &Committed<Event>| sequence(event).is_multiple_of(2);
+    let older = journal.reader.snapshot(&even, Given::default()).expect("the older one").covers.sequence;
+    drop(journal);
+    let journal = filled_on(&files, LAST / 2 + 1, LAST);
+    let newer = journal.reader.snapshot(&|_| true, Given::default()).expect("the newer one");
+    drop(journal);
+    let whole = restarted(&files).expect("opens");
+    assert_eq!(
+        (whole.taken.len() as u64, whole.dropped.len()),
+        (newer.kept + LAST - newer.covers.sequence, 0)
+    );
+    let name = names(&files, "snapshot-").pop().expect("two snapshots");
+    let good = files.contents(&name).expect("its bytes");
+    let starts = records(&good);
+    assert_eq!(starts.len() as u64, newer.kept);
+    let expected: Vec<u64> = (1..=LAST).filter(|n| *n > older || n % 2 == 0).collect();
+    let fell_back = |damage: &dyn Fn(&mut Vec<u8>), what: &str| {
+        let damaged = files.fork();
+        let mut bytes = good.clone();
+        damage(&mut bytes);
+        damaged.replace(&name, bytes);
+        let restart = restarted(&damaged).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(restart.taken.iter().map(sequence).collect::<Vec<_>>(), expected, "{what}");
+        assert!(restart.taken.iter().all(|found| *found.event() == event(sequence(found))), "{what}");
+        restart.dropped
+    };
+    for at in [0, 1, 255, 256, 257, starts.len() / 2, starts.len() - 2, starts.len() - 1] {
+        // What the checksum shows is not taken; everything before it was.
+        let dropped =
+            fell_back(&|bytes| bytes[starts[at] + 20] ^= 1, &format!("a flipped bit of record {at}"));
+        assert_eq!(dropped, [at / 256 * 256]);
+        // What only the hash shows was taken, and is dropped in the end.
+        let dropped = fell_back(&|bytes| forge(bytes, starts[at]), &format!("a forged record {at}"));
+        assert_eq!(dropped, [starts.len() / 256 * 256]);
+        // A file that is too short is never begun.
+        let dropped = fell_back(&|bytes| bytes.truncate(starts[at]), &format!("cut before record {at}"));
+        assert_eq!(dropped, [0; 0]);
+    }
+    let hash = fell_back(
+        &|bytes| {
+            bytes[72] ^= 1;
+            let checksum = crc32c::crc32c(&bytes[..124]);
+            bytes[124..128].copy_from_slice(&checksum.to_le_bytes());
+        },
+        "another hash",
+    );
+    assert_eq!(hash, [starts.len() / 256 * 256]);
+    assert_eq!(fell_back(&|bytes| bytes[100] ^= 1, "another header"), [0; 0]);
+}
+
+#[test]
+fn both_snapshots_damaged_are_dropped_one_after_the_other() {
+    let files = MemoryFiles::new();
+    filled(&files, 900).reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
+    filled_on(&files, 901, 1_800).reader.snapshot(&|_| true, Given::default()).expect("another");
+    for name in names(&files, "snapshot-") {
+        let mut bytes = files.contents(&name).expect("its bytes");
+        let last = *records(&bytes).last().expect("records");
+        forge(&mut bytes, last);
+        files.replace(&name, bytes);
+    }
+    let restart = restarted(&files).expect("opens from the segments");
+    assert_eq!(restart.taken.iter().map(sequence).collect::<Vec<_>>(), (1..=1_800).collect::<Vec<_>>());
+    assert!(restart.dropped.len() == 2 && restart.dropped.iter().all(|dropped| *dropped > 0));
+}
+
+#[test]
+fn a_whole_snapshot_with_an_event_from_the_future_is_refused_and_not_passed_over() {
+    let files = MemoryFiles::new();
+    filled(&files, 900).reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
+    let name = names(&files, "snapshot-").pop().expect("a snapshot");
+    let mut bytes = files.contents(&name).expect("its bytes");
+    let at = records(&bytes)[300];
+    let whole = record::whole_bytes(&bytes[at..]).expect("a record");
+    // A field that this version does not know, of the same length.
+    bytes[at + RECORD_HEADER_BYTES] = 0xfa;
+    let checksum = crc32c::crc32c(&bytes[at + 8..at + whole]);
+    bytes[at + 4..at + 8].copy_from_slice(&checksum.to_le_bytes());
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    context.update(&bytes[SNAPSHOT_HEADER_BYTES..]);
+    context.update(&bytes[..HASHED_BYTES]);
+    bytes[72..104].copy_from_slice(context.finish().as_ref());
+    let checksum = crc32c::crc32c(&bytes[..124]);
+    bytes[124..128].copy_from_slice(&checksum.to_le_bytes());
+    files.replace(&name, bytes);
+    assert!(matches!(flaw(restarted(&files).err().expect("refused")), Flaw::Undecodable(_)));
+}
+
 #[test]
 fn a_snapshot_of_another_journal_is_not_used() {
     let files = MemoryFiles::new();
@@ -204,7 +342,8 @@ proptest! {
         }
         drop(journal);
         let mut recovered = BTreeMap::new();
-        open(Arc::new(files.clone()), options(), &mut |events| events.iter().for_each(|event| fold(&mut recovered, event))).expect("opens");
+        let (_, replayed) = opened(&files).expect("opens");
+        replayed.iter().for_each(|event| fold(&mut recovered, event));
         prop_assert_eq!(&recovered, &state);
         let mut full = BTreeMap::new();
         let (journal, _) = opened(&files).expect("opens");
