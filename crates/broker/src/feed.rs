@@ -18,7 +18,7 @@ use std::sync::Arc;
 use locum_model::limits::{CLOCK_SKEW_MAX, TOKEN_TTL_MAX};
 use locum_model::{Committed, ConnectorNo, Event, IssueRecord, Position, Target, TaskId, Timestamp};
 use locum_table::{Applied, Table};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::fold::Verdict;
@@ -62,7 +62,7 @@ pub(crate) struct Feed {
 
 /// What is known of the feed, under one lock. The fold takes it once an event.
 #[derive(Default)]
-struct Ledger {
+pub(crate) struct Ledger {
     /// Everything up to here is published.
     position: Position,
     reach: Reach,
@@ -105,23 +105,13 @@ impl Feed {
 
     /// Takes what `committed` means to those who follow the feed. `table` and `tasks` have it applied.
     pub(crate) fn take(&self, committed: &Committed<Event>, verdict: &Verdict, table: &Table, tasks: &Tasks) {
-        let position = committed.position();
-        let mut ledger = self.ledger.lock();
-        ledger.position = position;
-        match (committed.event(), verdict) {
-            (_, Verdict::Repeated | Verdict::Applied(Applied::TooLate(_))) | (Event::TaskStarted(_), _) => {}
-            (Event::TokenIssued(record), Verdict::Applied(Applied::Issued(_))) => {
-                ledger.reach.issued(record, position.sequence, tasks);
-            }
-            (event, Verdict::Applied(_)) => {
-                let routed = ledger.route(committed, table);
-                ledger.publish(position, event.at(), &routed);
-            }
-        }
-        if matches!(committed.event(), Event::KeyPublished(_) | Event::KeyActivated(_) | Event::KeyRetired(_))
-        {
-            ledger.followed.values().for_each(Waiting::wake);
-        }
+        self.ledger.lock().take(committed, verdict, table, tasks);
+    }
+
+    /// Lets the events of a replay be taken one after the other. Nobody follows the record or holds a task
+    /// meanwhile: [`Ledger::take`] is all that there is to do for them.
+    pub(crate) fn replaying(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock()
     }
 
     /// Sets where the journal stands after a replay.
@@ -177,6 +167,32 @@ impl Feed {
 // === impl Ledger ===
 
 impl Ledger {
+    /// Takes what `committed` means for those who follow, or will.
+    pub(crate) fn take(
+        &mut self,
+        committed: &Committed<Event>,
+        verdict: &Verdict,
+        table: &Table,
+        tasks: &Tasks,
+    ) {
+        let position = committed.position();
+        self.position = position;
+        match (committed.event(), verdict) {
+            (_, Verdict::Repeated | Verdict::Applied(Applied::TooLate(_))) | (Event::TaskStarted(_), _) => {}
+            (Event::TokenIssued(record), Verdict::Applied(Applied::Issued(_))) => {
+                self.reach.issued(record, position.sequence, tasks);
+            }
+            (event, Verdict::Applied(_)) => {
+                let routed = self.route(committed, table);
+                self.publish(position, event.at(), &routed);
+            }
+        }
+        if matches!(committed.event(), Event::KeyPublished(_) | Event::KeyActivated(_) | Event::KeyRetired(_))
+        {
+            self.followed.values().for_each(Waiting::wake);
+        }
+    }
+
     fn route(&mut self, committed: &Committed<Event>, table: &Table) -> Routed {
         let at = committed.event().at();
         let mut routed = Routed::default();

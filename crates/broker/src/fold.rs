@@ -63,7 +63,7 @@ impl Fold {
         Self {
             table: Arc::new(Table::new(digest_key)),
             state: RwLock::default(),
-            leases: Leases::default(),
+            leases: Leases::of_restart(),
             feed: Feed::new(),
             world: ArcSwap::from_pointee(World::default()),
             keys,
@@ -99,7 +99,8 @@ impl Fold {
             Event::TokenIssued(record) => Some(record.jti),
             _ => None,
         });
-        self.table.warm(&issued.collect::<Vec<_>>());
+        self.table.make_near(issued);
+        let mut ledger = self.feed.replaying();
         for committed in events {
             #[cfg(bug_zoo)]
             if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::UsesNotReplayed)
@@ -108,8 +109,9 @@ impl Fold {
                 continue;
             }
             let verdict = self.judge(committed);
-            self.feed.take(committed, &verdict, &self.table, &self.state.read().tasks);
+            ledger.take(committed, &verdict, &self.table, &self.state.read().tasks);
         }
+        drop(ledger);
         let timeline = &mut self.state.write().timeline;
         events.iter().for_each(|committed| note(timeline, committed));
         if let Some(last) = events.last() {

@@ -4,12 +4,14 @@
 //! and that ends the tree. After a restart every task gets its lease anew, which is its grace to
 //! reconnect.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use locum_model::limits::HOLD_GRACE;
 use locum_model::{TaskId, Timestamp};
 use parking_lot::Mutex;
+
+use crate::state::task_map::TaskMap;
 
 /// The leases of all live tasks.
 #[derive(Default)]
@@ -21,9 +23,11 @@ pub(crate) struct HoldNumber(u64);
 
 #[derive(Default)]
 struct Inner {
-    leases: HashMap<TaskId, Lease>,
+    leases: TaskMap<Lease>,
     due: BTreeSet<(Timestamp, TaskId)>,
     holds: u64,
+    /// Until the grace is granted nothing is due: the grace says when, of all at once.
+    restarting: bool,
 }
 
 struct Lease {
@@ -38,11 +42,18 @@ struct Lease {
 // === impl Leases ===
 
 impl Leases {
+    /// Those of a broker that comes up: none runs out before [`Leases::grant_grace`].
+    pub(crate) fn of_restart() -> Self {
+        Self(Mutex::new(Inner { restarting: true, ..Inner::default() }))
+    }
+
     /// A task began.
     pub(crate) fn enter(&self, task: TaskId, now: Timestamp, span: Duration, deadline: Timestamp) {
         let due = now.plus(span).min(deadline);
         let mut inner = self.0.lock();
-        inner.due.insert((due, task));
+        if !inner.restarting {
+            inner.due.insert((due, task));
+        }
         inner.leases.insert(task, Lease { span, deadline, due, held: None, lapsing: false });
     }
 
@@ -128,10 +139,13 @@ impl Leases {
     /// Gives every task its lease anew: the grace after a restart.
     pub(crate) fn grant_grace(&self, now: Timestamp) {
         let mut inner = self.0.lock();
-        let tasks: Vec<_> = inner.leases.keys().copied().collect();
-        for task in tasks {
-            inner.set_due(task, |lease| now.plus(lease.span.max(HOLD_GRACE)));
-        }
+        inner.restarting = false;
+        let granted = inner.leases.iter_mut().filter(|(_, lease)| !lease.lapsing).map(|(task, lease)| {
+            lease.due = now.plus(lease.span.max(HOLD_GRACE)).min(lease.deadline);
+            (lease.due, *task)
+        });
+        // Sorted at once and not one by one: a million is nothing unusual.
+        inner.due = granted.collect();
     }
 
     /// How many tasks a stream holds.
@@ -188,6 +202,22 @@ mod tests {
         leases.remove(task);
         leases.put_back(task);
         assert_eq!(leases.take_due(at(99), 10), []);
+    }
+
+    #[test]
+    fn nothing_runs_out_before_the_grace_after_a_restart() {
+        let leases = Leases::of_restart();
+        let [first, second, ended] = [1, 2, 3].map(|count| TaskId::new(1, count));
+        leases.enter(second, at(0), LEASE, at(1_000));
+        leases.enter(first, at(1), LEASE, at(1_000));
+        leases.enter(ended, at(2), LEASE, at(1_000));
+        leases.remove(ended);
+        assert_eq!((leases.next_due(), leases.take_due(at(5_000), 10)), (None, vec![]));
+        leases.grant_grace(at(500));
+        assert_eq!(leases.take_due(at(529), 10), []);
+        assert_eq!(leases.take_due(at(530), 10), [(first, at(1_000)), (second, at(1_000))]);
+        leases.enter(ended, at(600), LEASE, at(1_000));
+        assert_eq!(leases.next_due(), Some(at(630)), "and from then on as ever");
     }
 
     #[test]

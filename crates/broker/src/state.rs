@@ -3,6 +3,7 @@
 
 pub(crate) mod locks;
 pub(crate) mod requests;
+pub(crate) mod task_map;
 pub(crate) mod tasks;
 pub(crate) mod timeline;
 

@@ -93,6 +93,11 @@ impl Table {
         self.bring_near(jtis.iter().map(|jti| RowKey::of(*jti)));
     }
 
+    /// Brings the places near to which a batch of tokens will be entered.
+    pub fn make_near(&self, jtis: impl Iterator<Item = TokenId>) {
+        std::hint::black_box(jtis.filter(|jti| self.rows.is_home(RowKey::of(*jti))).count());
+    }
+
     /// One round for the rows, one for what they lead to: within a round no load waits for another.
     fn bring_near(&self, keys: impl Iterator<Item = RowKey> + Clone) {
         let generation = self.watermarks.generation();

@@ -9,18 +9,19 @@
 //! their owners. Which tasks rest on something like that is kept by what it is ([`Reach::hidden_by`]), so that
 //! its revocation costs what has to be told and nothing for anything else.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use locum_model::limits::CLOCK_SKEW_MAX;
 use locum_model::{ConnectorNo, IssueRecord, Target, TaskId, Timestamp};
 
+use crate::state::task_map::TaskMap;
 use crate::state::tasks::Tasks;
 
 /// Rows are never listed, only looked up: the map's order does not matter.
 #[derive(Default)]
 pub(crate) struct Reach {
-    tasks: HashMap<TaskId, Row>,
+    tasks: TaskMap<Row>,
     /// When a row is looked at next; one place for each row.
     due: BTreeSet<(Timestamp, TaskId)>,
     /// What tasks rest on and some token of theirs does not say.

@@ -8,6 +8,8 @@ use locum_model::issue_record::RequestKey;
 use locum_model::limits::{REQUEST_ID_KEPT_AFTER_EXP, REQUEST_IDS_PER_WORKLOAD_MAX, REQUEST_TIMEOUT};
 use locum_model::{IssueRecord, TaskId, TenantNo, Timestamp, WorkloadNo};
 
+use crate::state::task_map::TaskMap;
+
 /// Whose request id: ids of different workloads, tasks and methods never meet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestScope {
@@ -33,7 +35,7 @@ pub(crate) struct Requests {
     by_workload: HashMap<WorkloadNo, usize>,
     /// The tasks that the answers stand for or rest on: without their beginnings a replay would find the answers
     /// too late, and without their ends it would take them to be alive.
-    rests_on: HashMap<TaskId, usize>,
+    rests_on: TaskMap<usize>,
     /// How many were remembered.
     count: u64,
 }
