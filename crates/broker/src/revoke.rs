@@ -110,7 +110,7 @@ impl Broker {
         let id = caller.spiffe_id().ok_or(Reason::WorkloadUnregistered)?;
         let now = self.now()?;
         // Dead already: nothing to write down, and nothing to fill the urgent lane with.
-        let Ok((LiveToken { jti, .. }, _)) = self.find_live(&pinned, token, now) else { return Ok(()) };
+        let Ok(LiveToken { jti, .. }) = self.find_live(&pinned, token, now) else { return Ok(()) };
         if self.fold.table.workload_of(jti) != Some(workload.number) {
             return Ok(());
         }

@@ -4,17 +4,19 @@
 //! and write their answers as bytes ([`locum_api::check`]): no message stands between, and what a token
 //! says is copied once. [`CheckDoor`] is what the generated service would be.
 
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
+use futures_util::future::Either;
+use futures_util::stream;
 use locum_api::broker::v1 as wire;
 use locum_api::check::{self as bytes, Active, Answer, Message, Question};
 use locum_api::convert::confirmation::{self, presented_from_wire};
 use locum_api::convert::id::name_from_wire;
 use locum_api::convert::scope::{operation_from_wire, resource_from_wire};
 use locum_api::violation::Malformed;
-use locum_broker::{ActiveToken, Authorized, Broker, Checked, Presentation};
+use locum_broker::{ActiveToken, Authorized, Broker, Checked, Checking, Presentation, Refusal};
 use locum_model::limits::INTROSPECT_BATCH_MAX;
 use locum_model::{Caller, Name, Reason};
 use locum_token::dpop;
@@ -26,6 +28,9 @@ use super::show;
 use crate::metrics::Metrics;
 
 mod door;
+mod turns;
+
+use turns::Turns;
 
 pub(crate) use door::CheckDoorLayer;
 
@@ -34,30 +39,43 @@ const ANSWER_BYTES: usize = 384;
 
 /// Checks by backends.
 pub(crate) struct Checks {
-    pub broker: Arc<Broker>,
-    pub metrics: Arc<Metrics>,
+    broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
+    turns: Turns,
 }
 
+/// The answer to one question: at once, or in turn.
+type OneAnswer = Either<Ready<Answered>, Pin<Box<dyn Future<Output = Answered> + Send>>>;
+type Answered = Result<Response<Answer>, Status>;
+
 /// The answers to the batches of one stream, in order. It ends with the first batch that is refused.
-pub(crate) struct Answers {
-    checks: Arc<Checks>,
-    asked: Asked<Caller>,
-    batches: Option<Streaming<Message>>,
-}
+type Answers = Pin<Box<dyn Stream<Item = Result<Answer, Status>> + Send>>;
 
 // === impl Checks ===
 
 impl Checks {
-    fn introspect_token(&self, request: Request<Message>) -> Result<Response<Answer>, Status> {
-        let (asked, message) = workload(request)?;
-        let question = bytes::question(message.bytes()).map_err(not_a_question)?;
-        let connector = name(&asked, &question)?;
-        let shown = shown(&asked, &question)?;
-        let checked = self.broker.introspect_token(&asked.who, &connector, shown);
-        let checked = checked.map_err(|refusal| asked.refuse(refusal))?;
-        let mut answer = Vec::with_capacity(ANSWER_BYTES);
-        self.tell(&asked, &checked, &mut answer);
-        Ok(Response::new(Answer(answer)))
+    pub(crate) fn new(broker: Arc<Broker>, metrics: Arc<Metrics>) -> Self {
+        Self { broker, metrics, turns: Turns::new() }
+    }
+
+    /// The answer at once where no signature has to be verified, else in turn.
+    fn introspect_token(self: Arc<Self>, request: Request<Message>) -> OneAnswer {
+        let at_once = |answered: Result<Answer, Status>| Either::Left(ready(answered.map(Response::new)));
+        let (asked, message) = match workload(request) {
+            Ok(asked) => asked,
+            Err(status) => return at_once(Err(status)),
+        };
+        let recognised =
+            self.ask(&asked, &message, |checks, name, shown| checks.recognise_token(name, shown));
+        if let Some(checked) = recognised.transpose() {
+            return at_once(checked.map(|checked| self.answer(&asked, &checked)));
+        }
+        Either::Right(Box::pin(async move {
+            let _turn = self.turns.take().await;
+            let checked =
+                self.ask(&asked, &message, |checks, name, shown| checks.introspect_token(name, shown))?;
+            Ok(Response::new(self.answer(&asked, &checked)))
+        }))
     }
 
     fn introspect_tokens(
@@ -65,7 +83,12 @@ impl Checks {
         request: Request<Streaming<Message>>,
     ) -> Result<Response<Answers>, Status> {
         let (asked, batches) = workload(request)?;
-        Ok(Response::new(Answers { checks: self, asked, batches: Some(batches) }))
+        let answers = stream::try_unfold((self, asked, batches), async |(checks, asked, mut batches)| {
+            let Some(batch) = batches.message().await? else { return Ok(None) };
+            let answer = checks.introspect_batch(&asked, batch.bytes()).await?;
+            Ok(Some((answer, (checks, asked, batches))))
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn authorize(
@@ -81,6 +104,10 @@ impl Checks {
         };
         let (operation, resource, shown) = read().map_err(|malformed| asked.malformed(malformed))?;
         let shown = presentation(&message.token, shown);
+        if !self.broker.recognises(shown) {
+            // Its check comes first and is not interrupted; what follows may wait for the journal.
+            drop(self.turns.take().await);
+        }
         let authorized = self.broker.authorize(&asked.who, &operation, resource.as_ref(), shown).await;
         let answer = match authorized.map_err(|refusal| asked.refuse(refusal))? {
             Authorized::Permitted(token) => {
@@ -110,7 +137,27 @@ impl Checks {
         Ok(Response::new(answer))
     }
 
-    fn introspect_batch(&self, asked: &Asked<Caller>, batch: &[u8]) -> Result<Answer, Status> {
+    /// What `check` finds of the one question that a message is.
+    fn ask<C>(
+        &self,
+        asked: &Asked<Caller>,
+        message: &Message,
+        check: impl FnOnce(&mut Checking<'_>, &Name, Presentation<'_>) -> Result<C, Refusal>,
+    ) -> Result<C, Status> {
+        let question = bytes::question(message.bytes()).map_err(not_a_question)?;
+        let (connector, shown) = (name(asked, &question)?, shown(asked, &question)?);
+        let checked =
+            self.broker.checking(&asked.who).and_then(|mut checks| check(&mut checks, &connector, shown));
+        checked.map_err(|refusal| asked.refuse(refusal))
+    }
+
+    fn answer(&self, asked: &Asked<Caller>, checked: &Checked) -> Answer {
+        let mut answer = Vec::with_capacity(ANSWER_BYTES);
+        self.tell(asked, checked, &mut answer);
+        Answer(answer)
+    }
+
+    async fn introspect_batch(&self, asked: &Asked<Caller>, batch: &[u8]) -> Result<Answer, Status> {
         let mut questions = Vec::new();
         let count = bytes::questions(batch, INTROSPECT_BATCH_MAX, &mut questions).map_err(not_a_question)?;
         if count == 0 || count > INTROSPECT_BATCH_MAX {
@@ -118,7 +165,8 @@ impl Checks {
             return Err(asked.malformed(Malformed::of("tokens", message)));
         }
         self.broker.expect_checks(questions.iter().map(|question| question.token));
-        let mut checking = self.broker.checking(&asked.who).map_err(|refusal| asked.refuse(refusal))?;
+        let begin = || self.broker.checking(&asked.who).map_err(|refusal| asked.refuse(refusal));
+        let mut checking = begin()?;
         let mut answer = Vec::with_capacity(count * ANSWER_BYTES);
         // Nearly always the whole batch names the same one.
         let mut connector: Option<(&str, Name)> = None;
@@ -128,8 +176,16 @@ impl Checks {
                 Some((text, name)) if text == question.connector => name,
                 _ => name(asked, question)?,
             };
-            let checked =
-                checking.introspect_token(&named, shown).map_err(|refusal| asked.refuse(refusal))?;
+            let checked = match checking.recognise_token(&named, shown).transpose() {
+                Some(checked) => checked,
+                None => {
+                    let _turn = self.turns.take().await;
+                    // Waiting takes time, and the world may have moved.
+                    checking = begin()?;
+                    checking.introspect_token(&named, shown)
+                }
+            };
+            let checked = checked.map_err(|refusal| asked.refuse(refusal))?;
             bytes::entry(&mut answer, |answer| self.tell(asked, &checked, answer));
             connector = Some((question.connector, named));
         }
@@ -150,25 +206,6 @@ impl Checks {
                 bytes::write_inactive(answer);
             }
         }
-    }
-}
-
-// === impl Answers ===
-
-impl Stream for Answers {
-    type Item = Result<Answer, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(batches) = &mut self.batches else { return Poll::Ready(None) };
-        let Some(batch) = ready!(Pin::new(batches).poll_next(context)) else {
-            self.batches = None;
-            return Poll::Ready(None);
-        };
-        let answer = batch.and_then(|batch| self.checks.introspect_batch(&self.asked, batch.bytes()));
-        if answer.is_err() {
-            self.batches = None;
-        }
-        Poll::Ready(Some(answer))
     }
 }
 

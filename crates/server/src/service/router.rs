@@ -70,7 +70,7 @@ pub(crate) fn router(gate: Gate, wiring: Wiring) -> Result<Router<Layers>, Strin
         stopping: stopping.clone(),
     };
     let tokens = Tokens { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
-    let checks = Checks { broker: Arc::clone(&broker), metrics: Arc::clone(&metrics) };
+    let checks = Checks::new(Arc::clone(&broker), Arc::clone(&metrics));
     let feed = Feed { hub: feed, stopping: stopping.clone() };
     let identities = Identities { broker: Arc::clone(&broker) };
     let revocation =

@@ -16,7 +16,7 @@ use tonic::server::{Grpc, StreamingService, UnaryService};
 use tonic::{Request, Response, Status, Streaming};
 use tower::{Layer, Service};
 
-use super::{Answers, Checks};
+use super::{Answers, Checks, OneAnswer};
 
 const INTROSPECT_TOKEN: &str = "/locum.broker.v1.CheckService/IntrospectToken";
 const INTROSPECT_TOKENS: &str = "/locum.broker.v1.CheckService/IntrospectTokens";
@@ -100,10 +100,10 @@ fn bounded<C: Codec>(codec: C) -> Grpc<C> {
 
 impl UnaryService<Message> for IntrospectToken {
     type Response = Answer;
-    type Future = Ready<Result<Response<Answer>, Status>>;
+    type Future = OneAnswer;
 
-    fn call(&mut self, request: Request<Message>) -> Self::Future {
-        ready(self.0.introspect_token(request))
+    fn call(&mut self, request: Request<Message>) -> OneAnswer {
+        Arc::clone(&self.0).introspect_token(request)
     }
 }
 
