@@ -5,6 +5,7 @@ use locum_api::admin::v1::{
 };
 use locum_api::broker::v1::ListTasksRequest;
 use locum_model::Reason;
+use locum_sdk::{Client, Options};
 use locum_tests::refused::reason;
 use locum_tests::work::{begin, grant, is_active, issue};
 use locum_tests::{Authority, Daemon, Identity, Party, Site, eventually};
@@ -100,6 +101,58 @@ async fn a_new_certificate_is_served_without_a_restart() {
     eventually("the new certificate", || listed(who(other.pem()))).await;
     assert_eq!(listed(who(daemon.site.authority.pem())).await, None, "the first certificate is gone");
     assert_eq!(listed(connected).await, Some(()), "whoever is connected notices nothing");
+}
+
+#[tokio::test]
+async fn renewed_files_come_into_force_without_anybodys_doing() {
+    let daemon = Daemon::start(LOCUMD, Site::new()).await;
+    let other = Authority::new("acme.test");
+    let ours = daemon.site.authority.workload("spiffe://acme.test/agents/refunder");
+    let theirs = other.workload("spiffe://acme.test/agents/refunder");
+    let port = daemon.addresses().grpc.port();
+    let listed = move |ca: &str, identity: &Identity| {
+        let party = Party::new(port, ca, Some(identity));
+        async move { party.tasks().list_tasks(ListTasksRequest::default()).await.is_ok() }
+    };
+    // A program that runs on, with its files: it shows what stands in them when it connects.
+    let put_identity = |identity: &Identity, ca: &str| {
+        let put = |name: &str, text: &str| daemon.site.put(name, text);
+        (
+            put("client-ca.pem", ca),
+            put("refunder.pem", &identity.cert_pem),
+            put("refunder.key", &identity.key_pem),
+        )
+    };
+    let (old, new) = (daemon.site.authority.pem(), other.pem());
+    let (ca_file, cert, key) = put_identity(&ours, &old);
+    let address = format!("https://localhost:{port}");
+    let options = Options::new(address, ca_file).certificate(cert, key);
+    let client = Client::connect(&options).expect("good files");
+    client.who_am_i().await.expect("known by the first authority");
+    // Another authority beside the first; then a certificate of it, and the first goes.
+    daemon.site.put("ca.pem", &format!("{old}{new}"));
+    eventually("the new authority", || async { listed(&old, &theirs).await.then_some(()) }).await;
+    let renewed = other.localhost();
+    daemon.site.put("server.pem", &renewed.cert_pem);
+    daemon.site.put("server.key", &renewed.key_pem);
+    eventually("the new certificate", || async { listed(&new, &ours).await.then_some(()) }).await;
+    assert!(!listed(&old, &ours).await, "the first certificate is gone");
+    daemon.site.put("ca.pem", "half of");
+    eventually("the refusal in the log", || {
+        let said = daemon.log().contains("certificates or bundles were refused; what was in force stays");
+        std::future::ready(said.then_some(()))
+    })
+    .await;
+    assert!(listed(&new, &theirs).await, "what was in force stays");
+    client.who_am_i().await.expect("whoever is connected notices nothing");
+    put_identity(&theirs, &new);
+    daemon.site.put("ca.pem", &new);
+    eventually("the end of the first authority", || async { (!listed(&new, &ours).await).then_some(()) })
+        .await;
+    let gone = client.who_am_i().await.expect_err("its connection rests on the first authority");
+    assert_eq!(gone.reason(), Some(Reason::IdentityUntrustedIssuer), "{gone}");
+    let anew = Client::connect(&options).expect("good files");
+    anew.who_am_i().await.expect("what stands in the files when it connects is what it shows");
 }
 
 #[tokio::test]

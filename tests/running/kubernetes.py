@@ -8,12 +8,14 @@ shown something wrong.
 
 import argparse
 import copy
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,7 @@ KUBERNETES = ROOT / "deploy" / "kubernetes"
 CONTAINERFILE = ROOT / "deploy" / "container" / "Containerfile"
 SCHEMAS = "1.32"
 COMMANDS_MIN = 8
+DRAIN_SECONDS = 10
 CLAIMS = {"Namespace", "ServiceAccount", "Service", "StatefulSet", "NetworkPolicy", "PodDisruptionBudget", "ConfigMap"}
 
 Manifest = dict
@@ -106,6 +109,35 @@ def hangs_together(manifests: list[Manifest]) -> Problems:
     if broker["spec"]["replicas"] != 1 or pod.get("enableServiceLinks") is not False:
         problems.append("there is more than one broker, or the kubelet sets LOCUM_ variables for the service")
     return problems
+
+
+def fits_the_image(manifests: list[Manifest], containerfile: str) -> Problems:
+    """What the pod says of the image, against what the container file and the settings say."""
+    (broker,) = (m for m in manifests if m["kind"] == "StatefulSet")
+    pod = broker["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (settings,) = (m["data"]["locumd.toml"] for m in manifests if m["metadata"]["name"].startswith("locum-settings"))
+    told = tomllib.loads(settings)
+    of = {word: rest for word, _, rest in (line.partition(" ") for line in containerfile.splitlines())}
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    listening = {"grpc": told["server"]["grpc"], "https": told["server"]["http"]}
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    named = [told["data_dir"], *told["server"]["tls"].values(), told["registry"]["path"], told["policy"]["dir"]]
+    named += [issuer["jwks_file"] for issuer in told["oidc_issuer"]]
+    user, group = of["USER"].split(":")
+    identity = pod["securityContext"]
+    demands = {
+        "runs as another user than the image": str(identity["runAsUser"]) == user,
+        "runs as another group than the image": {str(identity[key]) for key in ("runAsGroup", "fsGroup")} == {group},
+        "says another command": "command" not in container and json.loads(of["CMD"]) == container["args"],
+        "opens other ports than the image": {str(port) for port in ports.values()} == set(of["EXPOSE"].split()),
+        "opens other ports than the settings": {n: int(at.rpartition(":")[2]) for n, at in listening.items()} == ports,
+        "listens on loopback alone": all(at.startswith("0.0.0.0:") for at in listening.values()),  # noqa: S104
+        "has settings elsewhere": container["args"][-1] in mounts,
+        "names a file that is not mounted": all(any(Path(n).is_relative_to(m) for m in mounts) for n in named),
+        "is killed before it has drained": pod["terminationGracePeriodSeconds"] > DRAIN_SECONDS,
+    }
+    return [f"the pod {problem}" for problem, well in demands.items() if not well]
 
 
 def laid_out(manifests: list[Manifest], folder: Path) -> Path:
@@ -225,6 +257,8 @@ def judges_can_say_no(manifests: list[Manifest]) -> Problems:
     del pod["containers"][0]["securityContext"], pod["securityContext"]
     if len(restricted("broker", pod)) < 5:
         problems.append("a pod without a security context passes")
+    if not fits_the_image(manifests, CONTAINERFILE.read_text().replace("USER 65532:65532", "USER 1000:1000")):
+        problems.append("another user of the image passes")
     pod["containers"][0]["volumeMounts"][0]["name"] = "nothing"
     pod["enableServiceLinks"] = True
     return problems if len(hangs_together(wrong)) >= 2 else [*problems, "a mount of nothing passes"]
@@ -237,7 +271,8 @@ def main() -> int:
     told = parser.parse_args()
     os.umask(0o022)
     base, plugin = rendered("base"), rendered("plugin")
-    problems = by_schema(base + plugin) + hangs_together(base) + judges_can_say_no(base) + by_kubectl()
+    problems = by_schema(base + plugin) + hangs_together(base) + fits_the_image(base, CONTAINERFILE.read_text())
+    problems += judges_can_say_no(base) + by_kubectl()
     for name, pod in pods(base + plugin):
         problems += restricted(name, pod)
     with tempfile.TemporaryDirectory(prefix="locum-kubernetes-") as name:

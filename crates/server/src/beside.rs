@@ -9,12 +9,13 @@ use locum_model::Clock;
 
 use crate::clock::SystemClock;
 use crate::metrics::Metrics;
+use crate::reload::Reload;
+use crate::renewal::Renewal;
 use crate::tasks::{Stopping, Tasks, blocking};
-use crate::tls::OwnCertificate;
 
 /// How often the reaper looks.
 const REAPER_PERIOD: Duration = Duration::from_millis(50);
-/// How often the clock's mark is written and the certificate is looked at.
+/// How often the clock's mark is written, and certificates and bundles are looked at.
 const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 /// Events between two snapshots.
 const EVENTS_PER_SNAPSHOT: u64 = 200_000;
@@ -25,7 +26,7 @@ pub(crate) struct Beside {
     pub(crate) broker: Arc<Broker>,
     pub(crate) clock: Arc<SystemClock>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) own: OwnCertificate,
+    pub(crate) reload: Arc<Reload>,
 }
 
 impl Beside {
@@ -58,11 +59,12 @@ impl Beside {
     }
 
     async fn upkeep(self, mut stopping: Stopping) -> Result<(), String> {
-        let Self { broker, clock, metrics, own } = self;
+        let Self { broker, clock, metrics, reload } = self;
+        let mut renewal = Renewal::new(Arc::clone(&reload));
         let mut covered = broker.status().position.sequence;
         loop {
             // A certificate that was loaded has been parsed by TLS; what cannot be told is left as it was.
-            if let Ok(until) = locum_identity::holds_until(&own.leaf()) {
+            if let Ok(until) = locum_identity::holds_until(&reload.own.leaf()) {
                 metrics.set_certificate_expiry(until);
             }
             tokio::select! {
@@ -72,6 +74,7 @@ impl Beside {
             if let Err(cause) = clock.persist() {
                 tracing::error!(%cause, "the clock's mark could not be written");
             }
+            renewal = blocking(move || renewal.look()).await?;
             let head = broker.status().position.sequence;
             let Ok(now) = clock.now() else { continue };
             if head - covered >= EVENTS_PER_SNAPSHOT {

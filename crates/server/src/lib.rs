@@ -27,6 +27,7 @@ pub mod private_file;
 pub mod probe;
 mod quarantine;
 pub mod reload;
+mod renewal;
 pub mod serve;
 pub mod service;
 pub mod supervisor;
