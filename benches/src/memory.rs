@@ -20,8 +20,18 @@ pub fn resident_bytes() -> u64 {
 ///
 /// When that fails.
 pub fn in_own_process(arguments: &[String]) -> Vec<f64> {
+    in_own_process_under(arguments, &[])
+}
+
+/// The same with more variables in its environment.
+///
+/// # Panics
+///
+/// When that fails.
+pub fn in_own_process_under(arguments: &[String], variables: &[(&str, &str)]) -> Vec<f64> {
     let program = std::env::current_exe().expect("it runs");
-    let output = Command::new(program).args(arguments).output().expect("it starts");
+    let mut command = Command::new(program);
+    let output = command.args(arguments).envs(variables.iter().copied()).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("numbers are text");
     text.split_whitespace().map(|number| number.parse().expect("a number")).collect()
