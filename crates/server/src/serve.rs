@@ -152,13 +152,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     if let Some(newest) = broker.newest_event_at() {
         clock.raise(newest);
     }
-    let reload = Arc::new(Reload {
-        settings: settings.clone(),
-        broker: Arc::clone(&broker),
-        trust: Arc::clone(&trust),
-        own: own.clone(),
-        clock: Arc::clone(&shared_clock),
-    });
+    let reload = reload_of(&settings, &broker, (&trust, &own), &shared_clock);
     put_in_force(&broker, &reload).await?;
     let readiness = Readiness::new();
     let mut tasks = Tasks::new();
@@ -339,6 +333,22 @@ fn start_traces(
 
 fn current_trust(trust: Arc<ArcSwap<Trust>>) -> CurrentTrust {
     Arc::new(move || trust.load_full())
+}
+
+/// What a reload puts in force, and where.
+fn reload_of(
+    settings: &Settings,
+    broker: &Arc<Broker>,
+    (trust, own): (&Arc<ArcSwap<Trust>>, &OwnCertificate),
+    clock: &Arc<dyn Clock>,
+) -> Arc<Reload> {
+    Arc::new(Reload {
+        settings: settings.clone(),
+        broker: Arc::clone(broker),
+        trust: Arc::clone(trust),
+        own: own.clone(),
+        clock: Arc::clone(clock),
+    })
 }
 
 /// Keys and files. Files that are refused leave the last good ones in force, where there are any.
