@@ -125,7 +125,7 @@ impl Rest<'_> {
     fn text(&mut self, opening: &str) -> Option<Range<usize>> {
         self.skip(opening)?;
         let rest = &self.payload.as_bytes()[self.at..];
-        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        let length = memchr::memchr2(b'"', b'\\', rest)?;
         let from = self.at;
         self.at += length + 1;
         (rest[length] == b'"').then_some(from..from + length)

@@ -141,7 +141,8 @@ impl Recognised {
 
 fn in_place(compact: &str) -> Option<Recognised> {
     let (_header, rest) = compact.split_at_checked(header::TEXT_BYTES)?;
-    let (payload, _signature) = rest.strip_prefix('.')?.split_once('.')?;
+    // From behind: a signature is shorter than a payload.
+    let (payload, _signature) = rest.strip_prefix('.')?.rsplit_once('.')?;
     let text = String::from_utf8(base64url::decode(payload).ok()?).ok()?;
     let places = Places::find(&text)?;
     let rests = locum_claim::rests(&text[places.locum.clone()])?;
