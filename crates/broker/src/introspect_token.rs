@@ -137,7 +137,9 @@ impl Broker {
         });
         // Last: what is refused for anything else takes no place among the proofs.
         let judged = match judged {
-            Ok((_, live, Some(proof))) if !self.admits(&proof, connector.tenant, now)? => {
+            Ok((_, live, Some(proof)))
+                if !self.admits(&proof, (connector.tenant, self.holder_of(live.jti)), now)? =>
+            {
                 Err((Some(live.jti), Reason::TokenUnproved))
             }
             Ok((says, live, _)) => Ok((says, live)),
@@ -158,19 +160,29 @@ impl Broker {
     }
 
     /// Whether a proof that holds is let through: the first time that anybody shows it. The room that it
-    /// takes is the tenant's whose token it is for.
+    /// takes is that of the workload whose token it is for, within its tenant's.
     ///
     /// # Errors
     ///
     /// OVERLOADED when more are shown than are remembered.
-    pub(crate) fn admits(&self, proof: &Proof, tenant: TenantNo, now: Timestamp) -> Result<bool, Refusal> {
+    pub(crate) fn admits(
+        &self,
+        proof: &Proof,
+        holder: (TenantNo, WorkloadNo),
+        now: Timestamp,
+    ) -> Result<bool, Refusal> {
         #[cfg(bug_zoo)]
-        let tenant = if is_planted(Bug::ProofShareForgotten) { TenantNo(0) } else { tenant };
-        match self.proofs.admit(proof, tenant, now) {
+        let holder = if is_planted(Bug::ProofShareForgotten) { (TenantNo(0), WorkloadNo(0)) } else { holder };
+        match self.proofs.admit(proof, holder, now) {
             Ok(()) => Ok(true),
             Err(NotAdmitted::Replayed | NotAdmitted::TooOld) => Ok(false),
             Err(full @ NotAdmitted::Full) => Err(Refusal::new(Reason::Overloaded, full.to_string())),
         }
+    }
+
+    /// The workload that asked for a token. One that was freed meanwhile is nobody's, and shares that room.
+    fn holder_of(&self, jti: TokenId) -> WorkloadNo {
+        self.fold.table.workload_of(jti).unwrap_or(WorkloadNo(0))
     }
 
     /// Whether this can be checked without verifying a signature.

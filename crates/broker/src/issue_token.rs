@@ -13,7 +13,7 @@ use locum_model::limits::{
 use locum_model::registry::{Check, Connector, Workload};
 use locum_model::{
     Actor, Caller, Confirmation, Event, IssueRecord, Live, Permit, Reason, Scope, SignedToken, Standing,
-    TaskId, TenantNo, Timestamp, TokenId,
+    TaskId, TenantNo, Timestamp, TokenId, WorkloadNo,
 };
 use locum_policy::{Ask, Justification, Proof, Request, Subject};
 use locum_table::Applied;
@@ -119,7 +119,7 @@ impl Broker {
         let now = self.now()?;
         let workload = pinned.workload(caller)?;
         self.shows_holder(workload, ask.task, &ask.holder)?;
-        let key = self.proved_key(&mut ask, caller, (workload.tenant, now))?;
+        let key = self.proved_key(&mut ask, caller, ((workload.tenant, workload.number), now))?;
         let request = ask.request.as_ref().map(|key| {
             let id = key.id.clone();
             RequestScope { tenant: workload.tenant, workload: workload.number, task: Some(ask.task), id }
@@ -159,14 +159,14 @@ impl Broker {
         &self,
         ask: &mut IssueToken,
         caller: &Caller,
-        (tenant, now): (TenantNo, Timestamp),
+        (holder, now): ((TenantNo, WorkloadNo), Timestamp),
     ) -> Result<Option<Confirmation>, Refusal> {
         let Binding::ByProof(ShownProof { proof, method, uri }) = &ask.binding else {
             return Ok(caller.confirmation());
         };
         let invalid = |cause: NotProved| Refusal::new(Reason::ProofInvalid, cause.to_string());
         let proof = dpop::check(&Shown { proof, method, uri }, None, now).map_err(invalid)?;
-        if !self.admits(&proof, tenant, now)? {
+        if !self.admits(&proof, holder, now)? {
             return Err(invalid(NotProved::Replayed));
         }
         if let Some(request) = &mut ask.request {

@@ -13,8 +13,8 @@ pub const PROOF_AGE_MAX: Duration = Duration::from_secs(60);
 /// How far a proof's `iat` may lie ahead: whose clock is further ahead has to set it right.
 pub const PROOF_AHEAD_MAX: Duration = Duration::from_secs(10);
 /// Proofs of a tenant that are remembered within the time in which each could be shown again (70 s); one more
-/// is not taken. 3,700 a second. Of all tenants twice as many: 36 MiB at most for both halves of what is
-/// remembered.
+/// is not taken. 3,700 a second; of one workload half as many. Of all tenants twice as many: 36 MiB at most for both
+/// halves of what is remembered.
 pub const PROOFS_REMEMBERED_MAX: usize = 262_144;
 /// Longest `jti` of a proof, in bytes.
 pub const PROOF_ID_BYTES_MAX: usize = 256;

@@ -9,7 +9,7 @@ use locum_jose::compact::NotCompact;
 use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::event::KeyPurpose;
 use locum_model::limits::CLOCK_SKEW_MAX;
-use locum_model::{Digest, DigestKey, Position, Timestamp};
+use locum_model::{Digest, DigestKey, Position, Timestamp, WorkloadNo};
 use locum_token::dpop::{NotAdmitted, NotProved, Presented, Proofs};
 use locum_token::{Refusal, verify_by};
 use parking_lot::Mutex;
@@ -261,7 +261,10 @@ impl Verifier {
             return Err(Unknown::OnlineOnly.into());
         }
         // Last: what is refused for anything else takes no place among the proofs.
-        match proof.map_or(Ok(()), |proof| self.proofs.admit(&proof, seen.claims.standing.tenant, time)) {
+        let standing = &seen.claims.standing;
+        let workload = standing.actors.last().map_or(WorkloadNo(0), |actor| actor.workload);
+        let holder = (standing.tenant, workload);
+        match proof.map_or(Ok(()), |proof| self.proofs.admit(&proof, holder, time)) {
             Ok(()) => {}
             Err(NotAdmitted::Full) => return Err(Unknown::ProofsFull.into()),
             Err(NotAdmitted::Replayed) => return Err(Inactive::Unproved(NotProved::Replayed).into()),
