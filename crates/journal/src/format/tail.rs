@@ -2,11 +2,16 @@
 //!
 //! The rules and what they rest on stand in [`super`].
 
+use std::io;
+
 use super::cursor::Cursor;
 use super::frame::{END_MARK_BYTES, FRAME_HEADER_BYTES, FrameHeader, MAGIC};
 use super::is_zero;
 use crate::damage::{Damage, Flaw};
 use crate::files::SECTOR_BYTES;
+
+/// How much is looked at at once, in bytes.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// What was found, other than damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +35,13 @@ pub(crate) fn judge(cursor: &Cursor, broken: Option<Damage>) -> Result<Tail, Dam
     if cursor.len() < at + SECTOR_BYTES {
         return Err(cursor.damage(Flaw::Truncated));
     }
-    let mut rest = vec![0; usize::try_from(cursor.len() - at).unwrap_or(usize::MAX)];
-    let count =
-        cursor.file().read_at(&mut rest, at).map_err(|error| cursor.damage(Flaw::Unreadable(error)))?;
-    rest.truncate(count);
-    if is_zero(&rest) {
+    let unreadable = |error| cursor.damage(Flaw::Unreadable(error));
+    if all_zero(cursor).map_err(unreadable)? {
         return Ok(Tail::Clean);
     }
+    let mut rest = vec![0; usize::try_from(cursor.len() - at).unwrap_or(usize::MAX)];
+    let count = cursor.file().read_at(&mut rest, at).map_err(unreadable)?;
+    rest.truncate(count);
     let last = rest.iter().rposition(|byte| *byte != 0).unwrap_or_default();
     if has_later_frame(&rest, cursor) {
         return Err(cursor.damage(Flaw::Acknowledged));
@@ -46,6 +51,25 @@ pub(crate) fn judge(cursor: &Cursor, broken: Option<Damage>) -> Result<Tail, Dam
     } else {
         Err(broken.unwrap_or_else(|| cursor.damage(Flaw::Frame)))
     }
+}
+
+/// Whether zeros alone follow, which is what a start nearly always finds: of up to a whole segment, so it is read in
+/// pieces and not kept.
+fn all_zero(cursor: &Cursor) -> io::Result<bool> {
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut at = cursor.at();
+    while at < cursor.len() {
+        let left = usize::try_from(cursor.len() - at).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let count = cursor.file().read_at(&mut piece[..left], at)?;
+        if count == 0 {
+            break;
+        }
+        if !is_zero(&piece[..count]) {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(true)
 }
 
 /// Whether a frame of this segment begins anywhere after the first byte.
