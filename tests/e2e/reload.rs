@@ -149,10 +149,8 @@ async fn renewed_files_come_into_force_without_anybodys_doing() {
     daemon.site.put("ca.pem", &new);
     eventually("the end of the first authority", || async { (!listed(&new, &ours).await).then_some(()) })
         .await;
-    let gone = client.who_am_i().await.expect_err("its connection rests on the first authority");
-    assert_eq!(gone.reason(), Some(Reason::IdentityUntrustedIssuer), "{gone}");
-    let anew = Client::connect(&options).expect("good files");
-    anew.who_am_i().await.expect("what stands in the files when it connects is what it shows");
+    // Its connection rests on the first authority; what is called later goes over another.
+    eventually("the program's renewed certificate", || async { client.who_am_i().await.ok() }).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
 use locum_model::limits::ASSERTION_BYTES_MAX;
 use locum_model::{Entropy, TaskId};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -19,6 +20,7 @@ use crate::connector::Connector;
 use crate::entropy::{SystemEntropy, jitter};
 use crate::error::Error;
 use crate::holder_secret::HolderSecret;
+use crate::line::Line;
 use crate::options::{Options, TIMEOUT_DEFAULT};
 use crate::task_builder::TaskBuilder;
 use crate::task_handle::TaskHandle;
@@ -30,12 +32,13 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client of one broker. Cheap to clone; clones share the connection.
+/// A client of one broker. Cheap to clone; clones share the connection. Certificates that are renewed on disk are shown
+/// by what is called some seconds later, over another connection.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    channel: Channel,
+    line: Arc<Line>,
     assertion_file: Option<PathBuf>,
     trace_parent: Option<TraceParent>,
     timeout: Duration,
@@ -73,31 +76,36 @@ impl Client {
         }
         let (connector, origin) = Connector::new(options)?;
         tls::configuration(options).map_err(|error| Error::Options(error.to_string()))?;
+        let open = move || Self::open(&connector, &origin);
+        let line = Line::over_files(options, Box::new(open));
+        let (assertion, trace) = (options.assertion_file.clone(), options.trace_parent.clone());
+        Ok(Self::with(Arc::new(line), assertion, trace, options.timeout))
+    }
+
+    fn open(connector: &Connector, origin: &Uri) -> Channel {
         // The connector does TLS itself (own provider, files read anew), so the endpoint must not
         // look like one that tonic would wrap; requests still carry the `https` origin.
-        let channel = Endpoint::from_static("http://broker.invalid")
-            .origin(origin)
+        Endpoint::from_static("http://broker.invalid")
+            .origin(origin.clone())
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .connect_with_connector_lazy(connector);
-        let (assertion, trace) = (options.assertion_file.clone(), options.trace_parent.clone());
-        Ok(Self::with(channel, assertion, trace, options.timeout))
+            .connect_with_connector_lazy(connector.clone())
     }
 
     /// A client over a channel that somebody else made: for tests and for a broker in the same
     /// process. The channel's protection is its maker's business.
     pub fn over(channel: Channel) -> Self {
-        Self::with(channel, None, None, TIMEOUT_DEFAULT)
+        Self::with(Arc::new(Line::Given(channel)), None, None, TIMEOUT_DEFAULT)
     }
 
     fn with(
-        channel: Channel,
+        line: Arc<Line>,
         assertion_file: Option<PathBuf>,
         trace_parent: Option<TraceParent>,
         timeout: Duration,
     ) -> Self {
         let entropy = Box::new(SystemEntropy::new());
-        Self(Arc::new(Inner { channel, assertion_file, trace_parent, timeout, entropy }))
+        Self(Arc::new(Inner { line, assertion_file, trace_parent, timeout, entropy }))
     }
 
     /// Begins a task for `purpose`, a short code that policy knows.
@@ -126,11 +134,11 @@ impl Client {
     /// The same with a longer deadline, for a call that is asked to wait.
     pub(crate) fn waiting(&self, span: Duration) -> Self {
         let (assertion, trace) = (self.0.assertion_file.clone(), self.0.trace_parent.clone());
-        Self::with(self.channel(), assertion, trace, self.0.timeout.saturating_add(span))
+        Self::with(Arc::clone(&self.0.line), assertion, trace, self.0.timeout.saturating_add(span))
     }
 
     pub(crate) fn channel(&self) -> Channel {
-        self.0.channel.clone()
+        self.0.line.channel()
     }
 
     /// Makes a unary call within the deadline.

@@ -42,6 +42,7 @@ mod follow_feed;
 mod grants;
 mod hold;
 mod holder_secret;
+mod line;
 mod options;
 mod own_tasks;
 mod refusal;

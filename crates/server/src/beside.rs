@@ -23,13 +23,23 @@ const EVENTS_PER_SNAPSHOT: u64 = 200_000;
 /// What the loops look after. Clones share.
 #[derive(Clone)]
 pub(crate) struct Beside {
-    pub(crate) broker: Arc<Broker>,
-    pub(crate) clock: Arc<SystemClock>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) reload: Arc<Reload>,
+    broker: Arc<Broker>,
+    clock: Arc<SystemClock>,
+    metrics: Arc<Metrics>,
+    reload: Arc<Reload>,
 }
 
 impl Beside {
+    pub(crate) fn of(
+        broker: &Arc<Broker>,
+        clock: &Arc<SystemClock>,
+        metrics: &Arc<Metrics>,
+        reload: &Arc<Reload>,
+    ) -> Self {
+        let (broker, clock) = (Arc::clone(broker), Arc::clone(clock));
+        Self { broker, clock, metrics: Arc::clone(metrics), reload: Arc::clone(reload) }
+    }
+
     /// Starts them. The number that comes back grows with every look of the reaper, also when no time
     /// is known.
     pub(crate) fn start(self, tasks: &mut Tasks) -> Arc<AtomicU64> {

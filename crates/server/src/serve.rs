@@ -181,13 +181,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
     let mut doors = Doors { tasks: &mut tasks, own: &own, metrics: &metrics };
     let grpc = doors.open_grpc(settings.server.grpc, current, gate, wiring).await?;
     let (http, metrics_at) = doors.open_others(&settings, documents(&settings, &broker, &readiness)).await?;
-    let beside = Beside {
-        broker: Arc::clone(&broker),
-        clock: Arc::clone(&clock),
-        metrics: Arc::clone(&metrics),
-        reload: Arc::clone(&reload),
-    };
-    let reaper_turns = beside.start(&mut tasks);
+    let reaper_turns = Beside::of(&broker, &clock, &metrics, &reload).start(&mut tasks);
     tasks.start("feed", feed.run(tasks.stopping()));
     if let Some(keeper) = Keeper::of(&settings, &broker, (shared_clock, entropy)) {
         tasks.start("archive", keeper.run(tasks.stopping()));

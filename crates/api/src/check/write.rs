@@ -36,13 +36,11 @@ const VARINT_BYTES_MAX: usize = 10;
 const VARINT: u8 = 0;
 const DELIMITED: u8 = 2;
 
-/// Appends one answer of a batch, which `write` writes: an `IntrospectTokensResponse` is nothing else.
+/// Appends one answer of a batch, which `write` writes: an `IntrospectTokensResponse` is nothing else. The answer to a
+/// token that must not be believed is empty: `active` is false, and that is not written.
 pub fn entry(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     message(1, out, write);
 }
-
-/// Appends the answer to a token that must not be believed: `active` is false, and that is not written.
-pub fn write_inactive(_out: &mut Vec<u8>) {}
 
 /// Appends the answer to an active token, with its grants: operations, and the patterns of the resources of each.
 pub fn write_active<'a, R: Iterator<Item = &'a str>>(

@@ -192,7 +192,8 @@ impl Checks {
         Ok(Answer(answer))
     }
 
-    /// Counts what was found, and writes it down as an answer.
+    /// Counts what was found, and writes it down as an answer. That of an inactive token has no bytes: every field
+    /// of it has its default.
     fn tell(&self, asked: &Asked<Caller>, checked: &Checked, answer: &mut Vec<u8>) {
         match checked {
             Checked::Active(token) => {
@@ -203,7 +204,6 @@ impl Checks {
             Checked::Inactive(reason) => {
                 note(asked, "inactive", Some(*reason), None);
                 self.metrics.check_refused(*reason);
-                bytes::write_inactive(answer);
             }
         }
     }
