@@ -23,7 +23,8 @@ pub enum Authorized {
 
 impl Broker {
     /// Whether `operation` may be done to `resource` with this token, by a caller that serves the
-    /// operation's connector.
+    /// operation's connector. `turn` is awaited before a signature is verified, and only then; what it gives is
+    /// dropped once that is done.
     ///
     /// # Errors
     ///
@@ -35,6 +36,7 @@ impl Broker {
         operation: &Operation,
         resource: Option<&ResourcePattern>,
         shown: Presentation<'_>,
+        turn: impl Future + Send,
     ) -> Result<Authorized, Refusal> {
         if resource.is_some_and(|resource| !resource.is_exact()) {
             return Err(Refusal::new(Reason::RequestMalformed, "the resource has to be one, not a pattern"));
@@ -43,7 +45,15 @@ impl Broker {
         let workload = pinned.workload(caller)?;
         let connector = pinned.served(workload, &operation.connector)?;
         let now = self.now()?;
-        let mut token = match self.check(&pinned, connector, shown, now)? {
+        let checked = match self.check_recognised(connector, shown, now) {
+            Some(checked) => checked?,
+            None => {
+                let _turn = turn.await;
+                // Waiting takes time.
+                self.check(&pinned, connector, shown, self.now()?)?
+            }
+        };
+        let mut token = match checked {
             Checked::Active(token) => token,
             Checked::Inactive(reason) => return Ok(Authorized::Inactive(reason)),
         };

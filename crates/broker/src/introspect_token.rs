@@ -185,10 +185,18 @@ impl Broker {
         self.fold.table.workload_of(jti).unwrap_or(WorkloadNo(0))
     }
 
-    /// Whether this can be checked without verifying a signature.
-    pub fn recognises(&self, shown: Presentation<'_>) -> bool {
-        let is_known = |now| self.look_up(shown.token, now).is_some();
-        shown.presented.proof.is_none() && self.now().is_ok_and(is_known)
+    /// Checks as far as no signature has to be verified: none for a token whose bytes are not known, and where a
+    /// proof of its key is shown.
+    pub(crate) fn check_recognised(
+        &self,
+        connector: &Connector,
+        shown: Presentation<'_>,
+        now: Timestamp,
+    ) -> Option<Result<Checked, Refusal>> {
+        if shown.presented.proof.is_some() {
+            return None;
+        }
+        self.recognise(shown.token, now).map(|found| self.judge(connector, shown, now, found))
     }
 
     /// A live token, by its bytes where they are known, else by its signature.
@@ -264,13 +272,8 @@ impl Checking<'_> {
         connector: &Name,
         shown: Presentation<'_>,
     ) -> Result<Option<Checked>, Refusal> {
-        if shown.presented.proof.is_some() {
-            return Ok(None);
-        }
         let connector = self.serve(connector)?;
-        let connector = self.connector(connector)?;
-        let found = self.broker.recognise(shown.token, self.now);
-        found.map(|found| self.broker.judge(connector, shown, self.now, found)).transpose()
+        self.broker.check_recognised(self.connector(connector)?, shown, self.now).transpose()
     }
 
     /// The connector of this name, which the caller has to serve.

@@ -104,11 +104,8 @@ impl Checks {
         };
         let (operation, resource, shown) = read().map_err(|malformed| asked.malformed(malformed))?;
         let shown = presentation(&message.token, shown);
-        if !self.broker.recognises(shown) {
-            // Its check comes first and is not interrupted; what follows may wait for the journal.
-            drop(self.turns.take().await);
-        }
-        let authorized = self.broker.authorize(&asked.who, &operation, resource.as_ref(), shown).await;
+        let authorized =
+            self.broker.authorize(&asked.who, &operation, resource.as_ref(), shown, self.turns.take()).await;
         let answer = match authorized.map_err(|refusal| asked.refuse(refusal))? {
             Authorized::Permitted(token) => {
                 note(&asked, "active", None, Some(&token));
