@@ -141,8 +141,9 @@ impl DiskFile {
     ) -> io::Result<u64> {
         match statx(&self.0, "", AtFlags::EMPTY_PATH, what) {
             Ok(said) => Ok(of(&said)),
-            // A system that is too old for this question is too old for such times.
-            Err(Errno::NOSYS) => Ok(of_all(&self.0.metadata()?)),
+            // A system that is too old for this question is too old for such times; a sandbox that does not know
+            // the question refuses it.
+            Err(Errno::NOSYS | Errno::PERM) => Ok(of_all(&self.0.metadata()?)),
             Err(failed) => Err(failed.into()),
         }
     }
