@@ -130,17 +130,22 @@ async fn a_copy_that_nobody_accepted_is_quarantined_by_a_verifier() {
     // And stays so.
     let (status, told) = Daemon::refused(LOCUMD, &daemon.site, &[]).await;
     assert!(!status.success() && told.contains("is quarantined: a verifier was told"), "{status}: {told}");
+    let fresh = accepted(&mut daemon, &relay).await;
+    eventually("the new epoch to be followed", || {
+        ready_now(matches!(verifier.check(&*fresh), CheckAnswer::Active(_)).then_some(()))
+    })
+    .await;
+}
+
+/// Accepts the copy and serves it where the relay leads: a token that was issued then.
+async fn accepted(daemon: &mut Daemon, relay: &Relay) -> String {
     let accepted = accept(&daemon.site);
     assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
     daemon.up().await;
     relay.lead_to(daemon.addresses().grpc.port());
     let refunder = daemon.at("agents/refunder");
-    let task = begin(&daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
-    let fresh = issue(&daemon, &refunder, task.ask("orders:read", &["order/1"])).await.expect("issued").token;
-    eventually("the new epoch to be followed", || {
-        ready_now(matches!(verifier.check(&*fresh), CheckAnswer::Active(_)).then_some(()))
-    })
-    .await;
+    let task = begin(daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
+    issue(daemon, &refunder, task.ask("orders:read", &["order/1"])).await.expect("issued").token
 }
 
 /// The witness that outlives the disk: a verifier that followed what the copy forgot.
@@ -163,13 +168,7 @@ async fn verifiers_that_followed_what_was_forgotten_go_on_after_the_acceptance()
     eventually("the token to be active", || ready_now(is_active(&forgotten).then_some(()))).await;
     daemon.kill().await;
     copy(&daemon.site.path("backup"), &daemon.site.path("data"));
-    let accepted = accept(&daemon.site);
-    assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
-    daemon.up().await;
-    relay.lead_to(daemon.addresses().grpc.port());
-    let refunder = daemon.at("agents/refunder");
-    let task = begin(&daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
-    let fresh = issue(&daemon, &refunder, task.ask("orders:read", &["order/1"])).await.expect("issued").token;
+    let fresh = accepted(&mut daemon, &relay).await;
     eventually("the new epoch to be followed", || {
         let followed = is_active(&fresh);
         assert!(!followed || !is_active(&forgotten), "what was forgotten is dead in the new epoch");
