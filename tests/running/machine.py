@@ -105,7 +105,7 @@ class Machine:
         raise SystemExit("the copy's systemd does not boot")
 
     def _is_up(self) -> bool:
-        if not Path(f"/proc/{self.first}/root/run/systemd/system").exists():
+        if not Path("/proc", self.first, "root", "run", "systemd", "system").exists():
             return False
         asked = subprocess.run(
             [*self._entered(), "systemctl", "is-active", "basic.target"], capture_output=True, check=False
