@@ -423,7 +423,11 @@ impl Run {
         let broker = Arc::clone(&self.broker);
         self.begin(what, expected, async move {
             let shown = Presentation { token: &compact, presented: locum_verifier::Presented::default() };
-            Answer::Authorized(broker.authorize(&backend.caller, &operation, resource.as_ref(), shown).await)
+            Answer::Authorized(
+                broker
+                    .authorize(&backend.caller, &operation, resource.as_ref(), shown, std::future::ready(()))
+                    .await,
+            )
         });
     }
 
