@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod broker;
 pub mod check;
+pub mod codec;
 #[cfg(test)]
 mod contract_page;
 pub mod convert;

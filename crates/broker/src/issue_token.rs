@@ -129,7 +129,7 @@ impl Broker {
         }
         self.live_task(ask.task)?;
         self.may_issue(workload, now)?;
-        let facts = self.task_facts(&ask)?;
+        let facts = self.task_facts(workload, &ask)?;
         same_standing(workload, &facts)?;
         let connector = one_connector(pinned, workload, &ask.scope)?;
         let permit = decide(pinned, workload, caller, &ask, (&facts, key, now))?;
@@ -138,7 +138,7 @@ impl Broker {
         let record = Arc::new(IssueRecord { confirmation, ..record });
         let draft = Draft::of(&self.options.issuer, &record)
             .map_err(|cause| Refusal::new(cause.reason(), "the claims do not fit into a token"))?;
-        self.refuse_locked(&crate::rests_on::targets_of_issue(&record), now)?;
+        self.refuse_locked(|| crate::rests_on::targets_of_issue(&record), now)?;
         let settled = self.commits.commit(Event::TokenIssued(record)).await?;
         match settled.verdict {
             Verdict::Applied(Applied::Issued(live)) => self.sign(pinned, &draft, &live),
@@ -224,14 +224,14 @@ impl Broker {
             let detail = format!("this workload has {TOKENS_PER_WORKLOAD_MAX} live tokens, its limit");
             return Err(Refusal::new(Reason::QuotaExceeded, detail));
         }
-        if !self.fold.state.read().requests.has_room(workload.number) {
-            return Err(Refusal::new(Reason::QuotaExceeded, "too many request ids are remembered"));
-        }
         Ok(())
     }
 
-    fn task_facts(&self, ask: &IssueToken) -> Result<TaskFacts, Refusal> {
+    fn task_facts(&self, workload: &Workload, ask: &IssueToken) -> Result<TaskFacts, Refusal> {
         let state = self.fold.state.read();
+        if !state.requests.has_room(workload.number) {
+            return Err(Refusal::new(Reason::QuotaExceeded, "too many request ids are remembered"));
+        }
         let row = state.tasks.get(ask.task).ok_or_else(|| not_found(ask.task))?;
         let beyond = ask.scope.first_beyond(&row.started.intent.scope);
         #[cfg(bug_zoo)]

@@ -79,7 +79,7 @@ impl Broker {
             let state = self.fold.state.read();
             crate::rests_on::lockable_of_start(&started, state.tasks.chain(started.parent))
         };
-        self.refuse_locked(&lockable, now)?;
+        self.refuse_locked(|| lockable, now)?;
         let task = started.task;
         let request = RequestScope::of_start(&started).map(|(scope, key)| (scope, key.hash));
         let settled = self.commits.commit(Event::TaskStarted(Arc::new(started))).await?;

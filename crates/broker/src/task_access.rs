@@ -69,8 +69,12 @@ impl Broker {
         }
     }
 
-    /// Refuses when a lock covers any of `targets`.
-    pub(crate) fn refuse_locked(&self, targets: &[Target], now: Timestamp) -> Result<(), Refusal> {
+    /// Refuses when a lock covers any of `targets`, which are listed only where there is one.
+    pub(crate) fn refuse_locked(
+        &self,
+        targets: impl FnOnce() -> Vec<Target>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         match self.fold.state.read().locks.covering(targets, now) {
             Some(lock) => {
                 let detail = format!("locked until {}: {}", lock.until, lock.reason.escape_debug());

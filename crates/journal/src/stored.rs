@@ -26,6 +26,7 @@ mod task;
 mod time;
 mod token;
 mod wire;
+mod written;
 
 pub(crate) use decoder::Decoder;
 
@@ -73,7 +74,10 @@ trait Stored: Sized {
 
 /// Appends the stored form of `event` to `buffer`.
 pub(crate) fn encode(event: &Event, buffer: &mut Vec<u8>) {
-    event.to_form().encode(buffer).expect("a vector grows as it must");
+    match event {
+        Event::TokenIssued(record) => written::token_issued(record, buffer),
+        other => other.to_form().encode(buffer).expect("a vector grows as it must"),
+    }
 }
 
 /// The event of a stored form.

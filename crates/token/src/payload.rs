@@ -53,7 +53,9 @@ pub(crate) fn write(claims: &Claims) -> String {
         None => {}
     }
     write_actors(claims, &mut out);
-    put(&mut out, format_args!(r#","locum":"{}"}}"#, base64url::encode(locum_claim::encode(claims))));
+    out.push_str(r#","locum":""#);
+    base64url::encode_to(locum_claim::encode(claims), &mut out);
+    out.push_str(r#""}"#);
     out
 }
 

@@ -70,7 +70,7 @@ impl Draft {
         let claims = Claims::of(issuer, record);
         claims.check()?;
         let payload = payload::write(&claims);
-        let length = header::TEXT_BYTES + 1 + (payload.len() * 4).div_ceil(3) + SIGNATURE_TEXT_BYTES;
+        let length = text_bytes(&payload);
         if length > ISSUED_TOKEN_BYTES_MAX {
             return Err(SignError::TooLarge { length });
         }
@@ -92,7 +92,7 @@ impl Draft {
         let key =
             ring.key(&record.kid).filter(|key| key.purpose() == KeyPurpose::Token && signs(key.state()));
         let key = key.ok_or(SignError::Key)?;
-        let mut compact = String::with_capacity(ISSUED_TOKEN_BYTES_MAX);
+        let mut compact = String::with_capacity(text_bytes(&self.payload));
         compact.push_str(key.header_text());
         compact.push('.');
         base64url::encode_to(&self.payload, &mut compact);
@@ -101,6 +101,11 @@ impl Draft {
         base64url::encode_to(signature, &mut compact);
         Ok(SignedToken::assertion(record.jti, compact, record.expires_at))
     }
+}
+
+/// How long the token of this payload is.
+fn text_bytes(payload: &str) -> usize {
+    header::TEXT_BYTES + 1 + (payload.len() * 4).div_ceil(3) + SIGNATURE_TEXT_BYTES
 }
 
 // === impl SignError ===

@@ -1,5 +1,7 @@
 //! Grants and scopes.
 
+use std::fmt;
+
 use locum_model::limits::{RESOURCES_PER_GRANT_MAX, SCOPE_GRANTS_MAX};
 use locum_model::scope::{NotAScope, Operation};
 use locum_model::{Grant, ResourcePattern, Resources, Scope};
@@ -18,7 +20,7 @@ pub fn from_wire(grants: &[wire::Grant], field: &str) -> Result<Scope, Malformed
     }
     let (mut good, mut violations) = (Vec::with_capacity(grants.len()), Vec::new());
     for (at, grant) in grants.iter().enumerate() {
-        match grant_from_wire(grant, &format!("{field}[{at}]")) {
+        match grant_from_wire(grant, &format_args!("{field}[{at}]")) {
             Ok(grant) => good.push(grant),
             Err(malformed) => violations.extend_from_slice(malformed.violations()),
         }
@@ -41,8 +43,8 @@ pub fn to_wire(scope: &Scope) -> Vec<wire::Grant> {
 /// # Errors
 ///
 /// [`Malformed`] for any other text.
-pub fn operation_from_wire(text: &str, field: &str) -> Result<Operation, Malformed> {
-    text.parse().map_err(|why: NotAScope| Malformed::of(field, why))
+pub fn operation_from_wire(text: &str, field: impl fmt::Display) -> Result<Operation, Malformed> {
+    text.parse().map_err(|why: NotAScope| Malformed::of(field.to_string(), why))
 }
 
 /// One resource and not a pattern, or none for an empty text.
@@ -62,16 +64,17 @@ pub fn resource_from_wire(text: &str, field: &str) -> Result<Option<ResourcePatt
     }
 }
 
-fn grant_from_wire(grant: &wire::Grant, field: &str) -> Result<Grant, Malformed> {
-    let operation = operation_from_wire(&grant.operation, &format!("{field}.operation"));
-    let resources = resources_from_wire(&grant.resources, &format!("{field}.resources"));
+/// `field` is written out only where something is wrong.
+fn grant_from_wire(grant: &wire::Grant, field: &dyn fmt::Display) -> Result<Grant, Malformed> {
+    let operation = operation_from_wire(&grant.operation, format_args!("{field}.operation"));
+    let resources = resources_from_wire(&grant.resources, &format_args!("{field}.resources"));
     let (operation, resources) = Malformed::both(operation, resources)?;
     Ok(Grant { operation, resources })
 }
 
-fn resources_from_wire(texts: &[String], field: &str) -> Result<Resources, Malformed> {
+fn resources_from_wire(texts: &[String], field: &dyn fmt::Display) -> Result<Resources, Malformed> {
     if texts.len() > RESOURCES_PER_GRANT_MAX {
-        return Err(Malformed::of(field, NotAScope::ResourceCount));
+        return Err(Malformed::of(field.to_string(), NotAScope::ResourceCount));
     }
     let (mut good, mut violations) = (Vec::with_capacity(texts.len()), Vec::new());
     for (at, text) in texts.iter().enumerate() {
@@ -81,7 +84,7 @@ fn resources_from_wire(texts: &[String], field: &str) -> Result<Resources, Malfo
         }
     }
     Malformed::none_of(violations)?;
-    Resources::of(good).map_err(|why| Malformed::of(field, why))
+    Resources::of(good).map_err(|why| Malformed::of(field.to_string(), why))
 }
 
 #[cfg(test)]

@@ -47,14 +47,20 @@ impl Locks {
         }
     }
 
-    /// The first lock in force at `now` that covers any of `targets`.
-    pub(crate) fn covering(&self, targets: &[Target], now: Timestamp) -> Option<&Arc<Locked>> {
+    /// The first lock in force at `now` that covers any of `targets`, which are listed only where there is one.
+    pub(crate) fn covering(
+        &self,
+        targets: impl FnOnce() -> Vec<Target>,
+        now: Timestamp,
+    ) -> Option<&Arc<Locked>> {
+        self.in_force(now).next()?;
+        let targets = targets();
         self.in_force(now).find(|lock| lock.targets.iter().any(|target| targets.contains(target)))
     }
 
-    /// Whether a lock in force at `now` covers any of `targets`, which are listed only where there is one.
+    /// Whether there is such a lock.
     pub(crate) fn cover(&self, targets: impl FnOnce() -> Vec<Target>, now: Timestamp) -> bool {
-        self.in_force(now).next().is_some() && self.covering(&targets(), now).is_some()
+        self.covering(targets, now).is_some()
     }
 
     /// The locks in force at `now`, oldest first.

@@ -63,6 +63,15 @@ impl<S> Gathered<S> {
         true
     }
 
+    /// Room for more bytes: beyond what is kept, all that there can be at once, as a buffer that doubles is copied
+    /// each time.
+    fn make_room(&mut self, more: usize) {
+        let needed = self.bytes.len() + more;
+        if needed > self.bytes.capacity() && needed > BYTES_KEPT {
+            self.bytes.reserve_exact(BYTES_MAX - self.bytes.len());
+        }
+    }
+
     /// Everything is written: learns whether waiting has brought anything.
     fn sent(&mut self) {
         match self.looks {
@@ -76,7 +85,7 @@ impl<S> Gathered<S> {
         (self.written, self.seen, self.looks) = (0, 0, 0);
         self.bytes.clear();
         if self.bytes.capacity() > BYTES_KEPT {
-            self.bytes = Vec::new();
+            self.bytes.shrink_to(BYTES_KEPT);
         }
     }
 }
@@ -125,6 +134,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
         if length > BYTES_MAX {
             return Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
         }
+        self.make_room(length);
         parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
         Poll::Ready(Ok(length))
     }

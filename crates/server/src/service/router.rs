@@ -9,7 +9,6 @@ use locum_api::admin::v1::revocation_service_server::RevocationServiceServer;
 use locum_api::broker::v1::feed_service_server::FeedServiceServer;
 use locum_api::broker::v1::identity_service_server::IdentityServiceServer;
 use locum_api::broker::v1::task_service_server::TaskServiceServer;
-use locum_api::broker::v1::token_service_server::TokenServiceServer;
 use locum_api::{ERROR_DETAILS_DESCRIPTOR_SET, FILE_DESCRIPTOR_SET};
 use locum_broker::Broker;
 use locum_model::limits::{GRPC_MESSAGE_BYTES_MAX, HOLDS_PER_WORKLOAD_MAX, POLICY_BYTES_MAX};
@@ -27,7 +26,7 @@ use super::identity::Identities;
 use super::inspection::Inspection;
 use super::revocation::Revocation;
 use super::task::Tasks;
-use super::token::Tokens;
+use super::token::{TokenDoorLayer, Tokens};
 use crate::grpc;
 use crate::holds::Holds;
 use crate::http::Readiness;
@@ -53,8 +52,8 @@ pub struct Wiring {
     pub stopping: Stopping,
 }
 
-/// What a request passes before its method: the gate, then the door of the checks.
-pub(crate) type Layers = Stack<CheckDoorLayer, Stack<GateLayer, Identity>>;
+/// What a request passes before its method: the gate, then the doors of what is asked most.
+pub(crate) type Layers = Stack<TokenDoorLayer, Stack<CheckDoorLayer, Stack<GateLayer, Identity>>>;
 
 /// Every service with its guards, behind `gate`.
 ///
@@ -93,8 +92,8 @@ pub(crate) fn router(gate: Gate, wiring: Wiring) -> Result<Router<Layers>, Strin
     Ok(grpc::guarded()
         .layer(GateLayer(Arc::new(gate)))
         .layer(CheckDoorLayer::new(checks))
+        .layer(TokenDoorLayer::new(tokens))
         .add_service(TaskServiceServer::new(tasks).max_decoding_message_size(most))
-        .add_service(TokenServiceServer::new(tokens).max_decoding_message_size(most))
         .add_service(FeedServiceServer::new(feed).max_decoding_message_size(most))
         .add_service(IdentityServiceServer::new(identities).max_decoding_message_size(most))
         .add_service(RevocationServiceServer::new(revocation).max_decoding_message_size(most))

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use locum_api::broker::v1 as wire;
-use locum_api::broker::v1::token_service_server::TokenService;
 use locum_api::convert::id::{bytes_from_wire, request_id_from_wire, task_from_wire};
 use locum_api::convert::time::{duration_to_wire, optional_duration_from_wire, timestamp_to_wire};
 use locum_api::convert::{request, scope};
@@ -17,8 +16,9 @@ use tonic::{Request, Response, Status};
 use super::asked::workload;
 use crate::metrics::Metrics;
 
-/// Where tokens are issued: after the issuer's URL it is what a proof has to be for.
-const METHOD: &str = "/locum.broker.v1.TokenService/IssueToken";
+mod door;
+
+pub(crate) use door::TokenDoorLayer;
 
 /// Tokens of the calling workload's tasks.
 pub(crate) struct Tokens {
@@ -26,8 +26,7 @@ pub(crate) struct Tokens {
     pub metrics: Arc<Metrics>,
 }
 
-#[tonic::async_trait]
-impl TokenService for Tokens {
+impl Tokens {
     async fn issue_token(
         &self,
         request: Request<wire::IssueTokenRequest>,
@@ -40,7 +39,8 @@ impl TokenService for Tokens {
                 let both = Malformed::of("bind_to_certificate", "a token is bound to one key");
                 return Err(asked.malformed(both));
             }
-            let uri = format!("{}{METHOD}", self.broker.issuer().trim_end_matches('/'));
+            // Where tokens are issued is what a proof has to be for.
+            let uri = format!("{}{}", self.broker.issuer().trim_end_matches('/'), door::ISSUE_TOKEN);
             ask.binding = Binding::ByProof(ShownProof { proof, method: "POST", uri });
         }
         asked.notes.put("locum.task_id", || ask.task.to_string());
