@@ -70,6 +70,8 @@ FIRING: dict[str, tuple[str, list[tuple[str, str, str]]]] = {
     "LocumHandshakesFail": ("20m", [("locum_connections_total", 'result="handshake_failed"', "0+60x60")]),
     "LocumConnectionsRefused": ("20m", [("locum_connections_total", 'result="accept_failed"', "0+1x60")]),
     "LocumArchiveBehind": ("20m", [("locum_archive_behind_events", "", "0 1200+10x60")]),
+    "LocumHistoryWitnessed": ("12m", [("locum_feed_history_witnesses_total", "", "0x20 1x40")]),
+    "LocumFollowersCut": ("40m", [("locum_feed_followers_cut_total", "", "0+1x100")]),
     "LocumTracesLost": ("30m", [("locum_spans_total", 'result="given_up"', "0+60x80")]),
     "LocumCertificateExpires": ("10m", [("locum_certificate_expiry_timestamp_seconds", "", "90000x40")]),
 }

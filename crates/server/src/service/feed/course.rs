@@ -17,7 +17,7 @@ use super::chain::Judged;
 use super::pings::{Asked, Ping, Pings};
 use super::ring::{At, Place};
 use super::snapshot::Opening;
-use super::track::{Beginning, Track};
+use super::track::{Beginning, Track, spelled};
 
 /// How often a stream with nothing to do asks whether its caller may still follow.
 const RIGHT_CHECK: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ struct Where {
 // === impl Where ===
 
 impl Where {
-    fn begin(track: &Track, shown: Option<&Acknowledgement>) -> Result<Self, Refusal> {
+    fn begin(track: &Track, follower: &Caller, shown: Option<&Acknowledgement>) -> Result<Self, Refusal> {
         let mut at = Self {
             ready: VecDeque::new(),
             chain: None,
@@ -75,7 +75,7 @@ impl Where {
             acknowledged: 0,
             said: Duration::ZERO,
         };
-        if let Beginning::Resumed { index, place, chain } = track.begin(shown)? {
+        if let Beginning::Resumed { index, place, chain } = track.begin(follower, shown)? {
             let current = track.chain();
             #[cfg(bug_zoo)]
             let index = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::FeedResumedWithoutTail)
@@ -105,7 +105,7 @@ impl Course {
         (caller, place): (Caller, VerifierPlace),
         first: Ping,
     ) -> Result<Self, Refusal> {
-        let at = Where::begin(&track, first.acknowledgement.as_ref())?;
+        let at = Where::begin(&track, &caller, first.acknowledgement.as_ref())?;
         let pings = Pings::new(track.now());
         let mut course = Self { track, caller, place, pings, at };
         course.hear(first)?;
@@ -143,7 +143,7 @@ impl Course {
 
     /// Who follows, for people.
     pub(super) fn workload(&self) -> String {
-        self.caller.spiffe_id().map(ToString::to_string).unwrap_or_default()
+        spelled(&self.caller)
     }
 
     /// Goes on with everything in force.
@@ -259,7 +259,7 @@ impl Course {
             never_told && !locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::FeedWitnessIgnored);
         if never_told {
             drop(chain);
-            return Err(self.track.witness(shown));
+            return Err(self.track.witness(&self.caller, shown));
         }
         let is_of_before = shown.epoch < epoch;
         #[cfg(bug_zoo)]

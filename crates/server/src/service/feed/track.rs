@@ -10,7 +10,7 @@ use locum_broker::{Partition, Refusal};
 #[cfg(bug_zoo)]
 use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::feed::Acknowledgement;
-use locum_model::{ConnectorNo, Reason};
+use locum_model::{Caller, ConnectorNo, Reason};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::chain::{Around, Chain, Judged, Turned};
@@ -86,7 +86,11 @@ impl Track {
     }
 
     /// How a follower begins that showed this.
-    pub(super) fn begin(&self, shown: Option<&Acknowledgement>) -> Result<Beginning, Refusal> {
+    pub(super) fn begin(
+        &self,
+        follower: &Caller,
+        shown: Option<&Acknowledgement>,
+    ) -> Result<Beginning, Refusal> {
         let Some(shown) = shown else { return Ok(Beginning::Anew) };
         let chain = self.chain.lock();
         match chain.judge(shown) {
@@ -99,19 +103,20 @@ impl Track {
             Judged::Impossible if is_planted(Bug::FeedWitnessIgnored) => Ok(Beginning::Anew),
             Judged::Impossible => {
                 drop(chain);
-                Err(self.witness(shown))
+                Err(self.witness(follower, shown))
             }
         }
     }
 
     /// Refuses a position that this journal never told. The follower, or this broker, has lost its
     /// history: whoever runs them has to hear of it.
-    pub(super) fn witness(&self, shown: &Acknowledgement) -> Refusal {
+    pub(super) fn witness(&self, follower: &Caller, shown: &Acknowledgement) -> Refusal {
         let (epoch, Place { sequence, head }) = {
             let chain = self.chain.lock();
             (chain.press.epoch, chain.newest())
         };
         tracing::error!(
+            workload = %spelled(follower),
             partition = self.connector().0,
             epoch,
             sequence,
@@ -132,4 +137,9 @@ impl Track {
     pub(super) fn now(&self) -> Duration {
         self.around.clock.elapsed()
     }
+}
+
+/// Who follows, for people.
+pub(super) fn spelled(follower: &Caller) -> String {
+    follower.spiffe_id().map(ToString::to_string).unwrap_or_default()
 }
