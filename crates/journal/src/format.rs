@@ -1,4 +1,4 @@
-//! The format on disk, version 1, and what can be told about a damaged journal.
+//! The format on disk, version 1 of segments and 2 of snapshots, and what can be told about a damaged journal.
 //!
 //! All integers are little-endian. One directory holds:
 //!
@@ -47,7 +47,7 @@ pub(crate) mod snapshot;
 pub(crate) mod tail;
 pub(crate) mod window;
 
-/// The newest format that this version reads, and the one that it writes.
+/// The newest format of a segment that this version reads, and the one that it writes.
 pub(crate) const VERSION: u16 = 1;
 /// Largest sequence: 48 bits.
 pub(crate) const SEQUENCE_MAX: u64 = (1 << 48) - 1;

@@ -23,7 +23,7 @@ use crate::open_error::{OpenError, missing};
 use crate::options::Options;
 use crate::replay::Replay;
 use crate::snapshot::{is_grave, unchecked};
-use crate::stored::Decoder;
+use crate::stored::{Decoder, Made};
 
 /// Events that change hands at once: enough that handing over costs nothing, few enough to stay in cache.
 const BATCH_EVENTS: usize = 256;
@@ -39,7 +39,12 @@ struct Belt {
     back: Receiver<Batch>,
 }
 
-type Batch = Vec<Committed<Event>>;
+/// Events, and what each was made of.
+#[derive(Default)]
+struct Batch {
+    events: Vec<Committed<Event>>,
+    made: Vec<Made>,
+}
 
 /// What the thread that applies is handed.
 enum Handed {
@@ -60,8 +65,7 @@ pub(crate) fn recover(
     thread::scope(|scope| {
         let (to, from) = mpsc::sync_channel(BATCHES_MAX);
         let (returned, back) = mpsc::channel();
-        let batch = Vec::with_capacity(BATCH_EVENTS);
-        let mut belt = Belt { decoder: Decoder::default(), batch, to, back };
+        let mut belt = Belt { decoder: Decoder::default(), batch: Batch::default(), to, back };
         let reader =
             thread::Builder::new().name("locum-recovery".to_owned()).spawn_scoped(scope, move || {
                 let read = read(files, options, listing, &mut belt);
@@ -72,7 +76,7 @@ pub(crate) fn recover(
         for handed in from {
             match handed {
                 Handed::Events(batch) => {
-                    replay.take(&batch);
+                    replay.take(&batch.events);
                     // Nobody takes it back once everything is read: then it is freed here.
                     let _ = returned.send(batch);
                 }
@@ -107,7 +111,7 @@ fn read(
         let stepped = cursor.step(u64::MAX);
         if let Ok(true) = stepped {
             while let Some(event) = cursor.event(&mut belt.decoder)? {
-                belt.put(event);
+                belt.put(event, Made::default());
             }
             continue;
         }
@@ -154,7 +158,7 @@ fn read_snapshot(
 fn put_all(snapshot: &mut SnapshotCursor, belt: &mut Belt) -> Result<bool, Damage> {
     loop {
         match snapshot.event(&mut belt.decoder) {
-            Ok(Some(event)) => belt.put(event),
+            Ok(Some((event, made))) => belt.put(event, made),
             Ok(None) => return Ok(snapshot.check().is_ok()),
             // Of what was written so there is no older form: that is not passed over.
             Err(damage) if snapshot.check().is_ok() => return Err(damage),
@@ -166,26 +170,30 @@ fn put_all(snapshot: &mut SnapshotCursor, belt: &mut Belt) -> Result<bool, Damag
 // === impl Belt ===
 
 impl Belt {
-    fn put(&mut self, event: Committed<Event>) {
-        self.batch.push(event);
-        if self.batch.len() == BATCH_EVENTS {
+    fn put(&mut self, event: Committed<Event>, made: Made) {
+        self.batch.events.push(event);
+        self.batch.made.push(made);
+        if self.batch.events.len() == BATCH_EVENTS {
             self.hand_over();
         }
     }
 
     fn hand_over(&mut self) {
-        if self.batch.is_empty() {
+        if self.batch.events.is_empty() {
             return;
         }
-        let mut next = self.back.try_recv().unwrap_or_else(|_none| Vec::with_capacity(BATCH_EVENTS));
-        next.drain(..).for_each(|applied| self.decoder.take_back(applied.into_event()));
+        let mut next = self.back.try_recv().unwrap_or_default();
+        for (applied, made) in next.events.drain(..).zip(next.made.drain(..)) {
+            self.decoder.take_back(applied.into_event(), made);
+        }
         // Nobody takes it only when the other thread panicked, and then nothing is opened.
         let _ = self.to.send(Handed::Events(std::mem::replace(&mut self.batch, next)));
     }
 
     /// Everything so far was nothing.
     fn start_over(&mut self) {
-        self.batch.clear();
+        self.batch.events.clear();
+        self.batch.made.clear();
         let _ = self.to.send(Handed::StartOver);
     }
 }

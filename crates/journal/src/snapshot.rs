@@ -17,9 +17,11 @@ use crate::format::cursor::Cursor;
 use crate::format::digest;
 use crate::format::names::{self, Listing, SNAPSHOT_PARTIAL};
 use crate::format::record::{self, RECORD_HEADER_BYTES};
-use crate::format::snapshot::{Given, SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotHeader};
+use crate::format::snapshot::{
+    Given, SNAPSHOT_HEADER_BYTES, SNAPSHOT_VERSION, SnapshotCursor, SnapshotHeader,
+};
 use crate::head::Head;
-use crate::stored::Decoder;
+use crate::stored::{Briefs, Decoder, Made};
 
 /// How much is written at once, in bytes.
 const WRITE_BYTES: usize = 1 << 20;
@@ -55,6 +57,7 @@ pub enum SnapshotError {
 struct Draft {
     file: Arc<dyn OpenFile>,
     context: ring::digest::Context,
+    briefs: Briefs,
     buffer: Vec<u8>,
     written: u64,
     read: u64,
@@ -181,16 +184,16 @@ fn compact(
     let mut draft = Draft::begin(files)?;
     let mut decoder = Decoder::default();
     if let Some(mut snapshot) = previous {
-        while let Some(event) = snapshot.event(&mut decoder)? {
+        while let Some((event, made)) = snapshot.event(&mut decoder)? {
             draft.take(&event, keep)?;
-            decoder.take_back(event.into_event());
+            decoder.take_back(event.into_event(), made);
         }
     }
     let mut cursor = Cursor::open(files, covered + 1)?;
     loop {
         while let Some(event) = cursor.event(&mut decoder)? {
             draft.take(&event, keep)?;
-            decoder.take_back(event.into_event());
+            decoder.take_back(event.into_event(), Made::default());
         }
         if cursor.step(u64::MAX)? {
             continue;
@@ -211,6 +214,7 @@ impl Draft {
         Ok(Self {
             file: files.create(SNAPSHOT_PARTIAL, 0)?,
             context: ring::digest::Context::new(&ring::digest::SHA256),
+            briefs: Briefs::default(),
             buffer: Vec::new(),
             written: SNAPSHOT_HEADER_BYTES as u64,
             read: 0,
@@ -224,8 +228,7 @@ impl Draft {
             return Ok(());
         }
         self.kept += 1;
-        let position = event.position();
-        record::append(&mut self.buffer, position.epoch, position.sequence, event.event());
+        record::append_brief(&mut self.buffer, &mut self.briefs, event);
         if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -246,7 +249,14 @@ impl Draft {
         self.flush()?;
         let covers = head.position;
         let records_bytes = self.written - SNAPSHOT_HEADER_BYTES as u64;
-        let header = SnapshotHeader { covers, chain: head.hash, records: self.kept, records_bytes, given };
+        let header = SnapshotHeader {
+            version: SNAPSHOT_VERSION,
+            covers,
+            chain: head.hash,
+            records: self.kept,
+            records_bytes,
+            given,
+        };
         self.context.update(&header.hashed());
         self.file.write_at(&header.write(digest(self.context)), 0)?;
         self.file.sync()?;

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use locum_model::event::Event;
 use prost::Message;
 
+mod brief;
 mod by;
 mod decoder;
 mod direct;
 mod key;
+mod own;
 mod policy;
 mod position;
 mod registry;
@@ -28,6 +30,7 @@ mod token;
 mod wire;
 mod written;
 
+pub(crate) use brief::{Briefs, Made};
 pub(crate) use decoder::Decoder;
 
 /// The generated types of `locum.journal.v1`. They never leave this module.

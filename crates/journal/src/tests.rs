@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod disk;
 mod failure;
+mod formats;
 mod history;
 mod snapshot;
 mod space;

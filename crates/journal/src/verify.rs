@@ -18,7 +18,7 @@ use crate::format::tail::{self, Tail};
 use crate::format::window::Window;
 use crate::head::Head;
 use crate::open_error::missing;
-use crate::stored::Decoder;
+use crate::stored::{Decoder, Made};
 
 /// Snapshots that are compared event by event: the newest ones, which a start may use. Of older
 /// ones the hash and the place in the chain are checked.
@@ -59,7 +59,7 @@ pub struct Report {
 struct Compared {
     snapshot: SnapshotCursor,
     /// The event that has to come by next.
-    next: Option<Committed<Event>>,
+    next: Option<(Committed<Event>, Made)>,
     decoder: Decoder,
 }
 
@@ -92,7 +92,7 @@ pub fn verify(files: &dyn FileLayer, progress: &mut dyn FnMut(Progress)) -> Resu
             while let Some(event) = cursor.event(&mut decoder)? {
                 events += 1;
                 snapshots.pass(&event)?;
-                decoder.take_back(event.into_event());
+                decoder.take_back(event.into_event(), Made::default());
             }
             continue;
         }
@@ -176,8 +176,13 @@ impl Snapshots {
         for Compared { snapshot, next, decoder } in &mut self.compared {
             let sequence = event.position().sequence;
             match next {
-                Some(expected) if expected == event => *next = snapshot.event(decoder)?,
-                Some(expected) if expected.position().sequence <= sequence => {
+                Some((expected, _)) if expected == event => {
+                    let following = snapshot.event(decoder)?;
+                    if let Some((passed, made)) = std::mem::replace(next, following) {
+                        decoder.take_back(passed.into_event(), made);
+                    }
+                }
+                Some((expected, _)) if expected.position().sequence <= sequence => {
                     return Err(snapshot.damage(Flaw::Invented));
                 }
                 _ => {}

@@ -6,14 +6,14 @@
 //! | 4..8 | CRC-32C over everything from byte 8 on |
 //! | 8..12 | epoch |
 //! | 12..20 | sequence, 48 bits |
-//! | 20.. | stored form, `locum.journal.v1.Event` |
+//! | 20.. | stored form: `locum.journal.v1.Event`, or a brief of one in a snapshot ([`Briefs`]) |
 
 use locum_model::limits::EVENT_BYTES_MAX;
 use locum_model::{Committed, Event, Position};
 
 use super::{SEQUENCE_MAX, field};
 use crate::damage::Flaw;
-use crate::stored::{self, Decoder};
+use crate::stored::{self, Briefs, Decoder, Made};
 
 /// Bytes before the stored form.
 pub(crate) const RECORD_HEADER_BYTES: usize = 20;
@@ -28,9 +28,19 @@ pub(crate) struct Record<'a> {
 
 /// Appends a record; returns the length of its stored form.
 pub(crate) fn append(buffer: &mut Vec<u8>, epoch: u32, sequence: u64, event: &Event) -> usize {
+    append_as(buffer, epoch, sequence, |buffer| stored::encode(event, buffer))
+}
+
+/// Appends a record of a snapshot.
+pub(crate) fn append_brief(buffer: &mut Vec<u8>, briefs: &mut Briefs, event: &Committed<Event>) {
+    let Position { epoch, sequence, .. } = event.position();
+    append_as(buffer, epoch, sequence, |buffer| briefs.encode(event.event(), buffer));
+}
+
+fn append_as(buffer: &mut Vec<u8>, epoch: u32, sequence: u64, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
     let start = buffer.len();
     buffer.resize(start + RECORD_HEADER_BYTES, 0);
-    stored::encode(event, buffer);
+    encode(buffer);
     let length = buffer.len() - start - RECORD_HEADER_BYTES;
     let record = &mut buffer[start..];
     record[8..12].copy_from_slice(&epoch.to_le_bytes());
@@ -68,7 +78,21 @@ impl Record<'_> {
     /// synced before recovery ends, comes here.
     pub(crate) fn committed(&self, home: u16, decoder: &mut Decoder) -> Result<Committed<Event>, Flaw> {
         let event = decoder.decode(self.payload).map_err(Flaw::Undecodable)?;
-        Ok(Committed::assertion(event, Position { home, epoch: self.epoch, sequence: self.sequence }))
+        Ok(self.at_its_position(home, event))
+    }
+
+    /// As [`Record::committed`], of a snapshot whose records before it were read so too; and what it was made of.
+    pub(crate) fn committed_in_snapshot(
+        &self,
+        home: u16,
+        decoder: &mut Decoder,
+    ) -> Result<(Committed<Event>, Made), Flaw> {
+        let (event, made) = decoder.decode_in_snapshot(self.payload).map_err(Flaw::Undecodable)?;
+        Ok((self.at_its_position(home, event), made))
+    }
+
+    fn at_its_position(&self, home: u16, event: Event) -> Committed<Event> {
+        Committed::assertion(event, Position { home, epoch: self.epoch, sequence: self.sequence })
     }
 }
 

@@ -3,7 +3,7 @@
 //! | bytes | field |
 //! |---|---|
 //! | 0..8 | `LOCUMSNP` |
-//! | 8..10 | format version |
+//! | 8..10 | format version: 2; in 1, every record is whole |
 //! | 10..12 | home |
 //! | 12..16 | epoch of the covered position |
 //! | 16..24 | sequence of the covered position |
@@ -23,11 +23,15 @@ use locum_model::{Committed, Event, Position};
 
 use super::record::{self, RECORD_HEADER_BYTES};
 use super::window::Window;
-use super::{Hash, VERSION, digest, field, is_zero, names};
+use super::{Hash, digest, field, is_zero, names};
 use crate::damage::{Damage, Flaw};
 use crate::files::FileLayer;
-use crate::stored::Decoder;
+use crate::stored::{Decoder, Made};
 
+/// The newest format of a snapshot that this version reads, and the one that it writes.
+pub(crate) const SNAPSHOT_VERSION: u16 = 2;
+/// The newest one without briefs.
+const WHOLE_VERSION: u16 = 1;
 /// Length of the header.
 pub(crate) const SNAPSHOT_HEADER_BYTES: usize = 128;
 /// What the hash covers of the header.
@@ -48,6 +52,7 @@ pub struct Given {
 /// What a snapshot says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SnapshotHeader {
+    pub(crate) version: u16,
     pub(crate) covers: Position,
     pub(crate) chain: Hash,
     pub(crate) records: u64,
@@ -72,7 +77,7 @@ impl SnapshotHeader {
     pub(crate) fn hashed(&self) -> [u8; HASHED_BYTES] {
         let mut bytes = [0; HASHED_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..10].copy_from_slice(&self.version.to_le_bytes());
         bytes[10..12].copy_from_slice(&self.covers.home.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.covers.epoch.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.covers.sequence.to_le_bytes());
@@ -89,11 +94,12 @@ impl SnapshotHeader {
         if bytes[..8] != MAGIC {
             return Err(Flaw::Header);
         }
-        if version > VERSION {
-            return Err(Flaw::FutureFormat { found: version, known: VERSION });
+        if version > SNAPSHOT_VERSION {
+            return Err(Flaw::FutureFormat { found: version, known: SNAPSHOT_VERSION });
         }
         let checksum = u32::from_le_bytes(field(bytes, 124));
-        if version != VERSION || crc32c::crc32c(&bytes[..124]) != checksum || !is_zero(&bytes[120..124]) {
+        if version < WHOLE_VERSION || crc32c::crc32c(&bytes[..124]) != checksum || !is_zero(&bytes[120..124])
+        {
             return Err(Flaw::Header);
         }
         let covers = Position {
@@ -102,6 +108,7 @@ impl SnapshotHeader {
             sequence: u64::from_le_bytes(field(bytes, 16)),
         };
         let header = Self {
+            version,
             covers,
             chain: field(bytes, 24),
             records: u64::from_le_bytes(field(bytes, 56)),
@@ -187,15 +194,20 @@ impl SnapshotCursor {
         if digest(context) == self.hash { Ok(()) } else { Err(self.damage(Flaw::Snapshot)) }
     }
 
-    /// The next event. Where [`SnapshotCursor::check`] did not pass yet it may be of a damaged snapshot.
-    pub(crate) fn event(&mut self, decoder: &mut Decoder) -> Result<Option<Committed<Event>>, Damage> {
+    /// The next event, and what it was made of. Where [`SnapshotCursor::check`] did not pass yet it may be of a
+    /// damaged snapshot. From the first event to the last, `decoder` has to be the same, and of no other snapshot
+    /// meanwhile.
+    pub(crate) fn event(
+        &mut self,
+        decoder: &mut Decoder,
+    ) -> Result<Option<(Committed<Event>, Made)>, Damage> {
         if self.taken == self.header.records {
             return if self.at == self.len { Ok(None) } else { Err(self.damage(Flaw::Snapshot)) };
         }
         self.take(decoder).map(Some).map_err(|flaw| self.damage(flaw))
     }
 
-    fn take(&mut self, decoder: &mut Decoder) -> Result<Committed<Event>, Flaw> {
+    fn take(&mut self, decoder: &mut Decoder) -> Result<(Committed<Event>, Made), Flaw> {
         let head = self.window.get(self.at, RECORD_HEADER_BYTES, self.len).map_err(Flaw::Unreadable)?;
         let whole = record::whole_bytes(head)?;
         if self.hashed < self.at + whole as u64 {
@@ -209,7 +221,15 @@ impl SnapshotCursor {
         if record.sequence <= self.last_sequence || record.sequence > self.header.covers.sequence {
             return Err(Flaw::Misplaced);
         }
-        let event = record.committed(self.header.covers.home, decoder)?;
+        if self.taken == 0 {
+            decoder.begin_snapshot();
+        }
+        let home = self.header.covers.home;
+        let event = if self.header.version == WHOLE_VERSION {
+            (record.committed(home, decoder)?, Made::default())
+        } else {
+            record.committed_in_snapshot(home, decoder)?
+        };
         self.last_sequence = record.sequence;
         self.at += whole as u64;
         self.taken += 1;

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use locum_model::event::TaskStarted;
 use locum_model::{Event, IssueRecord};
 
+use super::brief::{Brief, Made, Ring};
 use super::direct::{self, Plain};
+use super::wire::Wire;
 use super::{DecodeError, decode};
 
 /// Records kept to be written over: as many as lie between the two threads of a recovery.
 const SPARES_MAX: usize = 1 << 13;
 
-/// Decodes events. What it makes of some bytes does not depend on what it decoded before; how fast does.
+/// Decodes events. What it makes of some bytes does not depend on what it decoded before, but in a snapshot, where
+/// it depends on what stands before in it; how fast does.
 #[derive(Default)]
 pub(crate) struct Decoder {
     /// A record and a beginning, to begin others from: most of their texts are the same.
@@ -19,6 +22,9 @@ pub(crate) struct Decoder {
     started: Option<TaskStarted>,
     /// Records that nobody else has.
     spares: Vec<Arc<IssueRecord>>,
+    /// What the snapshot that is read has shown so far.
+    records: Ring<IssueRecord>,
+    beginnings: Ring<TaskStarted>,
 }
 
 impl Decoder {
@@ -40,11 +46,42 @@ impl Decoder {
         Ok(event)
     }
 
-    /// Takes back an event that is over, to write another over it.
-    pub(crate) fn take_back(&mut self, event: Event) {
-        if let Event::TokenIssued(mut record) = event
+    /// A snapshot comes, from its beginning.
+    pub(crate) fn begin_snapshot(&mut self) {
+        self.records.clear();
+        self.beginnings.clear();
+    }
+
+    /// The event of a stored form that may be a brief, and what it was made of. A snapshot's are given in their
+    /// order, from the first on.
+    pub(crate) fn decode_in_snapshot(&mut self, bytes: &[u8]) -> Result<(Event, Made), DecodeError> {
+        if let Some((&kind, brief)) = bytes.split_first() {
+            if kind == IssueRecord::KIND {
+                let (record, made) = self.records.read(Wire::of(brief))?;
+                return Ok((Event::TokenIssued(record), made));
+            }
+            if kind == TaskStarted::KIND {
+                let (started, _never_over) = self.beginnings.read(Wire::of(brief))?;
+                return Ok((Event::TaskStarted(started), Made::default()));
+            }
+        }
+        let event = self.decode(bytes)?;
+        match &event {
+            Event::TokenIssued(record) => self.records.see(record, bytes),
+            Event::TaskStarted(started) => self.beginnings.see(started, bytes),
+            _ => {}
+        }
+        Ok((event, Made::default()))
+    }
+
+    /// Takes back an event that is over, to write another over it. `made` is what came with it.
+    pub(crate) fn take_back(&mut self, event: Event, made: Made) {
+        let Event::TokenIssued(mut record) = event else { return };
+        if Arc::get_mut(&mut record).is_none() {
+            return;
+        }
+        if let Err(record) = self.records.keep(record, made, SPARES_MAX)
             && self.spares.len() < SPARES_MAX
-            && Arc::get_mut(&mut record).is_some()
         {
             self.spares.push(record);
         }
@@ -85,7 +122,7 @@ mod tests {
         for event in before {
             let again = decoder.decode(&encoded(event)).expect("what was encoded decodes");
             assert_eq!(&again, event);
-            decoder.take_back(again);
+            decoder.take_back(again, Made::default());
         }
         decoder
     }
@@ -165,7 +202,7 @@ mod tests {
                 assert_eq!(ours, decode(&bytes), "{at} {byte}");
                 if let Ok(event) = ours {
                     understood += 1;
-                    decoder.take_back(event);
+                    decoder.take_back(event, Made::default());
                 }
             }
             assert!((1..good.len() * 256).contains(&understood), "{understood}");
@@ -178,7 +215,7 @@ mod tests {
         let [first, second] = [0, 1].map(|_| one(any_record(), &mut runner));
         let mut decoder = seasoned(std::slice::from_ref(&first));
         let held = decoder.decode(&encoded(&first)).expect("decodes");
-        decoder.take_back(held.clone());
+        decoder.take_back(held.clone(), Made::default());
         assert!(decoder.spares.is_empty());
         assert_eq!(decoder.decode(&encoded(&second)).as_ref(), Ok(&second));
         assert_eq!(held, first);

@@ -4,6 +4,8 @@
 //! Nothing is copied and nothing is allocated. What stands in another order or form, is not known, or is
 //! left over is not judged here: every method then says `None`, and the generated form decides. So this may
 //! understand less than the generated form, and never anything else.
+//!
+//! Briefs ([`super::brief`]) are values without keys, which are taken by the same means.
 
 /// Wire types (protobuf encoding, "Message structure").
 const VARINT: u32 = 0;
@@ -103,6 +105,20 @@ impl<'a> Wire<'a> {
         Some(Some(u64::from_le_bytes(*value)))
     }
 
+    /// `N` bytes that have no key.
+    #[inline]
+    pub(super) fn bare_array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (value, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*value)
+    }
+
+    /// A text that has a length and no key.
+    #[inline]
+    pub(super) fn bare_text(&mut self) -> Option<&'a str> {
+        str::from_utf8(self.sized()?).ok()
+    }
+
     #[inline]
     fn sized(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.varint()?).ok()?;
@@ -126,8 +142,9 @@ impl<'a> Wire<'a> {
         true
     }
 
+    /// An integer that has no key.
     #[inline]
-    fn varint(&mut self) -> Option<u64> {
+    pub(super) fn varint(&mut self) -> Option<u64> {
         let (&first, rest) = self.0.split_first()?;
         if first < 0x80 {
             self.0 = rest;
