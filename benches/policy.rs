@@ -46,7 +46,8 @@ struct Cedar {
 
 fn main() {
     let mut report = Report::asked();
-    for (policies, goal) in POLICIES.into_iter().zip(GOALS) {
+    let (sizes, decisions) = report.sized([(4, 2_000), (4, 2_000), (2, 20)]);
+    for (policies, goal) in POLICIES.into_iter().zip(GOALS).take(sizes) {
         if !report.wants(13) {
             continue;
         }
@@ -56,8 +57,8 @@ fn main() {
             let scope = scope(operations);
             let workload = stage.known.registry().workload(WorkloadNo(1)).expect("registered");
             stage.agree(workload, &scope);
-            let ours = nanos(2_000, |_| drop(black_box(stage.ours(workload, &scope))));
-            let times = (20_000 / policies).max(3);
+            let ours = nanos(decisions, |_| drop(black_box(stage.ours(workload, &scope))));
+            let times = (10 * decisions / policies).max(3);
             let plain = nanos(times, |_| drop(black_box(stage.plain(workload, &scope))));
             let what = format!("decision, {policies} policies, {operations} operations");
             let row = Row::new(13, what, ours / 1e3, "us").beside("plain Cedar", plain / 1e3);

@@ -14,24 +14,35 @@ use locum_model::limits::REAP_ROWS_PER_TICK;
 use locum_model::{Committed, Event, Position, Selector, Target, TaskId, Timestamp, WorkloadNo};
 use locum_table::{Lookup, Table};
 
-/// Checks of one stretch.
-const CHECKS: usize = 20_000;
 /// Rounds of which the middle one counts.
 const ROUNDS: usize = 5;
-/// Live tokens that are checked while others die.
-const LIVE: u64 = 100_000;
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Rows that are freed, or revoked.
+    rows: u64,
+    /// Live tokens that are checked while others die.
+    live: u64,
+    /// Checks of one stretch.
+    checks: usize,
+    /// Stretches during which others are revoked, and as many without.
+    stretches: usize,
+}
 
 fn main() {
     let mut report = Report::asked();
-    let rows = if report.quick { 200_000 } else { 1_000_000 };
+    let full = Size { rows: 1_000_000, live: 100_000, checks: 20_000, stretches: 30 };
+    let smoke = Size { rows: 5_000, live: 1_000, checks: 500, stretches: 2 };
+    let size = report.sized([full, Size { rows: 200_000, ..full }, smoke]);
     if report.wants(10) {
-        rate(&mut report, rows);
+        rate(&mut report, size.rows);
     }
     if report.wants(7) || report.wants(9) {
-        revoked(&mut report, rows);
+        revoked(&mut report, size);
     }
     if report.wants(9) {
-        expired(&mut report, rows);
+        expired(&mut report, size);
     }
 }
 
@@ -103,26 +114,28 @@ struct Stage {
     table: Table,
     position: Position,
     even: Even,
+    size: Size,
 }
 
 impl Stage {
-    fn with(rows: u64) -> Self {
+    fn with(size: Size) -> Self {
+        let Size { rows, live, .. } = size;
         let table = filled_table(rows);
         let position = Position { home: 1, epoch: 1, sequence: 2 * rows };
-        let mut stage = Self { table, position, even: Even(3) };
+        let mut stage = Self { table, position, even: Even(3), size };
         let task = TaskId::new(1, 2 * rows);
         let mut begun = started(task);
         begun.workload = WorkloadNo(2);
         begun.owner.0 = 9;
         stage.apply(Event::TaskStarted(Arc::new(begun)));
-        for number in 0..LIVE {
+        for number in 0..live {
             let mut living = record(jti(10 * rows + number), task);
             living.standing.actors[0].workload = WorkloadNo(2);
             living.standing.actors[0].owner.0 = 9;
             living.expires_at = over().plus(Duration::from_secs(500));
             stage.apply(Event::TokenIssued(Arc::new(living)));
         }
-        (0..LIVE).map(|n| jti(10 * rows + n)).for_each(|jti| stage.table.remember(jti, &text(jti)));
+        (0..live).map(|n| jti(10 * rows + n)).for_each(|jti| stage.table.remember(jti, &text(jti)));
         stage
     }
 
@@ -131,8 +144,9 @@ impl Stage {
         self.table.apply(&Committed::assertion(event, self.position));
     }
 
-    fn living(&mut self, rows: u64) -> Vec<(locum_model::TokenId, String)> {
-        let ids = (0..CHECKS).map(|_| jti(10 * rows + self.even.draw() % LIVE));
+    fn living(&mut self) -> Vec<(locum_model::TokenId, String)> {
+        let Size { rows, live, checks, .. } = self.size;
+        let ids = (0..checks).map(|_| jti(10 * rows + self.even.draw() % live));
         ids.map(|jti| (jti, text(jti))).collect()
     }
 }
@@ -141,7 +155,8 @@ fn text(jti: locum_model::TokenId) -> String {
     format!("{jti}{}", "x".repeat(632))
 }
 
-/// Nanoseconds of checks of the living, while another thread does `work` until the checks are through.
+/// Nanoseconds of checks of the living, while another thread does `work`, once at least, until the checks
+/// are through.
 #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
 fn meanwhile(
     table: &Table,
@@ -183,26 +198,30 @@ fn show(report: &mut Report, what: &str, mut calm: Vec<u64>, mut storm: Vec<u64>
 }
 
 /// One workload's tokens are revoked, again and again, while another's are checked.
-fn revoked(report: &mut Report, rows: u64) {
+fn revoked(report: &mut Report, size: Size) {
+    let rows = size.rows;
     report.progress(format!("revoking {rows} tokens at once"));
-    let mut stage = Stage::with(rows);
+    let mut stage = Stage::with(size);
     let (mut calm, mut storm, mut times) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..30 {
-        let cases = stage.living(rows);
+    for _ in 0..size.stretches {
+        let cases = stage.living();
         calm.extend(meanwhile(&stage.table, &cases, &mut burn));
         let (table, position) = (&stage.table, &mut stage.position);
         storm.extend(meanwhile(table, &cases, &mut |through| {
-            while !through.load(Ordering::Relaxed) {
+            loop {
                 *position = position.next();
                 let event = Committed::assertion(revocation(), *position);
                 times.push(timed(|| table.apply(&event)).1.as_nanos() as u64);
+                if through.load(Ordering::Relaxed) {
+                    break;
+                }
                 std::thread::sleep(Duration::from_millis(1));
             }
         }));
     }
     show(report, &format!("while {rows} tokens are revoked, a thousand times a second"), calm, storm);
     let effect = quantile(&mut times, 0.5) as f64;
-    let few = Stage::with(1);
+    let few = Stage::with(Size { rows: 1, ..size });
     let one = Committed::assertion(revocation(), few.position.next());
     let (_, alone) = timed(|| few.table.apply(&one));
     report.show(
@@ -223,22 +242,26 @@ fn revocation() -> Event {
 }
 
 /// Everything of one second is due at once and is freed in ticks, while what lives is checked.
-fn expired(report: &mut Report, rows: u64) {
+fn expired(report: &mut Report, size: Size) {
+    let rows = size.rows;
     let (mut calm, mut storm) = (Vec::new(), Vec::new());
     for round in 0..3 {
         report.progress(format!("{rows} tokens end in the same second, round {}", round + 1));
-        let mut stage = Stage::with(rows);
+        let mut stage = Stage::with(size);
         for _ in 0..5 {
-            let cases = stage.living(rows);
+            let cases = stage.living();
             calm.extend(meanwhile(&stage.table, &cases, &mut burn));
         }
         loop {
-            let cases = stage.living(rows);
+            let cases = stage.living();
             let mut freed = 0;
             let table = &stage.table;
             let spans = meanwhile(table, &cases, &mut |through| {
-                while !through.load(Ordering::Relaxed) {
+                loop {
                     freed += table.reap(over(), REAP_ROWS_PER_TICK).rows;
+                    if through.load(Ordering::Relaxed) {
+                        break;
+                    }
                 }
             });
             if freed == 0 {

@@ -53,7 +53,7 @@ fn main() {
 }
 
 fn run(report: &mut Report) {
-    let (tokens, rounds) = if report.quick { (500_000, 3) } else { (10_000_000, 3) };
+    let (tokens, rounds) = report.sized([(10_000_000, 3), (500_000, 3), (5_000, 1)]);
     let dir = tempfile::tempdir().expect("a temporary directory");
     report.progress(format!("writing a journal with {tokens} tokens"));
     let bytes = write(report, dir.path(), tokens);

@@ -55,7 +55,7 @@ fn main() {
         return measure_memory(number(1), number(2));
     }
     let mut report = Report::asked();
-    let rows = if report.quick { 1_000_000 } else { 10_000_000 };
+    let rows = report.sized([10_000_000, 1_000_000, 5_000]);
     if report.wants(11) {
         memory(&mut report, rows);
     }
@@ -105,7 +105,7 @@ fn sha256_only(cases: &[Shown]) {
 }
 
 fn rounds(report: &Report) -> usize {
-    if report.quick { 100 } else { 400 }
+    report.sized([400, 100, 2])
 }
 
 fn alone(report: &mut Report, table: &Table, tokens: &mut Tokens) {
@@ -130,7 +130,7 @@ fn beside_signature(report: &mut Report, table: &Table, tokens: &mut Tokens, sig
     let signature = URL_SAFE_NO_PAD.decode(parts.1).expect("base64url");
     let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ECDSA_P256_SHA256_FIXED, public);
     let turns = in_turn(
-        50,
+        report.sized([50, 50, 2]),
         |_| tokens.draw(100),
         &mut [&mut |cases| check(table, cases), &mut |cases| {
             for _ in cases {
@@ -260,7 +260,7 @@ fn in_batches(report: &mut Report, table: &Table, tokens: &mut Tokens) {
 fn flood(report: &mut Report, table: &Table, tokens: &mut Tokens) {
     let bad = bad_tokens(tokens);
     let (mut calm, mut flooded) = (Vec::new(), Vec::new());
-    let turns = if report.quick { 20 } else { 100 };
+    let turns = report.sized([100, 20, 1]);
     for _ in 0..turns {
         let cases = tokens.draw(5 * CASES);
         calm.extend(while_busy(table, &cases, &|| {

@@ -143,7 +143,7 @@ fn main() {
 fn checks(report: &mut Report) {
     let mut broker = Broker::new();
     let verifier = broker.verifier(&[]);
-    let count = if report.quick { 1_000 } else { TOKENS };
+    let count = report.sized([TOKENS, 1_000, 50]);
     report.progress(format_args!("{count} tokens are signed"));
     let tokens: Vec<String> = (0..count).map(|n| broker.token(jti(n))).collect();
     let (input, signature) = tokens[0].rsplit_once('.').expect("three parts");
@@ -216,7 +216,7 @@ fn together(verifier: &Verifier, token: &str) -> f64 {
 
 fn memory(report: &mut Report) {
     let broker = Broker::new();
-    let count = if report.quick { WATERMARKS / 10 } else { WATERMARKS };
+    let count = report.sized([WATERMARKS, WATERMARKS / 10, 1_000]);
     report.progress(format_args!("{count} watermarks are sent"));
     let id = |n: u64| u128::from_be_bytes(jti(n).0);
     let entries: Vec<Entry> = (0..count).map(|n| entry(Level::Token, id(n))).collect();

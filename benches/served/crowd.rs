@@ -19,10 +19,6 @@ use crate::{Drawing, Size};
 
 /// Longer than the bench takes.
 const TTL: Duration = Duration::from_secs(880);
-/// Rounds in which every server has its turn.
-const ROUNDS: usize = 10;
-/// Revocations of one turn, one in flight.
-const EACH_TURN: usize = 100;
 
 /// A server with live tokens of one plugin, and what it came to.
 struct Crowd {
@@ -54,9 +50,10 @@ pub(crate) async fn show(report: &mut Report, size: Size, peers: &Peers, drawing
         crowds.push(Crowd::stand(tokens, size, drawing).await);
     }
     report.progress("revoking all that a workload has, in turns");
-    for _ in 0..ROUNDS {
+    let (rounds, each) = size.rounds;
+    for _ in 0..rounds {
         for crowd in &mut crowds {
-            crowd.turn().await;
+            crowd.turn(each).await;
         }
     }
     rows(report, size, peers, &crowds);
@@ -85,16 +82,17 @@ impl Crowd {
         Self { tokens, served, first, revokes, syncs, checks }
     }
 
-    async fn turn(&mut self) {
+    /// Revokes so many times, one in flight.
+    async fn turn(&mut self, each: usize) {
         // A connection for each turn: while a larger crowd was written nobody answered the server's pings, and it
         // closes a connection that does not.
         let operator = self.served.operator().line().await.expect("a connection");
-        for _ in 0..EACH_TURN {
+        for _ in 0..each {
             let (answer, took) = timed_async(operator.unary(REVOKE, body())).await;
             answer.expect("revoked");
             self.revokes.add(took);
         }
-        for took in on_the_servers_core(|| parts::bare_syncs(self.served.site.dir(), EACH_TURN)) {
+        for took in on_the_servers_core(|| parts::bare_syncs(self.served.site.dir(), each)) {
             self.syncs.add(took);
         }
     }

@@ -14,17 +14,14 @@ use locum_table::{Lookup, Table};
 use crate::Size;
 use crate::stage::{IN_FLIGHT, costed};
 
-/// Looked up in each round, by each thread.
-const LOOKUPS: u64 = 300_000;
-
 /// Curves that belong to one picture: a file's name and its chart.
 pub(crate) type Picture = (&'static str, Chart);
 
 /// Measures what only a picture needs, and draws it with the `pictures` of others.
 pub(crate) async fn draw(report: &Report, size: Size, mut pictures: Vec<Picture>, folder: &Path) {
-    let decades = if size.crowd < 1_000_000 { 3..=5 } else { 3..=7 };
+    let decades = if size.crowd < 1_000_000 { 3..=4 } else { 3..=7 };
     let sizes: Vec<u64> = decades.map(|decade| 10_u64.pow(decade)).collect();
-    pictures.push(lookups(report, &sizes));
+    pictures.push(lookups(report, size.lookups, &sizes));
     pictures.push(connections(report, size).await);
     std::fs::create_dir_all(folder).expect("a folder");
     for (name, chart) in pictures {
@@ -33,7 +30,7 @@ pub(crate) async fn draw(report: &Report, size: Size, mut pictures: Vec<Picture>
 }
 
 /// In process: what a check takes, by one thread and by two at once.
-fn lookups(report: &Report, sizes: &[u64]) -> Picture {
+fn lookups(report: &Report, each: u64, sizes: &[u64]) -> Picture {
     let (mut one, mut two) = (Vec::new(), Vec::new());
     run_on(None);
     for &rows in sizes {
@@ -43,8 +40,8 @@ fn lookups(report: &Report, sizes: &[u64]) -> Picture {
             let jti = jti(number * (rows / rows.min(100_000)));
             table.remember(jti, &compact(&jti.to_string()));
         }
-        one.push((rows as f64, lookup_nanos(&table, rows, 1)));
-        two.push((rows as f64, lookup_nanos(&table, rows, 2)));
+        one.push((rows as f64, lookup_nanos(&table, (rows, each), 1)));
+        two.push((rows as f64, lookup_nanos(&table, (rows, each), 2)));
     }
     run_on(Some(1));
     let curves =
@@ -53,8 +50,8 @@ fn lookups(report: &Report, sizes: &[u64]) -> Picture {
     ("check_in_process.svg", chart("Check of a live token in process", "live tokens", y, curves))
 }
 
-/// Nanoseconds of one thread for each lookup, while `threads` of them look up.
-fn lookup_nanos(table: &Arc<Table>, rows: u64, threads: u64) -> f64 {
+/// Nanoseconds of one thread for each lookup, while `threads` of them look `each` up in each round.
+fn lookup_nanos(table: &Arc<Table>, (rows, each): (u64, u64), threads: u64) -> f64 {
     let look = |seed: u64| {
         let known = rows.min(100_000);
         let tokens: Vec<_> = (0..known)
@@ -64,12 +61,12 @@ fn lookup_nanos(table: &Arc<Table>, rows: u64, threads: u64) -> f64 {
         let mut even = Even(seed);
         let now = ISSUED.plus(std::time::Duration::from_secs(1));
         let (_, took) = timed(|| {
-            for _ in 0..LOOKUPS {
+            for _ in 0..each {
                 let (jti, compact) = &tokens[(even.draw() % known) as usize];
                 assert!(matches!(table.lookup(black_box(*jti), black_box(compact), now), Lookup::Live(_)));
             }
         });
-        took.as_nanos() as f64 / LOOKUPS as f64
+        took.as_nanos() as f64 / each as f64
     };
     let mut rounds: Vec<f64> = (0..3)
         .map(|round| {

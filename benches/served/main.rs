@@ -46,12 +46,26 @@ pub(crate) struct Size {
     pub holds: usize,
     /// Children of OpenBao's token.
     pub children: usize,
+    /// Crowds of verifiers, each with the revocations that it hears of.
+    pub verifiers: [(usize, usize); 3],
+    /// Checks a second while others die: about a third of what one core answers.
+    pub check_rate: f64,
+    /// The span before anything happens to them, and after each thing.
+    pub storm: Duration,
+    /// How long the others live: replaying them takes time, and they have to be alive when they are revoked.
+    pub dying_ttl: Duration,
+    /// Rounds in which every crowd is revoked, and revocations of each.
+    pub rounds: (usize, usize),
+    /// Starts of the server.
+    pub starts: usize,
+    /// Looked up for one point of a curve.
+    pub lookups: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut report = Report::asked();
-    let size = if report.quick { Size::QUICK } else { Size::FULL };
+    let size = report.sized([Size::FULL, Size::QUICK, Size::SMOKE]);
     let folder = std::env::args().skip_while(|argument| argument != "--grow").nth(1).map(PathBuf::from);
     let drawing = if folder.is_some() { Drawing::Wanted } else { Drawing::Unwanted };
     let mut pictures = Vec::new();
@@ -72,10 +86,10 @@ async fn main() {
     }
     if report.wants(9) {
         meanwhile::show(&mut report, size).await;
-        meanwhile::flood(&mut report).await;
+        meanwhile::flood(&mut report, size).await;
     }
     if report.wants(14) {
-        start_up::show(&mut report).await;
+        start_up::show(&mut report, size).await;
     }
     if report.wants(15) {
         hold_task::show(&mut report, size).await;
@@ -93,6 +107,13 @@ impl Size {
         dying: 1_000_000,
         holds: 100_000,
         children: 4_800,
+        verifiers: [(1, 1_000), (100, 400), (1_000, 200)],
+        check_rate: 8_000.0,
+        storm: Duration::from_secs(3),
+        dying_ttl: Duration::from_secs(110),
+        rounds: (10, 100),
+        starts: 9,
+        lookups: 300_000,
     };
     const QUICK: Self = Self {
         span: Duration::from_secs(1),
@@ -101,5 +122,24 @@ impl Size {
         dying: 20_000,
         holds: 2_000,
         children: 100,
+        verifiers: [(1, 100), (100, 20), (1_000, 20)],
+        dying_ttl: Duration::from_secs(61),
+        ..Self::FULL
+    };
+    /// So little that a server without optimisation keeps up with it, and a neighbour too.
+    const SMOKE: Self = Self {
+        span: Duration::from_millis(150),
+        tokens: 600,
+        crowd: 10_000,
+        dying: 1_000,
+        holds: 60,
+        children: 20,
+        verifiers: [(1, 5), (20, 3), (40, 3)],
+        check_rate: 100.0,
+        storm: Duration::from_millis(300),
+        dying_ttl: Duration::from_secs(8),
+        rounds: (2, 5),
+        starts: 2,
+        lookups: 2_000,
     };
 }

@@ -17,26 +17,22 @@ use locum_model::Clock as _;
 use crate::Size;
 use crate::stage::{IN_FLIGHT, LINES};
 
-/// Checks a second: about a third of what one core answers.
-const RATE: f64 = 8_000.0;
-/// Forgeries a second. Each costs a signature's verification.
-const FLOOD_RATE: f64 = 2_000.0;
+/// Forgeries a second for each check. Each costs a signature's verification.
+const FORGERIES: f64 = 0.25;
 /// Spans with forgeries, and as many without.
 const FLOODS: usize = 5;
-/// The span before anything happens, and after each thing.
-const SPAN: Duration = Duration::from_secs(3);
 
 pub(crate) async fn show(report: &mut Report, size: Size) {
-    // Replaying takes time, and the tokens have to be alive when the revocation comes.
-    let ttl = Duration::from_secs(60 + size.dying / 20_000);
+    let Size { check_rate, storm, .. } = size;
     report.progress(format_args!("a past with {} live tokens", size.dying));
-    let Made { site, expires_at, tokens } = Past { tokens: size.dying, ttl, asked: 2_000 }.make().await;
+    let Made { site, expires_at, tokens } =
+        Past { tokens: size.dying, ttl: size.dying_ttl, asked: size.asked() }.make().await;
     let served = Served::start_on(site, Cores::One);
     served.recognise(&tokens).await;
     let clock = locum_server::clock::SystemClock::open(&served.site.path("bench-clock")).expect("a clock");
     let left = expires_at.since(clock.now().expect("settled"));
-    assert!(left > SPAN * 3, "setting up took too long: the tokens live {left:?} more");
-    let revoke_at = SPAN + Duration::from_millis(500);
+    assert!(left > storm * 3, "setting up took too long: the tokens live {left:?} more");
+    let revoke_at = storm + storm / 6;
     let revoke = {
         let line = served.operator().line().await.expect("a connection");
         let body = framed(&locum_tests::work::revoke(Target::Workload(format!("agent-{CROWDED}"))));
@@ -45,23 +41,25 @@ pub(crate) async fn show(report: &mut Report, size: Size) {
             line.unary(REVOKE, body).await.expect("revoked")
         })
     };
-    report.progress(format_args!("checks at {RATE:.0} a second until {SPAN:?} after everything expired"));
+    report.progress(format_args!(
+        "checks at {check_rate:.0} a second until {storm:?} after everything expired"
+    ));
     let expiry = left;
     let (mut calm, mut dying, mut reaping) =
         (Histogram::default(), Histogram::default(), Histogram::default());
     let told = |(at, took): (Duration, Duration)| {
-        if at < SPAN {
+        if at < storm {
             calm.add(took);
-        } else if (revoke_at..revoke_at + SPAN).contains(&at) {
+        } else if (revoke_at..revoke_at + storm).contains(&at) {
             dying.add(took);
-        } else if (expiry..expiry + SPAN).contains(&at) {
+        } else if (expiry..expiry + storm).contains(&at) {
             reaping.add(took);
         }
     };
     let questions = served::questions(&tokens);
     let lines = served.backend().lines(LINES).await;
     let slots = Unary::slots(&lines, IN_FLIGHT, INTROSPECT, &questions, says_active);
-    at_rate(slots, RATE, expiry + SPAN, told).await;
+    at_rate(slots, check_rate, expiry + storm, told).await;
     revoke.await.expect("revoked");
     for (what, histogram) in [("die at once", dying), ("are freed", reaping)] {
         let what = format!("p99 of checks while {} tokens {what}", size.dying);
@@ -72,10 +70,11 @@ pub(crate) async fn show(report: &mut Report, size: Size) {
 
 /// Checks of live tokens, while another backend asks about forgeries; beside the same while it asks about
 /// live tokens.
-pub(crate) async fn flood(report: &mut Report) {
+pub(crate) async fn flood(report: &mut Report, size: Size) {
+    let (rate, flood_rate) = (size.check_rate / 2.0, size.check_rate * FORGERIES);
     let served = Served::start(Cores::One);
-    let tokens = served.tokens(0, 2_000).await;
-    report.progress(format_args!("a flood of forgeries, {FLOOD_RATE:.0} a second"));
+    let tokens = served.tokens(0, size.asked()).await;
+    report.progress(format_args!("a flood of forgeries, {flood_rate:.0} a second"));
     let forged: Vec<String> = tokens.iter().map(|token| forged(token)).collect();
     let checks = async |others: &[String], good: fn(&[u8]) -> bool| {
         let (questions, theirs) = (served::questions(&tokens), served::questions(others));
@@ -83,7 +82,7 @@ pub(crate) async fn flood(report: &mut Report) {
         let their_lines = served.door("services/backend-1").lines(LINES).await;
         let ours = Unary::slots(&lines, IN_FLIGHT, INTROSPECT, &questions, says_active);
         let theirs = Unary::slots(&their_lines, IN_FLIGHT, INTROSPECT, &theirs, good);
-        let both = (at_rate(ours, RATE / 2.0, SPAN, drop), at_rate(theirs, FLOOD_RATE, SPAN, drop));
+        let both = (at_rate(ours, rate, size.storm, drop), at_rate(theirs, flood_rate, size.storm, drop));
         tokio::join!(both.0, both.1).0.latency
     };
     // In turns: one pause of the machine would decide about a span by itself.
@@ -98,6 +97,13 @@ pub(crate) async fn flood(report: &mut Report) {
             [&flooded, &calm].map(|spans| middle(spans.iter().map(|span| span.micros(share)).collect()));
         let row = Row::new(9, what, ours, "µs").beside("in as many checks of live ones", beside);
         report.show(if name == "p99" { row.goal(Goal::RatioAtMost(2.0)) } else { row });
+    }
+}
+
+impl Size {
+    /// Tokens that are asked about while others die.
+    fn asked(self) -> usize {
+        self.tokens.min(2_000)
     }
 }
 

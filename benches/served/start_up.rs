@@ -7,15 +7,16 @@ use locum_benches::served::{INTROSPECT, Served, installation, question};
 use locum_benches::wire::framed;
 use locum_benches::{Goal, Report, Row, median, timed_async};
 
-const TIMES: usize = 9;
+use crate::Size;
+
 const MIB: f64 = 1_048_576.0;
 
-pub(crate) async fn show(report: &mut Report) {
+pub(crate) async fn show(report: &mut Report, size: Size) {
     report.progress("starting up");
     let first = Served::start_on(installation(), Cores::All);
-    let mut site = Some(end(first));
+    let mut site = Some(end(first).await);
     let (mut starts, mut spent, mut resident) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..TIMES {
+    for _ in 0..size.starts {
         let site_now = site.take().expect("it came back");
         let (served, took) = timed_async(async {
             let served = Served::start_on(site_now, Cores::All);
@@ -29,7 +30,7 @@ pub(crate) async fn show(report: &mut Report) {
         spent.push(served.process.cpu());
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         resident = served.process.resident();
-        site = Some(end(served));
+        site = Some(end(served).await);
     }
     let start = median(starts).as_secs_f64() * 1e3;
     report.show(Row::new(14, "cold start to the first answer", start, "ms").goal(Goal::AtMost(50.0)));
@@ -56,8 +57,8 @@ fn binary() -> Option<(&'static str, u64)> {
     Some(("binary of locumd, stripped; packages carry a smaller one", std::fs::metadata(copy).ok()?.len()))
 }
 
-fn end(served: Served) -> locum_tests::Site {
+async fn end(served: Served) -> locum_tests::Site {
     let Served { process, site, .. } = served;
-    process.terminate();
+    process.terminate().await;
     site
 }

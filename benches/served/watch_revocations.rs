@@ -53,37 +53,30 @@ struct Doomed {
 }
 
 pub(crate) async fn show(report: &mut Report, size: Size) {
-    let quick = size.holds < 100_000;
-    for (followers, p50_goal) in [(1, 1e3), (100, 2e3), (1_000, 1e4)] {
-        let times = match (followers, quick) {
-            (1, false) => 1_000,
-            (100, false) => 400,
-            (_, false) => 200,
-            (1, true) => 100,
-            (_, true) => 20,
-        };
+    let [_, _, (most, _)] = size.verifiers;
+    for ((followers, times), p50_goal) in size.verifiers.into_iter().zip([1e3, 2e3, 1e4]) {
         report.progress(format_args!("{times} revocations, {followers} verifiers"));
         let served = Served::start(Cores::One);
         let taken = measure(&served, followers, times).await;
-        rows(report, followers, p50_goal, &taken).await;
+        rows(report, followers, (p50_goal, followers == most), &taken).await;
         if followers == 1 {
             let asked = by_asking(&served, times).await;
             let what = "revocation to refusal by introspection, asked without a pause";
             report.show(Row::new(8, format!("{what}, p50"), asked.micros(0.5), "µs"));
         }
-        if followers == 1_000 {
-            let floor = encrypt_and_write(&served.site, FRAME_BYTES).as_secs_f64() * 1e6 * 1e3;
-            let what = "a revocation's CPU in the server, 1000 verifiers, their acknowledgements included";
+        let what = format!("a revocation's CPU in the server, {followers} verifiers");
+        if followers == most {
+            let what = format!("{what}, their acknowledgements included");
+            let floor = encrypt_and_write(&served.site, FRAME_BYTES).as_secs_f64() * 1e6 * most as f64;
             let row = Row::new(8, what, taken.cost, "µs");
-            report.show(row.beside("1000 times: encrypt and write a frame", floor));
+            report.show(row.beside(format!("{most} times: encrypt and write a frame"), floor));
         } else {
-            let what = format!("a revocation's CPU in the server, {followers} verifiers");
             report.show(Row::new(8, what, taken.cost, "µs"));
         }
     }
 }
 
-async fn rows(report: &mut Report, followers: usize, p50_goal: f64, taken: &Taken) {
+async fn rows(report: &mut Report, followers: usize, (p50_goal, most): (f64, bool), taken: &Taken) {
     let Taken { heard, refused, everywhere, checking, .. } = taken;
     let sampled = if *checking < followers { format!(" ({checking} of them check)") } else { String::new() };
     let what = |name: &str| format!("revocation to refusal, {followers} verifiers{sampled}, {name}");
@@ -97,7 +90,7 @@ async fn rows(report: &mut Report, followers: usize, p50_goal: f64, taken: &Take
         Some(redis) => p99.beside(format!("Redis pub/sub to {followers}, p99"), redis.micros(0.99)),
         None => p99,
     });
-    let worst = |row: Row| if followers == 1_000 { row.goal(Goal::AtMost(5e4)) } else { row };
+    let worst = |row: Row| if most { row.goal(Goal::AtMost(5e4)) } else { row };
     report.show(worst(Row::new(8, what("p99.9"), refused.micros(0.999), "µs")));
     let what = |name: &str| format!("revocation to its frame, {followers} verifiers, {name}");
     report.show(Row::new(8, what("p50"), heard.micros(0.5), "µs"));

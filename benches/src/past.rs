@@ -55,7 +55,7 @@ impl Past {
         let tokens = served.tokens(0, self.asked).await;
         served.tokens(CROWDED, 1).await;
         let Served { process, site, .. } = served;
-        process.terminate();
+        process.terminate().await;
         let expires_at = self.append(&site);
         Made { site, expires_at, tokens }
     }

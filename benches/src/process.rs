@@ -115,14 +115,15 @@ impl Process {
         1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
     }
 
-    /// Ends it in order, and waits.
+    /// Ends it in order, and waits. Our connections to it are closed meanwhile: it waits for them.
     ///
     /// # Panics
     ///
     /// When it cannot be signalled.
-    pub fn terminate(mut self) {
+    pub async fn terminate(mut self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("signalled");
-        self.child.wait().expect("it ended");
+        let ended = tokio::task::spawn_blocking(move || self.child.wait().map(drop)).await;
+        ended.expect("nothing panics").expect("it ended");
     }
 
     /// It and its children, for servers that fork.

@@ -41,11 +41,22 @@ pub enum Goal {
     Told,
 }
 
+/// How much is measured, by the same code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// What is recorded.
+    #[default]
+    Full,
+    /// Less time and smaller tables.
+    Quick,
+    /// Just enough that every line runs and every answer is judged: what it shows means nothing.
+    Smoke,
+}
+
 /// What a bench was asked for, and how it shows its rows.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// A short form: less time, fewer rows, same code.
-    pub quick: bool,
+    form: Form,
     json: bool,
     only: Option<u8>,
 }
@@ -186,8 +197,8 @@ impl fmt::Display for Goal {
 // === impl Report ===
 
 impl Report {
-    /// What the command line asks for: `--quick`, `--json`, `--only NUMBER`. Whatever `cargo bench` adds
-    /// is passed over.
+    /// What the command line asks for: `--quick`, `--smoke`, `--json`, `--only NUMBER`; a smoke run is that
+    /// however else it is asked for. Whatever `cargo bench` adds is passed over.
     ///
     /// # Panics
     ///
@@ -197,7 +208,8 @@ impl Report {
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                "--quick" => report.quick = true,
+                "--quick" if report.form == Form::Full => report.form = Form::Quick,
+                "--smoke" => report.form = Form::Smoke,
                 "--json" => report.json = true,
                 "--only" => {
                     let number = arguments.next().and_then(|number| number.parse().ok());
@@ -207,6 +219,15 @@ impl Report {
             }
         }
         report
+    }
+
+    /// The size that the form asks for: of the full one, of the quick one, of a smoke run.
+    pub fn sized<T>(&self, [full, quick, smoke]: [T; 3]) -> T {
+        match self.form {
+            Form::Full => full,
+            Form::Quick => quick,
+            Form::Smoke => smoke,
+        }
     }
 
     /// Whether rows of this number are asked for.

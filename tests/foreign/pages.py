@@ -23,8 +23,9 @@ COMPILED = ROOT / "crates" / "sdk" / "src" / "lib.rs"
 PROMISES = "docs/threat-model.md"
 PROOFS_MIN = 25
 # What a block may need that not every machine has. Root and systemd are had by `tests/running/operators.py`, a package
-# by `tests/running/package.py`; time, a quarter of an hour alone on the machine, is had by nobody's test.
-NEEDS = ("systemd", "a-package", "time")
+# by `tests/running/package.py`. What measures is run small by `tests/running/benches.py`, what counts instructions by
+# `.ci/run`.
+NEEDS = ("systemd", "a-package", "benches", "valgrind")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 //!
 //! Without arguments, counts every path under callgrind and compares with
 //! `benches/baseline/instructions.json`; exit code 1 when one takes more than the tolerance allows. With
-//! `--record`, writes that file. Run it from the root.
+//! `--record`, writes that file, or the one that is named behind it. Run it from the root.
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -61,14 +61,17 @@ fn main() -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     let now = counted()?;
-    if arguments == ["--record"] {
+    if let [flag, file @ ..] = arguments.as_slice()
+        && flag == "--record"
+    {
+        let file = file.first().map_or(BASELINE, String::as_str);
         let baseline = json!({
             "machine": machine(),
             "valgrind": valgrind_version()?,
             "tolerance": TOLERANCE,
             "instructions": now,
         });
-        fs::write(BASELINE, format!("{baseline:#}\n"))?;
+        fs::write(file, format!("{baseline:#}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let baseline: Value = serde_json::from_str(&fs::read_to_string(BASELINE)?)?;
