@@ -76,6 +76,7 @@ impl Fold {
 
     /// Applies a batch, in order, and tells of it once all of it is applied.
     pub(crate) fn apply_all(&self, batch: &[Committed<Event>]) -> Vec<Verdict> {
+        self.make_near(batch);
         let verdicts = batch.iter().map(|committed| self.apply(committed)).collect();
         self.feed.tell(batch);
         verdicts
@@ -92,14 +93,10 @@ impl Fold {
 
     /// Applies some events of a restart, in order.
     ///
-    /// Where their rows will be is looked at first, so that the misses of many overlap. How far the fold is
+    /// How far the fold is
     /// and which position was reached when is told once for all of them: nobody asks in between.
     pub(crate) fn replay(&self, events: &[Committed<Event>]) {
-        let issued = events.iter().filter_map(|committed| match committed.event() {
-            Event::TokenIssued(record) => Some(record.jti),
-            _ => None,
-        });
-        self.table.make_near(issued);
+        self.make_near(events);
         let mut ledger = self.feed.replaying();
         for committed in events {
             #[cfg(bug_zoo)]
@@ -117,6 +114,15 @@ impl Fold {
         if let Some(last) = events.last() {
             self.advance(last.position());
         }
+    }
+
+    /// Looks where the rows of these events will be, so that the misses of many overlap.
+    fn make_near(&self, events: &[Committed<Event>]) {
+        let issued = events.iter().filter_map(|committed| match committed.event() {
+            Event::TokenIssued(record) => Some(record.jti),
+            _ => None,
+        });
+        self.table.make_near(issued);
     }
 
     /// The newest position whose event is applied.

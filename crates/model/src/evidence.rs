@@ -206,6 +206,11 @@ impl SignedToken {
         &self.compact
     }
 
+    /// The secret itself, for who is answered with it.
+    pub fn into_compact(self) -> String {
+        self.compact
+    }
+
     /// Until when, exclusive.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at

@@ -47,6 +47,7 @@ pub struct Metrics {
     grpc_seconds: Family<Method, Histogram>,
     issues: Family<Verdict, Counter>,
     revocations: Family<At, Counter>,
+    tokens_issued: OnceLock<Counter>,
     checks: Family<Verdict, Counter>,
     checks_active: OnceLock<Counter>,
     connections: Family<Outcome, Counter>,
@@ -186,6 +187,7 @@ impl Metrics {
             grpc_seconds,
             issues,
             revocations,
+            tokens_issued: OnceLock::new(),
             checks,
             checks_active: OnceLock::new(),
             connections,
@@ -223,7 +225,8 @@ impl Metrics {
 
     /// A token was issued.
     pub fn token_issued(&self) {
-        self.issues.get_or_create(&Verdict { result: "issued", reason: "" }).inc();
+        let issued = || self.issues.get_or_create(&Verdict { result: "issued", reason: "" }).clone();
+        self.tokens_issued.get_or_init(issued).inc();
     }
 
     /// A request for a token was refused.

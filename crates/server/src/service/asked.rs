@@ -3,12 +3,12 @@
 use locum_api::violation::Malformed;
 use locum_broker::{Operator, Refusal};
 use locum_model::{Caller, Reason, Timestamp};
-use tonic::{Extensions, Request, Status};
+use tonic::{Request, Status};
 
 use super::request_id::RequestId;
 use crate::traces::Notes;
 
-/// What the gate leaves with every request whose caller it knows; who that is lies beside it.
+/// What the gate leaves with every request whose caller it knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Passage {
     pub request_id: RequestId,
@@ -16,6 +16,8 @@ pub(crate) struct Passage {
     pub proof_end: Timestamp,
     /// What is found out about it, where it is traced.
     pub notes: Notes,
+    /// Who calls, where the method is for workloads; an operator lies beside this.
+    pub workload: Option<Caller>,
 }
 
 /// A request whose caller is known.
@@ -30,20 +32,22 @@ pub(crate) struct Asked<W> {
 
 /// A request of a workload.
 pub(crate) fn workload<M>(request: Request<M>) -> Result<(Asked<Caller>, M), Status> {
-    let (_, extensions, message) = request.into_parts();
-    Ok((asked(extensions)?, message))
+    let (_, mut extensions, message) = request.into_parts();
+    let mut passage = extensions.remove::<Passage>();
+    let who = passage.as_mut().and_then(|passage| passage.workload.take());
+    Ok((asked(who, passage)?, message))
 }
 
 /// A request of an operator.
 pub(crate) fn operator<M>(request: Request<M>) -> Result<(Asked<Operator>, M), Status> {
-    let (_, extensions, message) = request.into_parts();
-    Ok((asked(extensions)?, message))
+    let (_, mut extensions, message) = request.into_parts();
+    Ok((asked(extensions.remove::<Operator>(), extensions.remove::<Passage>())?, message))
 }
 
 /// What the gate left in a request. A method that the gate did not prepare is refused.
-fn asked<W: Clone + Send + Sync + 'static>(mut extensions: Extensions) -> Result<Asked<W>, Status> {
-    match (extensions.remove::<W>(), extensions.remove::<Passage>()) {
-        (Some(who), Some(Passage { request_id, proof_end, notes })) => {
+fn asked<W>(who: Option<W>, passage: Option<Passage>) -> Result<Asked<W>, Status> {
+    match (who, passage) {
+        (Some(who), Some(Passage { request_id, proof_end, notes, .. })) => {
             Ok(Asked { who, request_id, proof_end, notes })
         }
         (_, passage) => {

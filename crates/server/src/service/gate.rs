@@ -185,7 +185,7 @@ impl Gate {
         let operator = self.operators.iter().find(|entry| entry.who.is(&caller));
         note_caller(&notes, &caller, operator);
         let proof_end = caller.expires_at();
-        request.extensions_mut().insert(Passage { request_id, proof_end, notes: notes.clone() });
+        let passage = |workload| Passage { request_id, proof_end, notes: notes.clone(), workload };
         if allowed.contains(&Role::Workload) {
             // Whoever is an operator is nothing else: no identity has two roles.
             if let Some(entry) = operator {
@@ -195,12 +195,13 @@ impl Gate {
                 request.extensions_mut().insert(entry.operator.clone());
                 request.extensions_mut().insert(OperatorRole(entry.role));
             }
-            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(passage(Some(caller)));
             return Ok(());
         }
         match operator {
             Some(entry) if allowed.contains(&entry.role) => {
                 request.extensions_mut().insert(entry.operator.clone());
+                request.extensions_mut().insert(passage(None));
                 Ok(())
             }
             Some(entry) => Err(refuse(Reason::RoleMissing, entry.role.as_str())),

@@ -57,7 +57,7 @@ impl Tokens {
         asked.notes.put("locum.audience", || record.audience.clone());
         let life = record.expires_at.since(record.issued_at);
         Ok(Response::new(wire::IssueTokenResponse {
-            token: issued.token.compact().into(),
+            token: issued.token.into_compact(),
             jti: record.jti.to_string(),
             expire_time: Some(timestamp_to_wire(record.expires_at)),
             refresh_in: Some(duration_to_wire(life * 2 / 3)),
