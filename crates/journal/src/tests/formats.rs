@@ -10,8 +10,10 @@ use locum_model::{
     WorkloadNo,
 };
 
+use super::snapshot::{fit_hash, fit_record, records};
 use super::*;
-use crate::verify;
+use crate::format::record::RECORD_HEADER_BYTES;
+use crate::{DecodeError, verify};
 
 /// Snapshots of [`story`] in every format there was.
 const FORMATS: [&[u8]; 2] = [include_bytes!("format-1.snapshot"), include_bytes!("format-2.snapshot")];
@@ -188,5 +190,72 @@ fn a_later_snapshot_takes_over_what_stands_in_one_of_any_format() {
         let (_, again) = opened(&files).expect("opens");
         assert_eq!(again[..replayed.len()], replayed);
         verify(&files, &mut |_| {}).expect("holds");
+    }
+}
+
+/// Where the briefs of a snapshot begin.
+fn briefs(bytes: &[u8]) -> Vec<usize> {
+    let is_brief = |at: &usize| [1, 2].contains(&bytes[at + RECORD_HEADER_BYTES]);
+    records(bytes).into_iter().filter(is_brief).collect()
+}
+
+#[test]
+fn a_brief_that_is_damaged_is_never_taken_for_another_event() {
+    let (files, name) = written();
+    let good = files.contents(&name).expect("its bytes");
+    let (_, expected) = opened(&files).expect("opens");
+    let briefs = briefs(&good);
+    assert!(briefs.len() > 20, "{}", briefs.len());
+    let last = *briefs.last().expect("there are some");
+    for at in briefs[0]..last + RECORD_HEADER_BYTES + 40 {
+        if at % 7 > 0 && at < last {
+            continue;
+        }
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x10;
+        files.replace(&name, bytes);
+        assert_eq!(opened(&files).expect("opens from the segments").1, expected, "{at}");
+    }
+    for at in briefs {
+        // Another exemplar of whatever kind, or none, and the checksum fits: the hash does not.
+        for place in [0, 1, 2, 77] {
+            let mut bytes = good.clone();
+            bytes[at + RECORD_HEADER_BYTES + 1] = place;
+            fit_record(&mut bytes, at);
+            files.replace(&name, bytes);
+            assert_eq!(opened(&files).expect("opens from the segments").1, expected, "{at} {place}");
+        }
+    }
+}
+
+#[test]
+fn a_whole_snapshot_with_a_place_that_was_not_given_is_refused() {
+    let (files, name) = written();
+    let good = files.contents(&name).expect("its bytes");
+    for at in briefs(&good) {
+        let mut bytes = good.clone();
+        bytes[at + RECORD_HEADER_BYTES + 1] = 77;
+        fit_record(&mut bytes, at);
+        fit_hash(&mut bytes);
+        files.replace(&name, bytes);
+        let refused = flaw(opened(&files).err().expect("refused"));
+        assert!(matches!(refused, Flaw::Undecodable(DecodeError::Invalid("brief.exemplar"))), "{refused}");
+        assert!(verify(&files, &mut |_| {}).is_err());
+    }
+}
+
+#[test]
+fn a_brief_that_says_something_else_is_found_by_the_offline_check() {
+    let (files, name) = written();
+    let good = files.contents(&name).expect("its bytes");
+    for at in briefs(&good) {
+        let mut bytes = good.clone();
+        // Of a record the id, of a beginning the task.
+        bytes[at + RECORD_HEADER_BYTES + 2] ^= 0x80;
+        fit_record(&mut bytes, at);
+        fit_hash(&mut bytes);
+        files.replace(&name, bytes);
+        let found = verify(&files, &mut |_| {}).expect_err("found").flaw;
+        assert!(matches!(found, Flaw::Invented), "{found}");
     }
 }

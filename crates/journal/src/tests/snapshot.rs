@@ -166,7 +166,7 @@ fn restarted(files: &MemoryFiles) -> Result<Restart, OpenError> {
 }
 
 /// Where the records of a snapshot begin.
-fn records(bytes: &[u8]) -> Vec<usize> {
+pub(super) fn records(bytes: &[u8]) -> Vec<usize> {
     let mut starts = vec![SNAPSHOT_HEADER_BYTES];
     while let Some(at) = starts.last().copied().filter(|at| *at < bytes.len()) {
         starts.push(at + record::whole_bytes(&bytes[at..]).expect("a record"));
@@ -178,10 +178,26 @@ fn records(bytes: &[u8]) -> Vec<usize> {
 /// A record that says something else, and whose checksum fits.
 fn forge(bytes: &mut [u8], at: usize) {
     let whole = record::whole_bytes(&bytes[at..]).expect("a record");
+    bytes[at + whole - 1] ^= 1;
+    fit_record(bytes, at);
+}
+
+/// Makes the checksum of a record fit what it says.
+pub(super) fn fit_record(bytes: &mut [u8], at: usize) {
+    let whole = record::whole_bytes(&bytes[at..]).expect("a record");
     let record = &mut bytes[at..at + whole];
-    *record.last_mut().expect("not empty") ^= 1;
     let checksum = crc32c::crc32c(&record[8..]);
     record[4..8].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Makes the hash of a snapshot, and its header's checksum, fit what it says.
+pub(super) fn fit_hash(bytes: &mut [u8]) {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    context.update(&bytes[SNAPSHOT_HEADER_BYTES..]);
+    context.update(&bytes[..HASHED_BYTES]);
+    bytes[72..104].copy_from_slice(context.finish().as_ref());
+    let checksum = crc32c::crc32c(&bytes[..124]);
+    bytes[124..128].copy_from_slice(&checksum.to_le_bytes());
 }
 
 #[test]
@@ -262,17 +278,10 @@ fn a_whole_snapshot_with_an_event_from_the_future_is_refused_and_not_passed_over
     let name = names(&files, "snapshot-").pop().expect("a snapshot");
     let mut bytes = files.contents(&name).expect("its bytes");
     let at = records(&bytes)[300];
-    let whole = record::whole_bytes(&bytes[at..]).expect("a record");
     // A field that this version does not know, of the same length.
     bytes[at + RECORD_HEADER_BYTES] = 0xfa;
-    let checksum = crc32c::crc32c(&bytes[at + 8..at + whole]);
-    bytes[at + 4..at + 8].copy_from_slice(&checksum.to_le_bytes());
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    context.update(&bytes[SNAPSHOT_HEADER_BYTES..]);
-    context.update(&bytes[..HASHED_BYTES]);
-    bytes[72..104].copy_from_slice(context.finish().as_ref());
-    let checksum = crc32c::crc32c(&bytes[..124]);
-    bytes[124..128].copy_from_slice(&checksum.to_le_bytes());
+    fit_record(&mut bytes, at);
+    fit_hash(&mut bytes);
     files.replace(&name, bytes);
     assert!(matches!(flaw(restarted(&files).err().expect("refused")), Flaw::Undecodable(_)));
 }
