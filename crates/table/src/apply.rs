@@ -84,8 +84,8 @@ impl Table {
             None => None,
         };
         if let Some(parent) = parent {
-            self.task_reason(parent).map_or(Ok(()), Err)?;
-            if self.tasks.chain(parent).count() >= TASK_DEPTH_MAX {
+            self.task_reason(writer.slots.cells(), parent).map_or(Ok(()), Err)?;
+            if writer.slots.cells().chain(parent).count() >= TASK_DEPTH_MAX {
                 return Err(Reason::ChainTooLong);
             }
         }
@@ -111,8 +111,8 @@ impl Table {
 
     fn close(&self, writer: &mut Writer, task: TaskId, close: Close) -> Result<Applied, Reason> {
         let slot = self.tasks.slot(task).ok_or(Reason::TaskNotFound)?;
-        self.task_reason(slot).map_or(Ok(()), Err)?;
-        self.tasks.at(slot).close(close);
+        self.task_reason(writer.slots.cells(), slot).map_or(Ok(()), Err)?;
+        writer.slots.at(slot).close(close);
         writer.rounds.may_free(slot);
         Ok(Applied::Ended)
     }
@@ -125,7 +125,7 @@ impl Table {
         if !key.tag().is_of_a_row() {
             return Err(Reason::Overloaded);
         }
-        let slot = self.slot_of(&record.tasks)?;
+        let slot = self.slot_of(writer, &record.tasks)?;
         if record.expires_at <= record.issued_at {
             return Err(Reason::TokenExpired);
         }
@@ -137,7 +137,7 @@ impl Table {
             return Err(Reason::TokenRevoked);
         }
         let kid = writer.key(record.kid);
-        let subject = self.tasks.at(slot).subject();
+        let subject = writer.slots.at(slot).subject();
         let asked = Asked::of(record, kid, subject);
         let standing = match writer.interner.hold_again(&asked) {
             Some(standing) => standing,
@@ -157,7 +157,7 @@ impl Table {
         } else {
             rests
         };
-        if let Some(reason) = self.rests_reason(rests) {
+        if let Some(reason) = self.rests_reason(writer.slots.cells(), rests) {
             writer.interner.release(&self.standings, standing, Holder::Token);
             return Err(reason);
         }
@@ -179,7 +179,7 @@ impl Table {
 
     fn enter_row(&self, writer: &mut Writer, record: &IssueRecord, new: NewRow) {
         let key = RowKey::of(record.jti);
-        self.tasks.at(new.task).hold();
+        writer.slots.at(new.task).hold();
         if let Some(uses) = record.uses_max {
             // Before the row, so that no lookup finds the row without its count.
             self.uses.insert(key, uses);
@@ -193,18 +193,18 @@ impl Table {
     }
 
     /// The slot of the leaf, when the chain is what the table knows of it.
-    fn slot_of(&self, tasks: &[TaskId]) -> Result<u32, Reason> {
+    fn slot_of(&self, writer: &Writer, tasks: &[TaskId]) -> Result<u32, Reason> {
         let slot = tasks.last().and_then(|leaf| self.tasks.slot(*leaf)).ok_or(Reason::TaskNotFound)?;
-        let known = self.tasks.chain(slot).map(|cell| cell.id());
+        let known = writer.slots.cells().chain(slot).map(|cell| cell.id());
         if known.eq(tasks.iter().rev().copied()) { Ok(slot) } else { Err(Reason::TaskNotFound) }
     }
 
     fn spend(&self, used: &TokenUsed) -> Result<Applied, Reason> {
         let key = RowKey::of(used.jti);
         {
-            let judged = self.rows.hold(key, |cell| {
+            let judged = self.rows.hold(key, |cell, tasks| {
                 let row = cell.read();
-                self.reason(&row, self.uses_left(key, &row), used.at).map_or(Ok(()), Err)
+                self.reason(&row, tasks, self.uses_left(key, &row), used.at).map_or(Ok(()), Err)
             });
             judged.unwrap_or(Err(Reason::TokenUnknown))?;
         }
@@ -242,7 +242,7 @@ impl Table {
         let registration = |level, number| self.watermarks.raise(Mark::new(level, number), below);
         match target {
             Target::Token(jti) => self.revoke_row(jti, below),
-            Target::Task(task) => self.revoke_task(task, below),
+            Target::Task(task) => self.revoke_task(writer, task, below),
             Target::Subject(subject) => self.watermarks.raise_subject(subject, below),
             Target::Workload(no) => registration(Level::Workload, no.0),
             Target::Connector(no) => registration(Level::Connector, no.0),
@@ -255,16 +255,16 @@ impl Table {
     }
 
     fn revoke_row(&self, jti: TokenId, below: u64) {
-        self.rows.hold(RowKey::of(jti), |row| {
+        self.rows.hold(RowKey::of(jti), |row, _| {
             if row.read().decided() < below {
                 row.revoke();
             }
         });
     }
 
-    fn revoke_task(&self, task: TaskId, below: u64) {
+    fn revoke_task(&self, writer: &Writer, task: TaskId, below: u64) {
         if let Some(slot) = self.tasks.slot(task) {
-            self.tasks.at(slot).revoke(below);
+            writer.slots.at(slot).revoke(below);
         }
     }
 }

@@ -5,7 +5,8 @@
 //! token lives longer than `TOKEN_TTL_MAX`; a check outside is recorded at the window's nearer
 //! end. Counts saturate: 2^32 active ones, 2^24 refused ones.
 
-use locum_model::Timestamp;
+use locum_model::event::ChecksSummed;
+use locum_model::{TaskId, Timestamp, TokenId};
 
 use crate::answer::CheckOutcome;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -36,6 +37,18 @@ pub(crate) struct Summed {
     /// Refused ones.
     pub(crate) refused: u32,
 }
+
+// === impl Summed ===
+
+impl Summed {
+    /// The sum of this token, which is for this task.
+    pub(crate) fn of(self, jti: TokenId, task: TaskId) -> ChecksSummed {
+        let Self { first, last, active, refused } = self;
+        ChecksSummed { jti, task, first, last, active, refused }
+    }
+}
+
+// === impl Checks ===
 
 impl Checks {
     /// Adds one check of a token that expires at `exp` (seconds). `active` lies beside it in the row.

@@ -33,6 +33,7 @@ mod preview;
 mod reap;
 mod row;
 mod rows;
+mod slots;
 mod standing;
 mod sync;
 mod table;

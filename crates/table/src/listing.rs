@@ -11,6 +11,7 @@ use crate::hashing::RowKey;
 use crate::preview::Sought;
 use crate::row::Row;
 use crate::table::Table;
+use crate::task::TaskCells;
 
 /// Which page.
 #[derive(Clone, Copy, Debug)]
@@ -52,22 +53,23 @@ impl Table {
     }
 
     fn look_at(&self, sought: &Sought, key: RowKey, page: &mut Page) {
-        self.rows.hold(key, |cell| {
+        self.rows.hold(key, |cell, tasks| {
             let row = cell.read();
-            page.take(place_of(key, &row), || self.listed(sought, key, &row));
+            page.take(place_of(key, &row), || self.listed(sought, key, &row, tasks));
         });
     }
 
     /// The token of a row, if it is alive and sought. The caller holds the row.
-    fn listed(&self, sought: &Sought, key: RowKey, row: &Row) -> Option<ListedToken> {
+    fn listed(&self, sought: &Sought, key: RowKey, row: &Row, tasks: &TaskCells) -> Option<ListedToken> {
         let uses_left = self.uses_left(key, row);
-        if self.reason(row, uses_left, sought.now).is_some() || !self.would_kill(sought, key.jti(), row) {
+        let is_dead = self.reason(row, tasks, uses_left, sought.now).is_some();
+        if is_dead || !self.would_kill(sought, key.jti(), row, tasks) {
             return None;
         }
         let standing = self.standings.at(row.standing());
         Some(ListedToken {
             place: place_of(key, row),
-            task: self.tasks.at(row.task()).id(),
+            task: tasks.at(row.task()).id(),
             workload: standing.workload(),
             connector: standing.connector(),
             issued_at: row.issued_at(),

@@ -24,6 +24,6 @@ impl Table {
 
     /// The task that a token in the table is for.
     pub fn task_of(&self, jti: TokenId) -> Option<TaskId> {
-        self.rows.peek(RowKey::of(jti), |row| self.tasks.at(row.task()).id())
+        self.rows.peek(RowKey::of(jti), |row, tasks| Some(tasks.get(row.task())?.id()))?
     }
 }

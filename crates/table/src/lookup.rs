@@ -14,7 +14,7 @@ use crate::hashing::RowKey;
 use crate::row::Row;
 use crate::standing::StandingCell;
 use crate::table::Table;
-use crate::task::Task;
+use crate::task::{Task, TaskCells};
 
 /// What a token rests on, while it is judged.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +44,9 @@ impl Table {
     /// be checked when it is recognised: these bytes were signed or verified here.
     pub fn lookup(&self, jti: TokenId, compact: &str, now: Timestamp) -> Lookup {
         let key = RowKey::of(jti);
-        let peeked = self.rows.peek(key, |row| {
+        let peeked = self.rows.peek(key, |row, tasks| {
             // First, so that what it reads comes from memory while the digest is computed.
-            let live = self.plainly_live(key, row, now);
+            let live = self.plainly_live(key, row, tasks, now);
             match self.digest_key.digest(compact).is_some_and(|digest| row.recognises(digest)) {
                 true => live.map_or(Peeked::Unclear, Peeked::Live),
                 false => Peeked::Unrecognised,
@@ -64,7 +64,7 @@ impl Table {
     /// [`Lookup::Unrecognised`] here means that it is not in the table: never entered, or reaped.
     pub fn lookup_verified(&self, jti: TokenId, now: Timestamp) -> Lookup {
         let key = RowKey::of(jti);
-        match self.rows.peek(key, |row| self.plainly_live(key, row, now)) {
+        match self.rows.peek(key, |row, tasks| self.plainly_live(key, row, tasks, now)) {
             Some(Some(live)) => Lookup::Live(live),
             Some(None) => self.judge_held(key, now),
             None => Lookup::Unrecognised,
@@ -83,7 +83,7 @@ impl Table {
     /// place of the signature check.
     pub fn remember(&self, jti: TokenId, compact: &str) {
         if let Some(digest) = self.digest_key.digest(compact) {
-            self.rows.hold(RowKey::of(jti), |row| row.remember(digest));
+            self.rows.hold(RowKey::of(jti), |row, _| row.remember(digest));
         }
     }
 
@@ -102,7 +102,7 @@ impl Table {
     fn bring_near(&self, keys: impl Iterator<Item = RowKey> + Clone) {
         let generation = self.watermarks.generation();
         std::hint::black_box(keys.clone().filter(|key| self.rows.is_home(*key)).count());
-        let untouched = |row: &Row| self.tasks.untouched(row.task(), generation).is_some();
+        let untouched = |row: &Row, tasks: &TaskCells| tasks.untouched(row.task(), generation).is_some();
         std::hint::black_box(keys.filter(|key| self.rows.peek(*key, untouched) == Some(true)).count());
     }
 
@@ -111,18 +111,16 @@ impl Table {
     /// The nearest dead task of its chain gives the reason; of one task, that it was closed goes
     /// before that it was revoked.
     pub fn task(&self, task: TaskId) -> Option<Result<(), Reason>> {
-        // The guard lives until the judgement is made: the entry keeps the cell in use.
-        let slot = self.tasks.index().get(&task.as_u64())?;
-        Some(self.task_reason(*slot).map_or(Ok(()), Err))
+        self.tasks.hold(task, |tasks, slot| self.task_reason(tasks, slot).map_or(Ok(()), Err))
     }
 
     /// Judges a token in full, while its row stays.
     fn judge_held(&self, key: RowKey, now: Timestamp) -> Lookup {
-        let judged = self.rows.hold(key, |cell| {
+        let judged = self.rows.hold(key, |cell, tasks| {
             let row = cell.read();
             let (jti, expires_at) = (key.jti(), row.expires_at());
-            let (task, uses_left) = (self.tasks.at(row.task()).id(), self.uses_left(key, &row));
-            match self.reason(&row, uses_left, now) {
+            let (task, uses_left) = (tasks.at(row.task()).id(), self.uses_left(key, &row));
+            match self.reason(&row, tasks, uses_left, now) {
                 None => Lookup::Live(LiveToken { jti, task, expires_at, uses_left }),
                 Some(reason) => Lookup::Dead(Dead { jti, task, reason }),
             }
@@ -136,7 +134,7 @@ impl Table {
     ///
     /// A shortcut that only reads, so that it needs no lock: whatever it does not answer,
     /// [`Table::reason`] judges in full.
-    fn plainly_live(&self, key: RowKey, row: &Row, now: Timestamp) -> Option<LiveToken> {
+    fn plainly_live(&self, key: RowKey, row: &Row, tasks: &TaskCells, now: Timestamp) -> Option<LiveToken> {
         #[cfg(bug_zoo)]
         let now = if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::ExpiryInclusive) {
             now.minus(std::time::Duration::from_millis(1))
@@ -153,19 +151,25 @@ impl Table {
         {
             return None;
         }
-        let task = self.tasks.untouched(row.task(), self.watermarks.generation())?;
+        let task = tasks.untouched(row.task(), self.watermarks.generation())?;
         Some(LiveToken { jti: key.jti(), task, expires_at: row.expires_at(), uses_left: None })
     }
 
     /// Why a token is dead: expired, then revoked, then its task's reason, then spent.
-    pub(crate) fn reason(&self, row: &Row, uses_left: Option<u32>, now: Timestamp) -> Option<Reason> {
+    pub(crate) fn reason(
+        &self,
+        row: &Row,
+        tasks: &TaskCells,
+        uses_left: Option<u32>,
+        now: Timestamp,
+    ) -> Option<Reason> {
         if now >= row.expires_at() {
             return Some(Reason::TokenExpired);
         }
         if row.is_revoked() {
             return Some(Reason::TokenRevoked);
         }
-        self.rests_reason(self.rests(row)).or((uses_left == Some(0)).then_some(Reason::TokenSpent))
+        self.rests_reason(tasks, self.rests(row)).or((uses_left == Some(0)).then_some(Reason::TokenSpent))
     }
 
     /// Uses left; none for a token without a limit.
@@ -179,20 +183,20 @@ impl Table {
     }
 
     /// Why what a token rests on is dead: revoked at any level, or else its task's reason.
-    pub(crate) fn rests_reason(&self, rests: Rests<'_>) -> Option<Reason> {
+    pub(crate) fn rests_reason(&self, tasks: &TaskCells, rests: Rests<'_>) -> Option<Reason> {
         let Rests { decided, standing, task } = rests;
         let reached = self.watermarks.reach(decided);
         if reached && self.watermarks.cover(standing, decided) {
             return Some(Reason::TokenRevoked);
         }
-        if reached && self.watermarks.cover_subject(self.subject_of(standing, task), decided) {
+        if reached && self.watermarks.cover_subject(subject_of(standing, tasks, task), decided) {
             return Some(Reason::TokenRevoked);
         }
         let mut reason = None;
-        for link in self.tasks.chain(task) {
+        for link in tasks.chain(task) {
             #[cfg(bug_zoo)]
             if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::AncestorSkipped)
-                && link.id() != self.tasks.at(task).id()
+                && link.id() != tasks.at(task).id()
             {
                 break;
             }
@@ -204,13 +208,9 @@ impl Table {
         reason
     }
 
-    fn subject_of(&self, standing: &StandingCell, task: u32) -> SubjectKey {
-        standing.subject().unwrap_or_else(|| self.tasks.at(task).subject())
-    }
-
     /// Why the task at `slot` is dead: the reason of the nearest dead one of its chain.
-    pub(crate) fn task_reason(&self, slot: u32) -> Option<Reason> {
-        self.tasks.chain(slot).find_map(|link| self.link_reason(link))
+    pub(crate) fn task_reason(&self, tasks: &TaskCells, slot: u32) -> Option<Reason> {
+        tasks.chain(slot).find_map(|link| self.link_reason(link))
     }
 
     /// Why one task is dead by itself.
@@ -236,4 +236,9 @@ impl Table {
         }
         covered
     }
+}
+
+/// On whose behalf a token of this standing and this task is.
+pub(crate) fn subject_of(standing: &StandingCell, tasks: &TaskCells, task: u32) -> SubjectKey {
+    standing.subject().unwrap_or_else(|| tasks.at(task).subject())
 }

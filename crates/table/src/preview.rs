@@ -12,10 +12,11 @@ use locum_model::{
 
 use crate::answer::{Preview, RowsBy};
 use crate::hashing::RowKey;
+use crate::lookup::subject_of;
 use crate::row::Row;
 use crate::standing::{Mark, StandingCell};
 use crate::table::{Table, Writer};
-use crate::task::Task;
+use crate::task::{Task, TaskCells};
 
 /// What is sought: the targets by kind, and what was decided below the end.
 #[derive(Debug, Default)]
@@ -84,33 +85,33 @@ impl Table {
     }
 
     fn tally_row(&self, sought: &Sought, key: RowKey, tally: &mut Tally) {
-        self.rows.hold(key, |cell| {
+        self.rows.hold(key, |cell, tasks| {
             let row = cell.read();
-            let is_live = self.reason(&row, self.uses_left(key, &row), sought.now).is_none();
-            if is_live && self.would_kill(sought, key.jti(), &row) {
+            let is_live = self.reason(&row, tasks, self.uses_left(key, &row), sought.now).is_none();
+            if is_live && self.would_kill(sought, key.jti(), &row, tasks) {
                 tally.add(self.standings.at(row.standing()), row.issued_at());
             }
         });
     }
 
-    pub(crate) fn would_kill(&self, sought: &Sought, jti: TokenId, row: &Row) -> bool {
+    pub(crate) fn would_kill(&self, sought: &Sought, jti: TokenId, row: &Row, tasks: &TaskCells) -> bool {
         let standing = self.standings.at(row.standing());
-        let subject = standing.subject().unwrap_or_else(|| self.tasks.at(row.task()).subject());
+        let subject = subject_of(standing, tasks, row.task());
         let named = sought.tokens.contains(&jti)
             || sought.subjects.contains(&subject)
             || sought.names(standing)
-            || self.tasks.chain(row.task()).any(|cell| sought.tasks.contains(&cell.id()));
-        (named && row.decided() < sought.below) || self.would_kill_task(sought, row.task())
+            || tasks.chain(row.task()).any(|cell| sought.tasks.contains(&cell.id()));
+        (named && row.decided() < sought.below) || self.would_kill_task(sought, tasks, row.task())
     }
 
-    fn would_kill_task(&self, sought: &Sought, slot: u32) -> bool {
+    fn would_kill_task(&self, sought: &Sought, tasks: &TaskCells, slot: u32) -> bool {
         let covers = |cell: Task<'_>| {
             cell.decided() < sought.below
                 && (sought.tasks.contains(&cell.id())
                     || sought.subjects.contains(&cell.subject())
                     || sought.names(self.standings.at(cell.standing())))
         };
-        self.tasks.chain(slot).any(covers)
+        tasks.chain(slot).any(covers)
     }
 
     /// How many tasks, and whether all were looked at.
@@ -120,8 +121,10 @@ impl Table {
             if seen == scan_max {
                 return (tasks, false);
             }
-            let slot = *entry.value();
-            tasks += usize::from(self.task_reason(slot).is_none() && self.would_kill_task(sought, slot));
+            // After the entry, which keeps its task in them; those from before may lack its chunk.
+            let (slot, cells) = (*entry.value(), self.tasks.cells());
+            let is_open = self.task_reason(&cells, slot).is_none();
+            tasks += usize::from(is_open && self.would_kill_task(sought, &cells, slot));
         }
         (tasks, true)
     }

@@ -3,11 +3,12 @@
 //! Nothing becomes invalid here; a table that is never reaped answers the same, but for what it no
 //! longer knows. Every call does bounded work: rows come from the calendar in the order of their
 //! expiry and the map is never scanned, tasks come from a queue and from a walk over the task cells
-//! that goes on where it stopped, and a few shards at a time are shrunk. The writer's lock is let go
+//! that goes on where it stopped, and a few shards and chunks of task cells at a time are given back. The writer's lock is let go
 //! between slices, so that the fold waits for one slice at most.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -19,6 +20,7 @@ use crate::hashing::{RowKey, Tag};
 use crate::row::{Row, due_second};
 use crate::standing::Holder;
 use crate::table::{Table, Writer};
+use crate::task::TaskCells;
 use crate::watermark::Entry;
 
 /// Rows freed under one hold of the writer's lock.
@@ -71,7 +73,9 @@ impl Table {
         let shard = writer.rounds.next_shard;
         writer.rounds.next_shard = shard.wrapping_add(SHARDS_PER_CALL);
         self.rows.shrink(shard, SHARDS_PER_CALL);
+        let unheld = self.shrink_tasks(&mut writer);
         drop(writer);
+        drop(unheld);
         shrink(&self.uses, shard);
         shrink(self.tasks.index(), shard);
         reaped
@@ -93,7 +97,7 @@ impl Table {
                 continue;
             };
             reaped.rows += 1;
-            reaped.checks.extend(checks.map(|summed| self.checks_of(key.jti(), row.task(), summed)));
+            reaped.checks.extend(checks.map(|summed| summed.of(key.jti(), writer.slots.at(row.task()).id())));
             self.free_row(&mut writer, key, &row);
         }
         self.note_first_due(&writer);
@@ -102,7 +106,7 @@ impl Table {
 
     /// Two rows share a tag, and the one that was found is not due: it stands for both until it is.
     fn file_again(&self, writer: &mut Writer, tag: Tag) {
-        if let Some(exp) = self.rows.key_of(tag).and_then(|key| self.rows.peek(key, |row| row.exp())) {
+        if let Some(exp) = self.rows.key_of(tag).and_then(|key| self.rows.peek(key, |row, _| row.exp())) {
             writer.calendar.add(exp, tag);
         }
     }
@@ -117,7 +121,7 @@ impl Table {
     }
 
     fn let_go(&self, writer: &mut Writer, slot: u32) {
-        let cell = self.tasks.at(slot);
+        let cell = writer.slots.at(slot);
         cell.release();
         if !cell.is_held() && cell.closed().is_some() {
             writer.rounds.may_free(slot);
@@ -127,22 +131,38 @@ impl Table {
     /// Frees closed tasks that nothing rests on any more; a freed one may free its parent.
     fn free_tasks(&self, writer: &mut Writer) {
         for _ in 0..REAP_TASKS_PER_TICK {
-            let Some(slot) = writer.rounds.maybe_free.pop_front() else { return };
+            let Some(slot) = writer.rounds.maybe_free.pop_front() else {
+                // As many as are queued at once may never be again.
+                writer.rounds.maybe_free = VecDeque::new();
+                return;
+            };
             self.free_if_done(writer, slot);
         }
     }
 
     /// Frees the task at `slot` when it is dead and nothing rests on it.
     fn free_if_done(&self, writer: &mut Writer, slot: u32) {
-        let cell = self.tasks.at(slot);
-        if !cell.is_used() || cell.is_held() || self.task_reason(slot).is_none() {
+        let cells = writer.slots.cells();
+        // Noted more than once, it may be gone with its chunk.
+        let Some(task) = cells.get(slot) else { return };
+        if !task.is_used() || task.is_held() || self.task_reason(cells, slot).is_none() {
             return;
         }
         let (standing, parent) = writer.slots.free(&self.tasks, slot);
         writer.interner.release(&self.standings, standing, Holder::Task);
-        if let Some(parent) = parent.filter(|parent| !self.tasks.at(*parent).is_held()) {
+        if let Some(parent) = parent.filter(|parent| !writer.slots.at(*parent).is_held()) {
             writer.rounds.may_free(parent);
         }
+    }
+
+    /// Takes a few empty chunks of task cells out of use, and gives what can be dropped of earlier ones.
+    fn shrink_tasks(&self, writer: &mut Writer) -> Option<Arc<TaskCells>> {
+        let unheld = writer.slots.take_unheld();
+        if let Some(cells) = writer.slots.shrink() {
+            self.tasks.replace(Arc::clone(&cells));
+            self.rows.rest_on(&cells);
+        }
+        unheld
     }
 
     /// Goes on through the task cells: a revocation closes none of the tasks it kills, so that these
@@ -151,13 +171,14 @@ impl Table {
         if writer.rounds.next_cell == 0 {
             self.consider_subjects(writer, now);
         }
-        let from = writer.rounds.next_cell;
+        let from = writer.slots.next_made(writer.rounds.next_cell).unwrap_or(writer.slots.used());
         let until = from.saturating_add(REAP_TASKS_PER_TICK as u32).min(writer.slots.used());
         for slot in from..until {
             self.free_if_done(writer, slot);
-            let cell = self.tasks.at(slot);
-            if cell.is_used() && !writer.rounds.subjects.is_empty() {
-                spare_subject(writer, cell.subject(), cell.decided());
+            let task = writer.slots.cells().get(slot).filter(|task| task.is_used());
+            if let Some(task) = task.filter(|_| !writer.rounds.subjects.is_empty()) {
+                let (subject, decided) = (task.subject(), task.decided());
+                spare_subject(writer, subject, decided);
             }
         }
         writer.rounds.next_cell = until;

@@ -16,7 +16,8 @@
 //! that the row was there all along, and what a row rests on is only reused after the row was removed:
 //! the writer stores *gone*, then a Release fence, then everything else; the reader loads everything
 //! else, then an Acquire fence, then the tag again. When a shard moves, the array before it is retired
-//! the same way, before anything else changes. Between a token's home and its place no place is ever
+//! the same way, before anything else changes; so is a shard whose rows rest on other cells of tasks from
+//! then on, though its places stay where they are. Between a token's home and its place no place is ever
 //! empty, so a search that meets an empty place has not missed a row.
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::row::{Row, RowCell};
 use crate::sync::{AtomicBool, AtomicUsize, Gate, Ordering, Swapped, fence};
 #[cfg(shuttle)]
 use crate::sync::{Planted, is_planted};
+use crate::task::TaskCells;
 
 /// Enough shards that moving one is short, few enough that where they are stays in the nearest cache.
 const SHARD_BITS: u32 = if cfg!(shuttle) { 0 } else { 8 };
@@ -39,11 +41,13 @@ pub(crate) struct Rows {
     gates: Box<[Gate]>,
 }
 
-/// The places of one shard, until it is moved.
+/// The places of one shard, until it is moved or rests on other cells of tasks.
 #[derive(Debug)]
 struct Shard {
-    cells: Box<[RowCell]>,
-    /// Its rows were moved; what it shows may be out of date.
+    cells: Arc<[RowCell]>,
+    /// What its rows rest on: whoever holds a shard holds these with it.
+    tasks: Arc<TaskCells>,
+    /// Another took its place; what it shows may be out of date.
     retired: AtomicBool,
     /// Rows, and places that are not empty. The writer's alone.
     live: AtomicUsize,
@@ -53,26 +57,27 @@ struct Shard {
 // === impl Rows ===
 
 impl Rows {
-    /// None yet.
-    pub(crate) fn new() -> Self {
+    /// None yet; they will rest on these tasks.
+    pub(crate) fn new(tasks: Arc<TaskCells>) -> Self {
         let shards = 0..1_usize << SHARD_BITS;
         // One for all until it gets its first row: one place counts as full.
-        let none = Arc::new(Shard::with_places(1));
+        let none = Arc::new(Shard::with_places(1, tasks));
         Self {
             shards: shards.clone().map(|_| Swapped::new(Arc::clone(&none))).collect(),
             gates: shards.map(|_| Gate::default()).collect(),
         }
     }
 
-    /// What `judge` makes of a row, without a lock; none when there is no such row.
+    /// What `judge` makes of a row and of what tasks rest in, without a lock; none when there is no such
+    /// row.
     ///
     /// `judge` may be called again when the row was moved meanwhile. It must write nothing: what the row
     /// rests on may already be another's while it runs, and then its answer is thrown away.
-    pub(crate) fn peek<T>(&self, key: RowKey, mut judge: impl FnMut(&Row) -> T) -> Option<T> {
+    pub(crate) fn peek<T>(&self, key: RowKey, mut judge: impl FnMut(&Row, &TaskCells) -> T) -> Option<T> {
         loop {
             let shard = self.shards[shard_of(key.tag())].load();
             let cell = shard.find(key)?;
-            let answer = judge(&cell.read());
+            let answer = judge(&cell.read(), &shard.tasks);
             if shard.still_has(cell, key) {
                 return Some(answer);
             }
@@ -80,24 +85,28 @@ impl Rows {
     }
 
     /// What `work` makes of a row that is neither removed nor moved meanwhile.
-    pub(crate) fn hold<T>(&self, key: RowKey, work: impl FnOnce(&RowCell) -> T) -> Option<T> {
+    pub(crate) fn hold<T>(&self, key: RowKey, work: impl FnOnce(&RowCell, &TaskCells) -> T) -> Option<T> {
         let number = shard_of(key.tag());
         #[cfg(shuttle)]
         if is_planted(Planted::NotedUnheld) {
             let shard = self.shards[number].load();
-            return shard.find(key).map(work);
+            return shard.find(key).map(|cell| work(cell, &shard.tasks));
         }
         let _stays = self.gates[number].read();
         let shard = self.shards[number].load();
-        shard.find(key).map(work)
+        shard.find(key).map(|cell| work(cell, &shard.tasks))
     }
 
     /// The same, while nobody else holds it.
-    pub(crate) fn hold_alone<T>(&self, key: RowKey, work: impl FnOnce(&RowCell) -> T) -> Option<T> {
+    pub(crate) fn hold_alone<T>(
+        &self,
+        key: RowKey,
+        work: impl FnOnce(&RowCell, &TaskCells) -> T,
+    ) -> Option<T> {
         let number = shard_of(key.tag());
         let _alone = self.gates[number].write();
         let shard = self.shards[number].load();
-        shard.find(key).map(work)
+        shard.find(key).map(|cell| work(cell, &shard.tasks))
     }
 
     /// Whether there is a row.
@@ -196,8 +205,8 @@ impl Rows {
     fn rebuild(&self, number: usize, places: usize) {
         let _nobody_notes = self.gates[number].write();
         let old = self.shards[number].load_full();
-        let new = Shard::with_places(places);
-        for cell in &old.cells {
+        let new = Shard::with_places(places, Arc::clone(&old.tasks));
+        for cell in old.cells.iter() {
             if let Some(key) = cell.key() {
                 cell.move_to(&new.cells[new.free_place(key)], key);
             }
@@ -211,6 +220,25 @@ impl Rows {
             return;
         }
         old.retired.store(true, Ordering::Relaxed);
+        // Before whatever the writer changes next: see the module's text.
+        fence(Ordering::Release);
+    }
+
+    /// Has all rows rest on these cells, which lack no chunk that any of them needs. The writer.
+    pub(crate) fn rest_on(&self, tasks: &Arc<TaskCells>) {
+        for (shard, gate) in self.shards.iter().zip(&self.gates) {
+            #[cfg(shuttle)]
+            let gate = if is_planted(Planted::RestedUnheld) { &Gate::default() } else { gate };
+            // Or who holds a row that comes later would seek its task in the older cells.
+            let _nobody_holds = gate.write();
+            let old = shard.load_full();
+            shard.store(Arc::new(old.resting_on(Arc::clone(tasks))));
+            #[cfg(shuttle)]
+            if is_planted(Planted::RestedUnnoticed) {
+                continue;
+            }
+            old.retired.store(true, Ordering::Relaxed);
+        }
         // Before whatever the writer changes next: see the module's text.
         fence(Ordering::Release);
     }
@@ -238,12 +266,24 @@ fn places_for(rows: usize, shard: usize) -> usize {
 // === impl Shard ===
 
 impl Shard {
-    fn with_places(places: usize) -> Self {
+    fn with_places(places: usize, tasks: Arc<TaskCells>) -> Self {
         Self {
             cells: (0..places).map(|_| RowCell::default()).collect(),
+            tasks,
             retired: AtomicBool::new(false),
             live: AtomicUsize::new(0),
             used: AtomicUsize::new(0),
+        }
+    }
+
+    /// The same rows in the same places, resting on these.
+    fn resting_on(&self, tasks: Arc<TaskCells>) -> Self {
+        Self {
+            cells: Arc::clone(&self.cells),
+            tasks,
+            retired: AtomicBool::new(false),
+            live: AtomicUsize::new(self.live.load(Ordering::Relaxed)),
+            used: AtomicUsize::new(self.used.load(Ordering::Relaxed)),
         }
     }
 

@@ -37,6 +37,10 @@ mod scheduled {
     pub(crate) struct Swapped<T>(sync::Mutex<Arc<T>>);
 
     impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(sync::Mutex::new(value))
+        }
+
         pub(crate) fn lock(&self) -> sync::MutexGuard<'_, T> {
             self.0.lock().expect("a model stops at its first panic")
         }
@@ -85,6 +89,12 @@ pub(crate) enum Planted {
     StampedOver,
     /// Checks are added to a row that nothing keeps in its place.
     NotedUnheld,
+    /// Rows come to rest on other cells of tasks while somebody holds one.
+    RestedUnheld,
+    /// A shard is not retired when its rows rest on other cells of tasks.
+    RestedUnnoticed,
+    /// The cells of a task are taken before its entry keeps it in them.
+    CellsBeforeEntry,
 }
 
 /// Plants a bug, or none.

@@ -1,6 +1,7 @@
 //! [`Table`]: what it is made of, and the questions that are not a check.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -9,16 +10,16 @@ use locum_model::{ConnectorNo, DigestKey, KeyId, Position, Target, TaskId, Times
 
 use crate::answer::{CheckOutcome, Counts};
 use crate::calendar::{Calendar, Place};
-use crate::checks::Summed;
 use crate::chunked::Numbered;
 use crate::hashing::{AsItIs, RowKey, Tag};
 use crate::order::Homes;
 use crate::reap::Rounds;
 use crate::row::Row;
 use crate::rows::Rows;
+use crate::slots::{Slots, Tasks};
 use crate::standing::{Interner, Standings};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
-use crate::task::{Slots, Tasks};
+use crate::task::TaskCells;
 use crate::watermark::{Ledger, Watermarks};
 
 /// Rows looked at under one hold of the writer's lock while draining checks.
@@ -70,14 +71,16 @@ pub(crate) struct Writer {
 impl Table {
     /// An empty table, which recognises tokens by digests that this key makes.
     pub fn new(digest_key: DigestKey) -> Self {
+        let cells = Arc::new(TaskCells::new());
+        let writer = Writer { slots: Slots::of(Arc::clone(&cells)), ..Writer::default() };
         Self {
             digest_key,
-            rows: Rows::new(),
+            rows: Rows::new(Arc::clone(&cells)),
             uses: DashMap::with_hasher_and_shard_amount(AsItIs::default(), 64),
-            tasks: Tasks::new(),
+            tasks: Tasks::new(cells),
             standings: Standings::new(),
             watermarks: Watermarks::new(),
-            writer: Mutex::default(),
+            writer: Mutex::new(writer),
             rows_of: Numbered::new(),
             tokens: AtomicUsize::new(0),
             first_due: AtomicU64::new(NONE_DUE),
@@ -88,7 +91,7 @@ impl Table {
     ///
     /// Never journaled by itself: [`Table::reap`] and [`Table::drain_checks`] hand out the sums.
     pub fn note_check(&self, jti: TokenId, now: Timestamp, outcome: CheckOutcome) {
-        self.rows.hold(RowKey::of(jti), |row| row.note(now, outcome));
+        self.rows.hold(RowKey::of(jti), |row, _| row.note(now, outcome));
     }
 
     /// Takes the checks of at most `rows_max` rows, so that a shutdown loses none.
@@ -111,15 +114,10 @@ impl Table {
 
     fn take_checks(&self, tag: &Tag) -> Option<ChecksSummed> {
         let key = self.rows.key_of(*tag)?;
-        self.rows.hold_alone(key, |cell| {
+        self.rows.hold_alone(key, |cell, tasks| {
             let summed = cell.take_checks()?;
-            Some(self.checks_of(key.jti(), cell.read().task(), summed))
+            Some(summed.of(key.jti(), tasks.at(cell.read().task()).id()))
         })?
-    }
-
-    pub(crate) fn checks_of(&self, jti: TokenId, slot: u32, summed: Summed) -> ChecksSummed {
-        let Summed { first, last, active, refused } = summed;
-        ChecksSummed { jti, task: self.tasks.at(slot).id(), first, last, active, refused }
     }
 
     /// Whether the token has a row: whether a snapshot still needs its record.
@@ -129,13 +127,15 @@ impl Table {
 
     /// The connector that a token is for, and its expiry; none when the token has no row.
     pub fn connector_of(&self, jti: TokenId) -> Option<(ConnectorNo, Timestamp)> {
-        let of = |row: &Row| Some((self.standings.at(row.standing()).connector()?, row.expires_at()));
+        let of = |row: &Row, _: &TaskCells| {
+            Some((self.standings.at(row.standing()).connector()?, row.expires_at()))
+        };
         self.rows.peek(RowKey::of(jti), of)?
     }
 
     /// The workload that asked for a token; none when the token has no row.
     pub fn workload_of(&self, jti: TokenId) -> Option<WorkloadNo> {
-        self.rows.peek(RowKey::of(jti), |row| self.standings.at(row.standing()).workload())?
+        self.rows.peek(RowKey::of(jti), |row, _| self.standings.at(row.standing()).workload())?
     }
 
     /// Whether the task is in the table: whether a snapshot still needs its events.
@@ -195,7 +195,7 @@ impl Table {
             slots.extend(children);
             next += 1;
         }
-        slots[1..].iter().map(|slot| self.tasks.at(*slot).id()).collect()
+        slots[1..].iter().map(|slot| writer.slots.at(*slot).id()).collect()
     }
 
     /// Counts a row in. `writer` shows that the caller holds the lock.

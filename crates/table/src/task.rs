@@ -1,17 +1,15 @@
-//! [`Tasks`]: one word a task, in which ending it is one flip.
+//! [`TaskCells`]: one word a task, in which ending it is one flip.
 //!
 //! A token's row holds the slot of its task, a task that of its parent; a chain has at most eight.
-//! A slot is reused only when nothing holds it: whoever reads a cell does so under the map guard of
-//! a row or of the index entry that keeps it in use.
+//! A slot is reused only when nothing holds it: whoever reads a cell does so while the row or the
+//! index entry stays that keeps it in use, or looks afterwards whether the row stayed.
 
 use std::collections::BTreeSet;
 
-use dashmap::DashMap;
 use locum_model::limits::TASK_DEPTH_MAX;
 use locum_model::{Reason, SubjectKey, TaskId};
 
 use crate::chunked::Chunked;
-use crate::hashing::Spread;
 use crate::row::TASK_SLOTS_MAX;
 use crate::standing::{load_subject, store_subject};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -34,6 +32,20 @@ const GENERATION_MAX: u64 = (1 << 34) - 2;
 
 const _: () = assert!((TASK_SLOTS_MAX as u64) < PARENT);
 
+/// Slots of one chunk, as a power of two: 128 KiB of words, so that an allocator which maps blocks of
+/// that size gives each back by itself. Few in tests, so that chunks come and go in each; in a model, two.
+const CHUNK_BITS: u32 = if cfg!(shuttle) {
+    1
+} else if cfg!(test) {
+    4
+} else {
+    13
+};
+/// Slots of one chunk.
+pub(crate) const CHUNK_SLOTS: u32 = 1 << CHUNK_BITS;
+/// Chunks at most.
+pub(crate) const CHUNKS_MAX: u32 = if cfg!(any(shuttle, test)) { 64 } else { TASK_SLOTS_MAX >> CHUNK_BITS };
+
 /// What every check reads of a task: 16 bytes, so that many tasks fit into a cache.
 #[derive(Debug, Default)]
 #[repr(align(16))]
@@ -50,7 +62,8 @@ struct TaskCell {
     below: AtomicU64,
     subject: [AtomicU64; 2],
     standing: AtomicU32,
-    /// Rows and children that rest on it. The writer's alone.
+    /// Rows and children that rest on it; of a free slot, the next free one of its chunk plus one. The
+    /// writer's alone.
     held: AtomicU32,
 }
 
@@ -87,20 +100,12 @@ pub(crate) enum Close {
     Lapsed,
 }
 
-/// The readers' side.
-#[derive(Debug)]
-pub(crate) struct Tasks {
-    words: Chunked<TaskWord>,
-    cells: Chunked<TaskCell>,
-    index: DashMap<u64, u32, Spread>,
-}
-
-/// The writer's side: which slots are free, and who is below whom.
+/// The words and the cells of all tasks, by slot. Chunks are made in it, and go when other cells that
+/// share the rest take its place: [`crate::slots`] says when.
 #[derive(Debug, Default)]
-pub(crate) struct Slots {
-    free: Vec<u32>,
-    used: u32,
-    children: BTreeSet<(u32, u32)>,
+pub(crate) struct TaskCells {
+    words: Chunked<TaskWord, CHUNK_BITS>,
+    cells: Chunked<TaskCell, CHUNK_BITS>,
 }
 
 // === impl Task ===
@@ -215,20 +220,28 @@ fn stamp(generation: u64) -> Option<u64> {
     (generation <= GENERATION_MAX).then_some(generation + 1)
 }
 
-// === impl Tasks ===
+// === impl TaskCells ===
 
-impl Tasks {
+impl TaskCells {
     /// None yet.
     pub(crate) fn new() -> Self {
-        let index = DashMap::with_hasher_and_shard_amount(Spread::default(), 64);
-        let (words, cells) = (Chunked::with_room_for(TASK_SLOTS_MAX), Chunked::with_room_for(TASK_SLOTS_MAX));
-        Self { words, cells, index }
+        let room = CHUNKS_MAX * CHUNK_SLOTS;
+        Self { words: Chunked::with_room_for(room), cells: Chunked::with_room_for(room) }
+    }
+
+    /// The same cells, but for those of chunks in which no task is.
+    pub(crate) fn without(&self, chunks: &BTreeSet<u32>) -> Self {
+        Self { words: self.words.without(chunks), cells: self.cells.without(chunks) }
+    }
+
+    /// What is in a slot, whether or not it is a task; none where its chunk is not here.
+    pub(crate) fn get(&self, slot: u32) -> Option<Task<'_>> {
+        Some(Task { word: self.words.get(slot)?, cell: self.cells.get(slot)? })
     }
 
     /// The task at `slot`, which something holds.
     pub(crate) fn at(&self, slot: u32) -> Task<'_> {
-        let word = self.words.get(slot).expect("a slot in use was made");
-        Task { word, cell: self.cells.get(slot).expect("a slot in use was made") }
+        self.get(slot).expect("the chunk of a slot in use stays")
     }
 
     /// The id of the task at `slot`, when its whole chain is open, has no watermark of its own, and
@@ -250,25 +263,22 @@ impl Tasks {
         None
     }
 
-    /// The index from task to slot. Whoever reads a cell found here keeps the guard meanwhile.
-    pub(crate) fn index(&self) -> &DashMap<u64, u32, Spread> {
-        &self.index
-    }
-
-    /// The slot of a task. For the writer, who alone frees slots.
-    pub(crate) fn slot(&self, task: TaskId) -> Option<u32> {
-        self.index.get(&task.as_u64()).map(|slot| *slot)
-    }
-
     /// The task at `slot` and those above it, from leaf to root; at most eight.
     pub(crate) fn chain(&self, slot: u32) -> impl Iterator<Item = Task<'_>> {
         let up = |task: &Task<'_>| task.parent().map(|parent| self.at(parent));
         std::iter::successors(Some(self.at(slot)), up).take(TASK_DEPTH_MAX)
     }
 
+    /// Makes the chunk of a slot that is beyond none of them. The writer.
+    pub(crate) fn make(&self, slot: u32) -> Option<()> {
+        self.words.make(slot)?;
+        self.cells.make(slot).map(|_| ())
+    }
+
     // Relaxed: readers come here through the index or a row, which are published after this.
-    fn write(&self, slot: u32, new: NewTask) -> Option<()> {
-        let (word, cell) = (self.words.make(slot)?, self.cells.make(slot)?);
+    /// Writes a task into a free slot of a chunk that was made. The writer.
+    pub(crate) fn write(&self, slot: u32, new: NewTask) {
+        let Task { word, cell } = self.at(slot);
         word.id.store(new.id.as_u64(), Ordering::Relaxed);
         cell.decided.store(new.decided, Ordering::Relaxed);
         cell.below.store(new.below, Ordering::Relaxed);
@@ -278,48 +288,18 @@ impl Tasks {
         let parent = new.parent.map_or(0, |parent| u64::from(parent) + 1) << PARENT_SHIFT;
         // No flag for `below`: rows that it covers are refused by the fold, and the task is not covered.
         word.word.store(OPEN | parent, Ordering::Release);
-        Some(())
-    }
-}
-
-// === impl Slots ===
-
-impl Slots {
-    /// Enters a task; none when there are too many.
-    pub(crate) fn enter(&mut self, tasks: &Tasks, new: NewTask) -> Option<u32> {
-        let slot = self.free.pop().unwrap_or(self.used);
-        tasks.write(slot, new)?;
-        self.used = self.used.max(slot + 1);
-        if let Some(parent) = new.parent {
-            tasks.at(parent).hold();
-            self.children.insert((parent, slot));
-        }
-        tasks.index.insert(new.id.as_u64(), slot);
-        Some(slot)
     }
 
-    /// Frees the cell of a task that nothing rests on, and gives its standing and its parent.
-    pub(crate) fn free(&mut self, tasks: &Tasks, slot: u32) -> (u32, Option<u32>) {
-        let task = tasks.at(slot);
-        // Out of the index first: this waits for every reader that came through it.
-        tasks.index.remove(&task.id().as_u64());
-        let (standing, parent) = (task.standing(), task.parent());
-        task.word.word.store(FREE, Ordering::Release);
-        if let Some(parent) = parent {
-            self.children.remove(&(parent, slot));
-            tasks.at(parent).release();
-        }
-        self.free.push(slot);
-        (standing, parent)
+    /// Frees the slot of a task that nothing holds, and keeps in it which one of its chunk was freed
+    /// before. The writer.
+    pub(crate) fn clear(&self, slot: u32, freed_before: Option<u32>) {
+        let Task { word, cell } = self.at(slot);
+        word.word.store(FREE, Ordering::Release);
+        cell.held.store(freed_before.map_or(0, |slot| slot + 1), Ordering::Relaxed);
     }
 
-    /// Slots ever used; those below may hold a task.
-    pub(crate) fn used(&self) -> u32 {
-        self.used
-    }
-
-    /// The slots of a task's children.
-    pub(crate) fn children(&self, slot: u32) -> impl Iterator<Item = u32> {
-        self.children.range((slot, 0)..=(slot, u32::MAX)).map(|(_, child)| *child)
+    /// Which slot of its chunk was freed before this free one.
+    pub(crate) fn freed_before(&self, slot: u32) -> Option<u32> {
+        self.at(slot).cell.held.load(Ordering::Relaxed).checked_sub(1)
     }
 }

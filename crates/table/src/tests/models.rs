@@ -122,6 +122,8 @@ fn nobody_is_judged_by_who_took_its_tasks_place() {
     fn model() {
         let (table, mut journal) = stage();
         let killed = Arc::new(AtomicBool::new(false));
+        // Keeps the chunk where it is, so that task 2 comes into the very cell of task 1.
+        assert_eq!(journal.apply(&table, start(started(3, None, journal.newest()))), Applied::Started);
         journal.apply(&table, ended(1, noon_plus(1)));
         killed.store(true, Ordering::SeqCst);
         let reader = thread::spawn(watch(Arc::clone(&table), killed));
@@ -162,7 +164,7 @@ fn no_check_is_lost() {
         let backends = [0; 2].map(|_| {
             let (table, noted) = (Arc::clone(&table), Arc::clone(&noted));
             thread::spawn(move || {
-                let note = table.rows.hold(RowKey::of(token_id(1)), |row| {
+                let note = table.rows.hold(RowKey::of(token_id(1)), |row, _| {
                     row.note(noon_plus(1), CheckOutcome::Active);
                 });
                 noted.fetch_add(usize::from(note.is_some()), Ordering::SeqCst);
@@ -177,4 +179,43 @@ fn no_check_is_lost() {
         assert_eq!(summed, noted.load(Ordering::SeqCst));
     }
     check(model, &[Planted::NotedUnheld]);
+}
+
+/// A chunk of task cells goes and its number comes back with another task, while somebody asks for either
+/// by every way there is. (A model's chunk has two slots.)
+#[test]
+fn a_chunk_that_goes_misleads_nobody() {
+    fn model() {
+        let (table, mut journal) = stage();
+        let (killed, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        journal.apply(&table, ended(1, noon_plus(1)));
+        killed.store(true, Ordering::SeqCst);
+        let first = thread::spawn(watch(Arc::clone(&table), killed));
+        let second = thread::spawn(expect(Arc::clone(&table), Arc::clone(&begun)));
+        // Frees the task, then lays its cells aside, then drops them.
+        (0..3).for_each(|_| drop(table.reap(noon_plus(120), 10)));
+        assert_eq!(table.writer.lock().slots.chunks(), 0, "its chunk is gone");
+        begin(&table, &mut journal, 2);
+        begun.store(true, Ordering::SeqCst);
+        first.join().expect("task 1's token was not judged by task 2");
+        second.join().expect("task 2 and its token are found as soon as they are there");
+    }
+    check(model, &[Planted::RestedUnheld, Planted::RestedUnnoticed, Planted::CellsBeforeEntry]);
+}
+
+/// Whatever tells of task 2 or of its token tells the truth, and all of it once they are known to be there.
+fn expect(table: Arc<Table>, begun: Arc<AtomicBool>) -> impl FnOnce() + Send + 'static {
+    move || {
+        let is_there = begun.load(Ordering::SeqCst);
+        let task = table.task(task_id(2));
+        assert!(matches!(task, Some(Ok(())) | None), "{task:?}");
+        let held = table.rows.hold(RowKey::of(token_id(2)), |row, tasks| tasks.at(row.read().task()).id());
+        assert!(held.is_none_or(|task| task == task_id(2)), "{held:?}");
+        let answer = table.lookup_verified(token_id(2), noon_plus(1));
+        assert!(!matches!(answer, Lookup::Dead(_)), "{answer:?}");
+        let task_of = table.task_of(token_id(2));
+        assert!(task_of.is_none_or(|task| task == task_id(2)), "{task_of:?}");
+        let all = task.is_some() && held.is_some() && task_of.is_some() && matches!(answer, Lookup::Live(_));
+        assert!(all || !is_there, "known to be there, and not found");
+    }
 }

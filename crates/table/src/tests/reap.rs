@@ -319,3 +319,40 @@ fn memory_is_given_back() {
     (0..100).for_each(|_| drop(table.reap(noon_plus(120), 16_384)));
     assert!(table.rows.capacity() <= room / 2, "{} of {room}", table.rows.capacity());
 }
+
+/// A slot's number comes again with another chunk: old and new tasks are told apart all the same.
+#[cfg(not(shuttle))]
+#[test]
+fn chunks_of_task_cells_are_given_back_and_made_again() {
+    let (table, mut journal) = (empty_table(), Journal::default());
+    let chunks = |table: &Table| table.writer.lock().slots.chunks();
+    let many = 5 * u64::from(crate::task::CHUNK_SLOTS);
+    let begin = |journal: &mut Journal, task: u64| {
+        assert_eq!(journal.apply(&table, start(started(task, None, journal.newest()))), Applied::Started);
+        journal.apply(&table, issue(issued(u128::from(task), &[task], journal.newest())));
+    };
+    (1..=many).for_each(|task| begin(&mut journal, task));
+    assert_eq!(chunks(&table), 5);
+    // One of the first chunk and one of the last live on.
+    for task in (1..=many).filter(|task| ![7, many - 7].contains(task)) {
+        journal.apply(&table, ended(task, noon_plus(1)));
+    }
+    let reap = |table: &Table| while table.reap(noon_plus(119), 16_384).more {};
+    reap(&table);
+    assert_eq!(chunks(&table), 5, "rows rest in all of them");
+    journal.apply(&table, lapsed(many - 7, noon_plus(1)));
+    while table.reap(noon_plus(120), 16_384).more {}
+    (0..4).for_each(|_| drop(table.reap(noon_plus(120), 16_384)));
+    assert_eq!((table.counts().tasks, chunks(&table)), (1, 2), "one in use, one to spare");
+    assert_eq!(table.task(task_id(7)), Some(Ok(())));
+    assert_eq!(table.task(task_id(many - 7)), None);
+    // The lowest free slots go first, and numbers of chunks that went come back.
+    (many + 1..=3 * many).for_each(|task| begin(&mut journal, task));
+    assert_eq!(chunks(&table), 11);
+    for task in many + 1..=3 * many {
+        assert_eq!(table.task_of(token_id(u128::from(task))), Some(task_id(task)));
+        let answer = table.lookup_verified(token_id(u128::from(task)), noon_plus(2));
+        assert!(matches!(answer, Lookup::Live(live) if live.task == task_id(task)), "{task}: {answer:?}");
+    }
+    assert_eq!(table.tasks_under(task_id(7), 10), []);
+}
