@@ -76,12 +76,14 @@ pub(crate) fn write(path: &Path, secret: &HolderSecret) -> Result<(), Failure> {
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| unreadable(path, &error))
 }
 
-/// Reads a secret, from a file that nobody else can read.
-pub(crate) fn read(path: &Path) -> Result<HolderSecret, Failure> {
+/// Reads a secret, from a file that nobody else can read; `unsaid` is the flag that would have named it, where it
+/// was looked for in its usual place.
+pub(crate) fn read(path: &Path, unsaid: Option<&str>) -> Result<HolderSecret, Failure> {
     let shown = escaped(&path.to_string_lossy());
     let meta = fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::Usage(format!(
-            "the task's holder secret is not in `{shown}`: only who started the task has it; name `--holder-file`"
+            "the task's holder secret is not in `{shown}`: only who started the task has it{}",
+            unsaid.map(|flag| format!("; `{flag}` names another place")).unwrap_or_default()
         )),
         _ => unreadable(path, &error),
     })?;
@@ -117,13 +119,15 @@ mod tests {
         let secret = HolderSecret::from_bytes([7; 32]);
         write(&path, &secret).expect("written");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
-        assert_eq!(read(&path).expect("read").expose(), secret.expose());
+        assert_eq!(read(&path, None).expect("read").expose(), secret.expose());
         assert!(write(&path, &secret).is_err(), "never overwritten");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
-        assert!(read(&path).is_err(), "others can read it");
+        assert!(read(&path, None).is_err(), "others can read it");
         remove(&path).expect("removed");
-        let missing = read(&path).expect_err("gone").to_string();
-        assert!(missing.contains("holder secret") && missing.contains("--holder-file"), "{missing}");
+        let missing = |unsaid| read(&path, unsaid).expect_err("gone").to_string();
+        let (named, usual) = (missing(None), missing(Some("--holder-file")));
+        assert!(named.contains("holder secret") && !named.contains("--holder-file"), "it was named: {named}");
+        assert!(usual.ends_with("`--holder-file` names another place"), "{usual}");
         remove(&path).expect("gone already");
     }
 
@@ -149,7 +153,7 @@ mod tests {
         for byte in [1, 2] {
             let secret = HolderSecret::from_bytes([byte; 32]);
             write_own(&path, &secret).expect("written");
-            assert_eq!(read(&path).expect("read").expose(), secret.expose());
+            assert_eq!(read(&path, None).expect("read").expose(), secret.expose());
         }
     }
 
@@ -160,7 +164,7 @@ mod tests {
             let path = folder.path().join("x.holder");
             fs::write(&path, content).expect("written");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
-            let error = read(&path).expect_err("not a secret").to_string();
+            let error = read(&path, None).expect_err("not a secret").to_string();
             assert!(!error.contains("hush"), "{error}");
         }
     }

@@ -30,13 +30,21 @@ pub(crate) async fn run(command: TaskCommand, session: &Session, output: &Output
 
 /// The task that a command names, with the secret from its file.
 pub(crate) fn held(args: &HeldArgs, session: &Session) -> Result<(TaskHandle, PathBuf), Failure> {
-    handle(&args.task, args.holder_file.clone(), session)
+    handle(&args.task, (args.holder_file.clone(), "--holder-file"), session)
 }
 
-fn handle(task: &str, file: Option<PathBuf>, session: &Session) -> Result<(TaskHandle, PathBuf), Failure> {
+/// A task with the secret from the file that `flag` names, or else from its usual place.
+fn handle(
+    task: &str,
+    (file, flag): (Option<PathBuf>, &str),
+    session: &Session,
+) -> Result<(TaskHandle, PathBuf), Failure> {
     let task = input::task(task)?;
-    let file = file.map_or_else(|| holder_file::default_path(&session.addr()?, task), Ok)?;
-    let secret = holder_file::read(&file)?;
+    let (file, unsaid) = match file {
+        Some(file) => (file, None),
+        None => (holder_file::default_path(&session.addr()?, task)?, Some(flag)),
+    };
+    let secret = holder_file::read(&file, unsaid)?;
     Ok((session.client()?.task_handle(task, secret), file))
 }
 
@@ -57,7 +65,7 @@ async fn start(args: StartArgs, session: &Session, output: &Output) -> Result<()
         builder = builder.lease(lease);
     }
     if let Some(parent) = &args.parent {
-        let (parent, _) = handle(parent, args.parent_holder_file, session)?;
+        let (parent, _) = handle(parent, (args.parent_holder_file, "--parent-holder-file"), session)?;
         builder = builder.parent(&parent);
     }
     let (handle, view) = builder.start_unheld().await?;
