@@ -2,7 +2,8 @@
 //!
 //! Without arguments, counts every path under callgrind and compares with
 //! `benches/baseline/instructions.json`; exit code 1 when one takes more than the tolerance allows. With
-//! `--record`, writes that file, or the one that is named behind it. Run it from the root.
+//! `--record`, writes that file instead; with `--record FILE`, writes that one, and compares too. Run it from
+//! the root.
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -49,7 +50,6 @@ const PATHS: [Known; 10] = [
     ("signature", 5, 55, || repeated(signing())),
 ];
 
-#[expect(clippy::print_stdout, reason = "the answer of a program")]
 fn main() -> Result<ExitCode, Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, path, times] = arguments.as_slice()
@@ -60,27 +60,39 @@ fn main() -> Result<ExitCode, Error> {
         (0..times.parse()?).for_each(&mut run);
         return Ok(ExitCode::SUCCESS);
     }
+    let file = match arguments.as_slice() {
+        [] => None,
+        [flag] if flag == "--record" => Some(BASELINE),
+        [flag, file] if flag == "--record" => Some(file.as_str()),
+        _ => return Err("locum-instructions [--record [FILE]]".into()),
+    };
     let now = counted()?;
-    if let [flag, file @ ..] = arguments.as_slice()
-        && flag == "--record"
-    {
-        let file = file.first().map_or(BASELINE, String::as_str);
-        let baseline = json!({
-            "machine": machine(),
-            "valgrind": valgrind_version()?,
-            "tolerance": TOLERANCE,
-            "instructions": now,
-        });
-        fs::write(file, format!("{baseline:#}\n"))?;
-        return Ok(ExitCode::SUCCESS);
+    if let Some(file) = file {
+        record_counts(file, &now)?;
     }
+    if file == Some(BASELINE) { Ok(ExitCode::SUCCESS) } else { judge(&now) }
+}
+
+fn record_counts(file: &str, now: &Counts) -> Result<(), Error> {
+    let recorded = json!({
+        "machine": machine(),
+        "valgrind": valgrind_version()?,
+        "tolerance": TOLERANCE,
+        "instructions": now,
+    });
+    Ok(fs::write(file, format!("{recorded:#}\n"))?)
+}
+
+/// Compares with what is recorded, and says so.
+#[expect(clippy::print_stdout, reason = "the answer of a program")]
+fn judge(now: &Counts) -> Result<ExitCode, Error> {
     let baseline: Value = serde_json::from_str(&fs::read_to_string(BASELINE)?)?;
     if baseline["machine"] != machine() {
         return Err(format!("{} has no baseline: one is for {}", machine(), baseline["machine"]).into());
     }
     let before: Counts = serde_json::from_value(baseline["instructions"].clone())?;
     let mut held = true;
-    for compared in compare(&before, &now) {
+    for compared in compare(&before, now) {
         let count = |count: Option<f64>| count.map_or("none".to_owned(), |count| format!("{count:.0}"));
         let verdict = match (compared.holds(), compared.is_better()) {
             (false, _) => "MORE than is tolerated",
