@@ -168,7 +168,7 @@ pub const BATCH_EVENTS_MAX: usize = 1_024;
 /// Requests that may wait for the writer, per lane.
 pub const COMMIT_QUEUE_MAX: usize = 16 * 1024;
 /// Rows that one tick of the reaper frees: half a millisecond, for which checks on the same core wait.
-pub const REAP_ROWS_PER_TICK: usize = 2 * 1024;
+pub const REAP_ROWS_PER_TICK: usize = 512;
 /// Tasks that one tick of the reaper lapses or ends.
 pub const REAP_TASKS_PER_TICK: usize = 1_024;
 /// The reaper may be this late before new tasks and tokens are refused.

@@ -95,13 +95,13 @@ impl Table {
 
     /// Brings the places near to which a batch of tokens will be entered.
     pub fn make_near(&self, jtis: impl Iterator<Item = TokenId>) {
-        std::hint::black_box(jtis.filter(|jti| self.rows.is_home(RowKey::of(*jti))).count());
+        self.rows.bring_near(jtis.map(|jti| RowKey::of(jti).tag()));
     }
 
     /// One round for the rows, one for what they lead to: within a round no load waits for another.
     fn bring_near(&self, keys: impl Iterator<Item = RowKey> + Clone) {
         let generation = self.watermarks.generation();
-        std::hint::black_box(keys.clone().filter(|key| self.rows.is_home(*key)).count());
+        self.rows.bring_near(keys.clone().map(|key| key.tag()));
         let untouched = |row: &Row, tasks: &TaskCells| tasks.untouched(row.task(), generation).is_some();
         std::hint::black_box(keys.filter(|key| self.rows.peek(*key, untouched) == Some(true)).count());
     }

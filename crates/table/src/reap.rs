@@ -86,8 +86,7 @@ impl Table {
         let mut writer = self.writer.lock();
         let due = due_second(now);
         let tags = writer.calendar.take_due(due, SLICE_ROWS.min(rows_max - reaped.rows));
-        // Loads that do not wait for each other, so that the rows are near when they are removed.
-        std::hint::black_box(tags.iter().filter(|tag| self.rows.is_at_home(**tag)).count());
+        self.rows.bring_near(tags.iter().copied());
         for tag in &tags {
             let due = |row: &Row| row.exp() <= due;
             let Some((key, row, checks)) =

@@ -31,6 +31,8 @@ use crate::task::TaskCells;
 
 /// Enough shards that moving one is short, few enough that where they are stays in the nearest cache.
 const SHARD_BITS: u32 = if cfg!(shuttle) { 0 } else { 8 };
+/// Shards that are held at once to bring places near: as many as `arc-swap` lends without counting.
+const HELD_AT_ONCE: usize = 8;
 /// Places of the smallest shard that has rows.
 const PLACES_MIN: usize = if cfg!(shuttle) { 2 } else { 8 };
 
@@ -114,15 +116,20 @@ impl Rows {
         self.shards[shard_of(key.tag())].load().find(key).is_some()
     }
 
-    /// Brings the place where a token's row is sought first near; whether the row is there.
-    pub(crate) fn is_home(&self, key: RowKey) -> bool {
-        self.shards[shard_of(key.tag())].load().is_home(key)
-    }
-
-    /// The same by the tag alone.
-    pub(crate) fn is_at_home(&self, tag: Tag) -> bool {
-        let shard = self.shards[shard_of(tag)].load();
-        shard.cells[shard.home(tag)].tag() == tag
+    /// Brings the places near where rows of these tags are sought first.
+    ///
+    /// To hold a shard takes a locked instruction, which waits for every load before it. So some shards are
+    /// held first and their places are read then: those loads do not wait for each other.
+    pub(crate) fn bring_near(&self, tags: impl Iterator<Item = Tag>) {
+        let mut tags = tags.fuse();
+        loop {
+            let hold = |tag: Tag| (tag, self.shards[shard_of(tag)].load());
+            let held: [_; HELD_AT_ONCE] = std::array::from_fn(|_| tags.next().map(hold));
+            std::hint::black_box(held.iter().flatten().filter(|(tag, shard)| shard.is_home(*tag)).count());
+            if held[HELD_AT_ONCE - 1].is_none() {
+                return;
+            }
+        }
     }
 
     /// Calls `each` for the keys of all rows until it says no. Keys that come or go meanwhile may be
@@ -297,8 +304,9 @@ impl Shard {
         if at + 1 == self.cells.len() { 0 } else { at + 1 }
     }
 
-    fn is_home(&self, key: RowKey) -> bool {
-        self.cells[self.home(key.tag())].has(key)
+    /// Whether a row of this tag is where it is sought first.
+    fn is_home(&self, tag: Tag) -> bool {
+        self.cells[self.home(tag)].tag() == tag
     }
 
     // A quarter stays empty, so that searches are short and end.
