@@ -2,7 +2,7 @@
 //!
 //! Checks are what is asked most, so the two introspections read their questions from the request's bytes
 //! and write their answers as bytes ([`locum_api::check`]): no message stands between, and what a token
-//! says is copied once. [`CheckDoor`] is what the generated service would be.
+//! says is copied once. [`door`] is what the generated service would be.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -31,8 +31,6 @@ mod door;
 mod turns;
 
 use turns::Turns;
-
-pub(crate) use door::CheckDoorLayer;
 
 /// Room for the answer to one token: most have about 300 bytes.
 const ANSWER_BYTES: usize = 384;

@@ -17,8 +17,9 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::layer::util::{Identity, Stack};
 
 use super::archive::Archives;
-use super::check::{CheckDoorLayer, Checks};
+use super::check::Checks;
 use super::control::Control;
+use super::door::DoorLayer;
 use super::feed::{Feed, Hub};
 use super::gate::{Gate, GateLayer};
 use super::health::ServerHealth;
@@ -26,7 +27,7 @@ use super::identity::Identities;
 use super::inspection::Inspection;
 use super::revocation::Revocation;
 use super::task::Tasks;
-use super::token::{TokenDoorLayer, Tokens};
+use super::token::Tokens;
 use crate::grpc;
 use crate::holds::Holds;
 use crate::http::Readiness;
@@ -53,7 +54,7 @@ pub struct Wiring {
 }
 
 /// What a request passes before its method: the gate, then the doors of what is asked most.
-pub(crate) type Layers = Stack<TokenDoorLayer, Stack<CheckDoorLayer, Stack<GateLayer, Identity>>>;
+pub(crate) type Layers = Stack<DoorLayer<Tokens>, Stack<DoorLayer<Checks>, Stack<GateLayer, Identity>>>;
 
 /// Every service with its guards, behind `gate`.
 ///
@@ -91,8 +92,8 @@ pub(crate) fn router(gate: Gate, wiring: Wiring) -> Result<Router<Layers>, Strin
     let v1alpha = reflection().build_v1alpha().map_err(|cause| cause.to_string())?;
     Ok(grpc::guarded()
         .layer(GateLayer(Arc::new(gate)))
-        .layer(CheckDoorLayer::new(checks))
-        .layer(TokenDoorLayer::new(tokens))
+        .layer(DoorLayer::new(checks))
+        .layer(DoorLayer::new(tokens))
         .add_service(TaskServiceServer::new(tasks).max_decoding_message_size(most))
         .add_service(FeedServiceServer::new(feed).max_decoding_message_size(most))
         .add_service(IdentityServiceServer::new(identities).max_decoding_message_size(most))

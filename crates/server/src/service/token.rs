@@ -18,8 +18,6 @@ use crate::metrics::Metrics;
 
 mod door;
 
-pub(crate) use door::TokenDoorLayer;
-
 /// Tokens of the calling workload's tasks.
 pub(crate) struct Tokens {
     pub broker: Arc<Broker>,

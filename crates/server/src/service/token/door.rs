@@ -1,10 +1,8 @@
-//! [`TokenDoor`]: the methods of the service, as a generated service would hand them on. Like the door of the
-//! checks it stands before the table of paths that all other methods are found in.
+//! The methods of the service as a generated service would hand them on, for their door.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use locum_api::broker::v1 as wire;
@@ -14,72 +12,36 @@ use tonic::body::Body;
 use tonic::codec::Codec;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Request, Response, Status};
-use tower::{Layer, Service};
 
 use super::Tokens;
+use crate::service::door::{Answering, Methods};
 
 pub(super) const ISSUE_TOKEN: &str = "/locum.broker.v1.TokenService/IssueToken";
 const REVOKE_TOKEN: &str = "/locum.broker.v1.TokenService/RevokeToken";
 
-/// The layer that stands before what answers all other methods.
-#[derive(Clone)]
-pub(crate) struct TokenDoorLayer(Arc<Tokens>);
-
-/// The service, and what answers all other methods.
-#[derive(Clone)]
-pub(crate) struct TokenDoor<S> {
-    tokens: Arc<Tokens>,
-    others: S,
-}
-
 struct IssueToken(Arc<Tokens>);
 struct RevokeToken(Arc<Tokens>);
 
-type Answering<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
-type Answered<E> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
+/// What becomes a message, or a refusal.
+type Asking<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 
-// === impl TokenDoor ===
+// === impl Methods ===
 
-impl TokenDoorLayer {
-    pub(crate) fn new(tokens: Tokens) -> Self {
-        Self(Arc::new(tokens))
-    }
-}
-
-impl<S> Layer<S> for TokenDoorLayer {
-    type Service = TokenDoor<S>;
-
-    fn layer(&self, others: S) -> TokenDoor<S> {
-        TokenDoor { tokens: Arc::clone(&self.0), others }
-    }
-}
-
-impl<S> Service<http::Request<Body>> for TokenDoor<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-{
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = Either<Answered<S::Error>, S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.others.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let tokens = || Arc::clone(&self.tokens);
-        let answered: Answered<S::Error> = match request.uri().path() {
+impl Methods for Tokens {
+    fn answer(self: &Arc<Self>, request: http::Request<Body>) -> Either<Answering, http::Request<Body>> {
+        let tokens = || Arc::clone(self);
+        let answering: Answering = match request.uri().path() {
             ISSUE_TOKEN => {
                 let method = IssueToken(tokens());
-                Box::pin(async move { Ok(bounded(Messages::default()).unary(method, request).await) })
+                Box::pin(async move { bounded(Messages::default()).unary(method, request).await })
             }
             REVOKE_TOKEN => {
                 let method = RevokeToken(tokens());
-                Box::pin(async move { Ok(bounded(Messages::default()).unary(method, request).await) })
+                Box::pin(async move { bounded(Messages::default()).unary(method, request).await })
             }
-            _ => return Either::Right(self.others.call(request)),
+            _ => return Either::Right(request),
         };
-        Either::Left(answered)
+        Either::Left(answering)
     }
 }
 
@@ -91,7 +53,7 @@ fn bounded<C: Codec>(codec: C) -> Grpc<C> {
 
 impl UnaryService<wire::IssueTokenRequest> for IssueToken {
     type Response = wire::IssueTokenResponse;
-    type Future = Answering<wire::IssueTokenResponse>;
+    type Future = Asking<wire::IssueTokenResponse>;
 
     fn call(&mut self, request: Request<wire::IssueTokenRequest>) -> Self::Future {
         let tokens = Arc::clone(&self.0);
@@ -101,7 +63,7 @@ impl UnaryService<wire::IssueTokenRequest> for IssueToken {
 
 impl UnaryService<wire::RevokeTokenRequest> for RevokeToken {
     type Response = wire::RevokeTokenResponse;
-    type Future = Answering<wire::RevokeTokenResponse>;
+    type Future = Asking<wire::RevokeTokenResponse>;
 
     fn call(&mut self, request: Request<wire::RevokeTokenRequest>) -> Self::Future {
         let tokens = Arc::clone(&self.0);
