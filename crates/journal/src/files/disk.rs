@@ -139,13 +139,19 @@ impl DiskFile {
         of: impl FnOnce(&Statx) -> u64,
         of_all: impl FnOnce(&Metadata) -> u64,
     ) -> io::Result<u64> {
-        match statx(&self.0, "", AtFlags::EMPTY_PATH, what) {
-            Ok(said) => Ok(of(&said)),
-            // A system that is too old for this question is too old for such times; a sandbox that does not know
-            // the question refuses it.
-            Err(Errno::NOSYS | Errno::PERM) => Ok(of_all(&self.0.metadata()?)),
-            Err(failed) => Err(failed.into()),
-        }
+        let said = statx(&self.0, "", AtFlags::EMPTY_PATH, what).map(|said| of(&said));
+        said_or(said, || Ok(of_all(&self.0.metadata()?)))
+    }
+}
+
+/// What was said of a file, or where nothing knows the narrow question, what `all` says that knows no other.
+///
+/// A system that is too old for it is too old for such times; a sandbox that does not know it refuses it.
+fn said_or(said: rustix::io::Result<u64>, all: impl FnOnce() -> io::Result<u64>) -> io::Result<u64> {
+    match said {
+        Ok(said) => Ok(said),
+        Err(Errno::NOSYS | Errno::PERM) => all(),
+        Err(failed) => Err(failed.into()),
     }
 }
 
@@ -198,5 +204,35 @@ impl OpenFile for DiskFile {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the file was removed while in use"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_that_knows_no_narrow_question_is_asked_the_broad_one_and_no_other_is() {
+        let broad = || Ok(7);
+        for unknown in [Errno::NOSYS, Errno::PERM] {
+            assert_eq!(said_or(Err(unknown), broad).expect("answered"), 7);
+        }
+        assert_eq!(said_or(Ok(3), broad).expect("answered"), 3);
+        assert_eq!(said_or(Err(Errno::IO), broad).expect_err("broken").raw_os_error(), Some(5));
+        let failed = said_or(Err(Errno::PERM), || Err(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(failed.expect_err("refused").kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    /// Both say the same of the same file; so neither name is mistaken for another.
+    #[test]
+    fn the_narrow_question_and_the_broad_one_have_one_answer() {
+        let file = DiskFile(tempfile::tempfile().expect("a file without a name"));
+        file.0.set_len(4_321).expect("long enough");
+        let ask = |what: StatxFlags, of: fn(&Statx) -> u64, of_all: fn(&Metadata) -> u64| {
+            let narrow = file.said(what, of, |_| unreachable!("this system knows the question"));
+            (narrow.expect("answered"), of_all(&file.0.metadata().expect("answered")))
+        };
+        assert_eq!(ask(StatxFlags::SIZE, |said| said.stx_size, Metadata::len), (4_321, 4_321));
+        assert_eq!(ask(StatxFlags::NLINK, |said| u64::from(said.stx_nlink), Metadata::nlink), (0, 0));
     }
 }
