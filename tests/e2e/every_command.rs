@@ -168,6 +168,42 @@ async fn locumd_says_no_in_its_documented_codes_and_keeps_its_voice_down() {
     }
 }
 
+#[tokio::test]
+async fn what_is_called_otherwise_elsewhere_is_said_where_it_is_here_and_never_done() {
+    let servers = grammar::leaves(LOCUMD).into_iter().map(|leaf| leaf.words[0].clone());
+    let servers: BTreeSet<String> = servers.filter(|word| word != "config").collect();
+    assert!(servers.len() > 4, "{servers:?}");
+    let mut said: Vec<(String, String)> =
+        servers.into_iter().map(|word| (word.clone(), format!("try 'locumd {word}'"))).collect();
+    for (line, tip) in [
+        ("list", "try 'locum token list'"),
+        ("get", "try 'locum task list'"),
+        ("delete workload=refunder --reason x --yes", "try 'locum revoke'"),
+        ("lock remove workload=refunder", "try 'locum unlock'"),
+        ("task ls", "try 'locum task list'"),
+        ("revok workload=refunder --reason x --yes", "'revoke'"),
+        ("help tokn", "'token'"),
+        ("help task ls", "try 'locum task list'"),
+    ] {
+        said.push((line.to_owned(), tip.to_owned()));
+    }
+    for (line, tip) in said {
+        let words: Vec<&str> = line.split(' ').collect();
+        let what = format!("locum {line}");
+        let output = bare(LOCUM, &[&["-o", "json"], &words[..]].concat()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{what}");
+        judge_failure(&what, &output);
+        let told: Value = serde_json::from_slice(&output.stderr).expect("a document");
+        let help = told["error"]["help"].as_str().unwrap_or_default();
+        assert!(help.contains(&tip), "{what}: {told}");
+        let (code, shown) = on_a_terminal(bare(LOCUM, &words)).await;
+        let shown = grammar::plain(&shown).join("\n");
+        assert_eq!(code, Some(2), "{what}: {shown}");
+        assert!(shown.contains("error: ") && shown.contains(&tip), "{what}: {shown}");
+        assert_eq!(too_wide(&what, &shown), Vec::<String>::new());
+    }
+}
+
 /// Everything that a row may need, at hand.
 pub(crate) struct World {
     pub(crate) desk: Desk,

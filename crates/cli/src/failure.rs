@@ -3,17 +3,22 @@
 //! Told once, on standard error: a line for people, or one JSON document with `-o json`.
 
 use std::io;
+use std::process::ExitCode;
 
 use locum_sdk::{Error, ErrorKind};
 use serde_json::{Value, json};
 
+use crate::misread::Misread;
 use crate::output::Output;
 use crate::{document, exit};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The command line, a file or an answer at the prompt is not right.
+    /// The command line is not one.
+    #[error(transparent)]
+    Misread(#[from] Box<Misread>),
+    /// What the command line says, a file or an answer at the prompt is not right.
     #[error("{0}")]
     Usage(String),
     /// What was asked about is not so: an inactive token, an invalid policy.
@@ -51,7 +56,7 @@ impl Failure {
     /// The exit code (see [`crate::exit::ALL`]).
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Misread(_) | Self::Usage(_) => 2,
             Self::Denied(_) => 4,
             Self::Partly(_) => 7,
             Self::NotConfirmed => 8,
@@ -73,7 +78,11 @@ impl Failure {
     /// Tells it and gives the exit code. A closed standard output is the reader's choice: silence.
     pub(crate) fn tell(&self, output: &Output) -> u8 {
         let code = self.code();
-        if code != 141 && !matches!(self, Self::Program(_)) {
+        if let Self::Misread(misread) = self
+            && !output.is_json()
+        {
+            misread.print();
+        } else if code != 141 && !matches!(self, Self::Program(_)) {
             output.error(&self.document());
         }
         code
@@ -101,34 +110,33 @@ impl Failure {
     }
 
     /// What happened, and apart from it what would help.
-    fn told(&self) -> (String, Option<&'static str>) {
+    fn told(&self) -> (String, Option<String>) {
         let mut message = self.to_string();
-        let Self::Client(error) = self else { return (message, None) };
+        let error = match self {
+            Self::Client(error) => error,
+            Self::Misread(misread) => return (message, misread.help.clone()),
+            _ => return (message, None),
+        };
         let help = error.advice();
         // An error's own text ends with it, for whoever has nothing but the text.
         if let Some(length) = help.and_then(|help| message.strip_suffix(&format!(" ({help})"))).map(str::len)
         {
             message.truncate(length);
         }
-        (message, help)
+        (message, help.map(str::to_owned))
     }
 }
 
-/// Tells that the command line is not one, in the format that it seems to ask for.
-pub(crate) fn usage(error: &clap::Error) -> std::process::ExitCode {
-    if !error.use_stderr() {
-        // A help or version text is an answer.
-        return std::process::ExitCode::from(match error.print() {
-            Ok(()) => 0,
-            Err(error) => Failure::Io(error).tell(&Output::json()),
-        });
+/// Tells what came of a command line that is no command: a help or version text, or that it is not one, in the
+/// format that it seems to ask for.
+pub(crate) fn unparsed(error: clap::Error) -> ExitCode {
+    let args = || std::env::args_os();
+    let output = Output::unparsed(args());
+    if error.use_stderr() {
+        return ExitCode::from(Failure::from(Box::new(Misread::new(error, args()))).tell(&output));
     }
-    if crate::output::wants_json(std::env::args_os()) {
-        let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let failure = Failure::Usage(crate::output::escaped(message));
-        return std::process::ExitCode::from(failure.tell(&Output::json()));
-    }
-    let _printed = error.print();
-    std::process::ExitCode::from(2)
+    ExitCode::from(match error.print() {
+        Ok(()) => 0,
+        Err(error) => Failure::Io(error).tell(&output),
+    })
 }

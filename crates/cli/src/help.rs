@@ -1,11 +1,14 @@
 //! `locum help`: a command, or a topic that no single command explains. And `locum completions`.
 
+use std::ffi::OsString;
+
 use clap::CommandFactory;
 
 use crate::args::{Cli, CompletionsArgs, HelpArgs, ShellArg};
 use crate::exit;
 use crate::failure::Failure;
-use crate::output::{Output, escaped};
+use crate::misread::Misread;
+use crate::output::Output;
 
 const SELECTORS: &str = "\
 A selector says what list, revoke, lock and unlock apply to: one level and one
@@ -110,16 +113,12 @@ pub(crate) fn run(args: &HelpArgs, output: &Output) -> Result<(), Failure> {
     {
         return output.text(&text);
     }
-    let mut command = Cli::command();
-    command.build();
-    let mut at = &mut command;
-    for word in &args.words {
-        let unknown = || Failure::Usage(format!("there is no command or topic `{}`", escaped(word)));
-        at = at.find_subcommand_mut(word).ok_or_else(unknown)?;
-    }
     // As the flag has it, and as long.
     let words = ["locum"].into_iter().chain(args.words.iter().map(String::as_str)).chain(["--help"]);
-    match Cli::command().try_get_matches_from(words) {
+    match Cli::command().try_get_matches_from(words.clone()) {
+        Err(unknown) if unknown.use_stderr() => {
+            Err(Box::new(Misread::new(unknown, words.map(OsString::from))).into())
+        }
         Err(help) => output.text(help.render().to_string().trim_end()),
         Ok(_) => Ok(()),
     }

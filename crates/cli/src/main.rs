@@ -19,6 +19,7 @@ mod holder_file;
 mod input;
 mod key;
 mod lock;
+mod misread;
 mod output;
 mod policy;
 mod private_file;
@@ -49,7 +50,7 @@ use crate::session::Session;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::usage(&error),
+        Err(error) => return failure::unparsed(error),
     };
     let output = Output::new(&cli.global);
     let code = match start(cli, &output) {

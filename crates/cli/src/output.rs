@@ -55,10 +55,10 @@ impl Output {
         }
     }
 
-    /// For failures before the command line is understood.
-    pub(crate) fn json() -> Self {
+    /// For what is told before the command line is understood.
+    pub(crate) fn unparsed(args: impl IntoIterator<Item = OsString>) -> Self {
         Self {
-            format: Format::Json,
+            format: if wants_json(args) { Format::Json } else { Format::Table },
             field: None,
             colour: Colour::Never,
             is_dumb: true,
@@ -177,7 +177,8 @@ impl Output {
         let _told = writeln!(io::stderr(), "{text}");
     }
 
-    fn is_json(&self) -> bool {
+    /// Whether a machine reads what is told.
+    pub(crate) fn is_json(&self) -> bool {
         matches!(self.format, Format::Json | Format::Jsonl)
     }
 
@@ -246,7 +247,7 @@ pub(crate) fn bold(text: &str) -> String {
 }
 
 /// Whether a command line that is not understood asks for JSON.
-pub(crate) fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
+fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
     let args: Vec<String> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let is_json = |format: &str| matches!(format, "json" | "jsonl");
     let joined = |arg: &String| {

@@ -175,7 +175,12 @@ mod tests {
 
     #[test]
     fn a_preview_says_how_many_and_whose() {
-        let shown = summary(&refunder(), &preview(12, true), Timestamp::from_seconds(0), &Output::json());
+        let shown = summary(
+            &refunder(),
+            &preview(12, true),
+            Timestamp::from_seconds(0),
+            &Output::unparsed(["-ojson".into()]),
+        );
         let first = "workload=refunder: at least 12 live tokens of at least 3 live tasks\n";
         assert!(shown.starts_with(first), "{shown}");
         assert!(shown.contains("WORKLOAD") && !shown.contains("CONNECTOR"), "{shown}");
