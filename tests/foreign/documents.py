@@ -107,7 +107,6 @@ def replaced(folder: Path) -> dict[str, str]:
     grpc, https, metrics, orders = free_ports(4)
     return {
         "\ntests/run ": "\ntests/run --help ",
-        "https://orders.internal/": "http://127.0.0.1:8080/",
         "-m 0640 -g locum ": "-m 0640 ",
         "/etc/locum": f"{folder}/etc",
         "/var/lib/locum": f"{folder}/data",

@@ -82,7 +82,7 @@ pub(crate) fn read(path: &Path, unsaid: Option<&str>) -> Result<HolderSecret, Fa
     let shown = escaped(&path.to_string_lossy());
     let meta = fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::Usage(format!(
-            "the task's holder secret is not in `{shown}`: only who started the task has it{}",
+            "the task's holder secret is not in `{shown}`: only who started the task has it, until it is ended{}",
             unsaid.map(|flag| format!("; `{flag}` names another place")).unwrap_or_default()
         )),
         _ => unreadable(path, &error),

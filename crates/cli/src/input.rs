@@ -47,6 +47,11 @@ pub(crate) fn scope(text: &str) -> (&str, Vec<&str>) {
     }
 }
 
+/// The operation in full: an action alone is this connector's.
+pub(crate) fn operation(written: &str, connector: &str) -> String {
+    if written.contains(':') { written.to_owned() } else { format!("{connector}:{written}") }
+}
+
 /// A scope as it is written in a flag; `orders:refund on order/1`, as it is shown, is not that.
 pub(crate) fn scope_written(text: &str) -> Result<String, String> {
     if text.contains(char::is_whitespace) {
@@ -157,5 +162,9 @@ mod tests {
     fn a_scope_flag_has_an_operation_and_resources() {
         assert_eq!(scope("orders:read"), ("orders:read", vec![]));
         assert_eq!(scope("orders:read=order/1,order/*"), ("orders:read", vec!["order/1", "order/*"]));
+        assert_eq!(
+            (operation("read", "orders"), operation("mail:read", "orders")),
+            ("orders:read".into(), "mail:read".into())
+        );
     }
 }

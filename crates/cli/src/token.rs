@@ -30,7 +30,7 @@ async fn request(args: RequestArgs, session: &Session, output: &Output) -> Resul
     let mut builder = handle.token(&args.connector).uses_max(args.uses_max);
     for scope in &args.scopes {
         let (operation, resources) = input::scope(scope);
-        builder = builder.scope(operation, resources);
+        builder = builder.scope(&input::operation(operation, &args.connector), resources);
     }
     if let Some(ttl) = args.ttl {
         builder = builder.ttl(ttl);

@@ -95,9 +95,9 @@ impl Place {
         Ok(place)
     }
 
-    /// Writes what makes a shell speak as each character to the server at `broker`: `operator.env` and the
-    /// like, to be read with `.`.
-    pub(crate) fn introduce(&self, broker: SocketAddr) -> io::Result<()> {
+    /// Writes what makes a shell speak as each character to the server at `broker`, and to the sample API at `orders`
+    /// as the examples do: `operator.env` and the like, to be read with `.`.
+    pub(crate) fn introduce(&self, broker: SocketAddr, orders: SocketAddr) -> io::Result<()> {
         for character in Character::ALL {
             let CertificateFiles { cert_file, key_file } = self.certificate(character);
             let of_file = |name, file: &Path| format!("export {name}={}\n", quoted(&file.to_string_lossy()));
@@ -105,6 +105,7 @@ impl Place {
             text += &of_file("LOCUM_CA_FILE", &self.ca_file());
             text += &of_file("LOCUM_CERT_FILE", &cert_file);
             text += &of_file("LOCUM_KEY_FILE", &key_file);
+            text += &format!("export ORDERS_ADDR={orders}\n");
             // What was set before for another broker would say something else.
             text += "unset LOCUM_CONTEXT LOCUM_ASSERTION_FILE\n";
             self.put(&format!("{}.env", character.file_stem()), &text)?;

@@ -40,7 +40,6 @@ impl Stage {
         let place = Place::furnish(now)?;
         let running = serve::start(place.settings()).await.map_err(Box::new)?;
         let (broker, documents, metrics) = (running.grpc, running.http, running.metrics);
-        place.introduce(broker)?;
         let mut tasks = Tasks::new();
         let mut stopping = tasks.stopping();
         tasks.start("server", async move {
@@ -48,6 +47,7 @@ impl Stage {
         });
         let listener = TcpListener::bind(LOOPBACK).await?;
         let orders = listener.local_addr()?;
+        place.introduce(broker, orders)?;
         let mut stage = Self { place, tasks, broker, documents, metrics, orders };
         let api = stage.client(Character::OrdersApi)?;
         // An API that cannot reach its broker says so when it starts, not at its first request.

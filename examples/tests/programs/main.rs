@@ -25,6 +25,11 @@ impl Api {
     fn start_with(stage: &Stage, settings: &[(&str, &str)]) -> Self {
         let mut command = program(env!("CARGO_BIN_EXE_orders_api"), stage, Character::OrdersApi);
         command.envs(settings.iter().copied());
+        Self::of(command)
+    }
+
+    /// What this command runs.
+    fn of(mut command: Command) -> Self {
         let mut child =
             command.env("ORDERS_LISTEN", "127.0.0.1:0").stdout(Stdio::piped()).spawn().expect("started");
         let mut log = BufReader::new(child.stdout.take().expect("piped"));
@@ -116,6 +121,29 @@ async fn refunds_an_order(stage: Stage, settings: &[(&str, &str)]) {
     assert!(!output.status.success() && output.stdout.is_empty(), "{told}");
     assert!(told.contains("refused: INTENT_NOT_ALLOWED: "), "{told}");
 
+    drop(api);
+    stage.close(async {}).await.expect("closed in order");
+}
+
+/// As the pages for plugin authors and API owners have it: by what the demo leaves for a shell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_run_by_what_the_demo_leaves() {
+    let stage = Stage::open(&WallClock).await.expect("opened");
+    let shell = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-ec", script, env!("CARGO_BIN_EXE_plugin")]).env_clear().current_dir(stage.dir());
+        command
+    };
+    let output = shell(r#". ./refunder.env; exec "$0" 1881"#).output().expect("it ran");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("order 1881 refunded for task-1-1\n"), "{told}");
+
+    let mut command = shell(r#". ./orders-api.env; exec "$API""#);
+    command.env("API", env!("CARGO_BIN_EXE_orders_api"));
+    let api = Api::of(command);
+    let output = plugin(&stage, &api.addr, "1882");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     drop(api);
     stage.close(async {}).await.expect("closed in order");
 }

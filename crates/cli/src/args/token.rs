@@ -43,7 +43,7 @@ pub(crate) struct RequestArgs {
     pub(crate) held: HeldArgs,
     /// The connector that the token is for.
     pub(crate) connector: String,
-    /// What it may do: `connector:action[=resource,…]`; may be given more than once.
+    /// What it may do: `[connector:]action[=resource,…]`; may be given more than once.
     #[arg(long = "scope", required = true, value_parser = scope_written, value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
     /// The life wished for.

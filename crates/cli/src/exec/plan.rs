@@ -28,10 +28,10 @@ pub(crate) fn plan(args: &ExecArgs) -> Result<(Vec<Need>, Vec<String>), Failure>
         .iter()
         .map(|scope| {
             let (operation, resources) = input::scope(scope);
-            let operation = match (operation.contains(':'), &args.connectors[..]) {
-                (true, _) => operation.to_owned(),
-                (false, [one]) => format!("{one}:{operation}"),
-                (false, _) => {
+            let operation = match &args.connectors[..] {
+                [one] => input::operation(operation, one),
+                _ if operation.contains(':') => operation.to_owned(),
+                _ => {
                     let shown = escaped(scope);
                     return Err(Failure::Usage(format!(
                         "`{shown}`: name the connector, as `connector:action`"
