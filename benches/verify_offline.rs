@@ -101,7 +101,11 @@ impl Broker {
         self.send(&verifier, &self.root, Body::KeySet { number: 1, keys, root });
         self.snapshot(&verifier, entries);
         let lease = Duration::from_secs(600);
-        self.send(&verifier, &self.feed, Body::Heartbeat { nonce: Some(ping.nonce), key_set: 1, lease });
+        self.send(
+            &verifier,
+            &self.feed,
+            Body::Heartbeat { nonce: Some(ping.nonce), key_set: 1, lease, journal: None },
+        );
         verifier
     }
 

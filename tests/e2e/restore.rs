@@ -109,20 +109,30 @@ async fn an_accepted_copy_revives_nothing_and_gives_no_id_twice() {
 /// Nobody said that this is a copy; a verifier that followed what it forgot can prove it.
 #[tokio::test]
 async fn a_copy_that_nobody_accepted_is_quarantined_by_a_verifier() {
+    quarantined_after(0).await;
+}
+
+/// The same where the copy has gone on for longer than what it forgot: its positions are those that the verifier
+/// knows, and beyond, with other contents.
+#[tokio::test]
+async fn a_copy_that_has_overtaken_a_verifier_is_quarantined_by_it() {
+    quarantined_after(60).await;
+}
+
+/// The copy has made so many revocations of its own before a verifier comes back.
+async fn quarantined_after(own: usize) {
     let mut daemon = Daemon::start(LOCUMD, Site::new()).await;
     daemon.terminate().await;
     copy(&daemon.site.path("data"), &daemon.site.path("backup"));
     daemon.up().await;
-    for _ in 0..20 {
-        let target = Target::Workload("reader".to_owned());
-        daemon.operator("operator").revocation().revoke(revoke(target)).await.expect("revoked");
-    }
+    revoke_often(&daemon, 20).await;
     // Its first lease is for more than the copy will have.
     let relay = Relay::to(daemon.addresses().grpc.port()).await;
     let verifier = ready(orders(&daemon, &relay).await).await;
     daemon.kill().await;
     copy(&daemon.site.path("backup"), &daemon.site.path("data"));
     daemon.up().await;
+    revoke_often(&daemon, own).await;
     relay.lead_to(daemon.addresses().grpc.port());
     let status = daemon.ended().await;
     assert!(!status.success(), "{status}");
@@ -135,6 +145,13 @@ async fn a_copy_that_nobody_accepted_is_quarantined_by_a_verifier() {
         ready_now(matches!(verifier.check(&*fresh), CheckAnswer::Active(_)).then_some(()))
     })
     .await;
+}
+
+async fn revoke_often(daemon: &Daemon, times: usize) {
+    for _ in 0..times {
+        let target = Target::Workload("reader".to_owned());
+        daemon.operator("operator").revocation().revoke(revoke(target)).await.expect("revoked");
+    }
 }
 
 /// Accepts the copy and serves it where the relay leads: a token that was issued then.

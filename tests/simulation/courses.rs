@@ -26,7 +26,7 @@ pub(crate) struct Course {
 }
 
 /// Every course.
-pub(crate) const ALL: [Course; 22] = [
+pub(crate) const ALL: [Course; 23] = [
     Course { name: "a task ends while a token is on its way", steps: requests::task_ends_meanwhile },
     Course { name: "a lock comes while a token is on its way", steps: requests::lock_comes_meanwhile },
     Course { name: "uses are spent before and after a crash", steps: requests::uses_are_spent },
@@ -41,6 +41,7 @@ pub(crate) const ALL: [Course; 22] = [
     Course { name: "a delta is lost and a heartbeat comes", steps: told::only_heartbeats_come },
     Course { name: "a copy is restored", steps: elsewhere::copy_is_restored },
     Course { name: "a copy is put back and nobody says so", steps: elsewhere::copy_is_not_accepted },
+    Course { name: "a copy goes on beyond what a verifier knows", steps: elsewhere::copy_goes_on },
     Course { name: "an epoch that was left is told again", steps: elsewhere::epoch_is_told_again },
     Course { name: "a verifier showed more than the copy has", steps: elsewhere::showed_more_than_the_copy },
     Course { name: "a wall clock is an hour off", steps: told::wall_clock_is_off },

@@ -15,7 +15,7 @@ use locum_model::feed::Body;
 use locum_model::registry::Algorithm;
 use locum_model::{Clock, ConnectorNo, KeyId, Reason};
 use locum_server::metrics::Metrics;
-use locum_server::service::feed::{Around, Course, Next, Opening, Ping, Track};
+use locum_server::service::feed::{Around, Course, Next, Opening, Ping, Track, lost_position};
 
 use crate::around::Dice;
 use crate::forged::Strange;
@@ -251,6 +251,11 @@ impl Run {
         let connector = name(&message.connector);
         let following = self.broker.watch_revocations(&caller, &connector, hello);
         let following = following.map_err(|refusal| refusal.reason())?;
+        if let Some(told) = message.witness.as_ref().and_then(|kept| lost_position(&self.broker, kept)) {
+            assert!(self.is_on_copy, "J4: a broker ends by a witness of its own history, up to {told}");
+            self.trace.say(format_args!("  {at} proves that the journal was put back"));
+            return Err(Reason::FeedPositionInvalid);
+        }
         let track = match self.feed.partitions.get(&following.connector) {
             Some(partition) => Arc::clone(&partition.track),
             None => {

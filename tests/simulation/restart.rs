@@ -5,8 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use locum_api::feed;
 use locum_broker::{Broker, Committer, Page, Surroundings, TaskFilter, TaskState};
 use locum_journal::MemoryFiles;
+use locum_model::feed::Body;
+use locum_model::{KeyId, Selector};
 use locum_server::journal_accept::{Accepted, NotAccepted, accept_copy};
 
 use crate::around::poll;
@@ -124,10 +127,63 @@ impl Run {
         let broker = std::mem::replace(&mut self.broker, broker);
         let committer = std::mem::replace(&mut self.committer, committer);
         self.trace.say("a copy is put back and nobody says so");
+        self.is_on_copy = true;
         steps(self);
+        self.is_on_copy = false;
         self.trace.say("the true disk is put back");
         self.lose_streams();
         (self.files, self.broker, self.committer) = (true_disk, broker, committer);
+    }
+
+    /// The broker on a copy goes on with so many events, of which the model knows nothing.
+    pub(crate) fn go_on_untold(&mut self, events: u64) {
+        assert!(self.is_on_copy, "the model knows everything else");
+        for _ in 0..events {
+            let broker = Arc::clone(&self.broker);
+            let nobody = Selector::Subject("spiffe://acme.test/agents/nobody".into());
+            let mut revoked: Pin<Box<dyn Future<Output = _>>> =
+                Box::pin(async move { broker.revoke(&operator(&[]), nobody, "untold", None).await });
+            assert!(poll(&mut revoked).is_none(), "a revocation is durable before it is answered");
+            self.committer.pump().expect("the copy's disk is well");
+            poll(&mut revoked).expect("committed").expect("an operator of all tenants may");
+        }
+        let position = self.broker.status().position;
+        self.trace.say(format_args!("the copy goes on to {} {}", position.epoch, position.sequence));
+    }
+
+    /// J4: sometimes a copy is put back, goes on, and nobody says so. Whoever kept what it has forgotten finds it
+    /// out, whether it has overtaken them or not.
+    pub(crate) fn put_back(&mut self) {
+        if self.backup.is_none() {
+            return;
+        }
+        self.drain_or_crash();
+        self.clock.settle();
+        let events = self.dice.weighted(&[(2, 0), (3, 3), (3, 30), (2, 200)]);
+        self.with_the_copy(|run| {
+            let knows_more = |at: &usize| run.knows_more_than_the_copy(*at);
+            let knowing: Vec<_> = (0..run.feed.stations.len()).filter(knows_more).collect();
+            run.go_on_untold(events);
+            for at in knowing {
+                let shows = run.dice.percent(80);
+                run.feed.stations[at].comes_back(shows);
+                run.exchange_with(at, usize::MAX, 0);
+                let is_served = run.line(at).is_some_and(|line| line.course.is_some());
+                assert!(!is_served, "J4: verifier {at} follows another history than its own");
+            }
+        });
+    }
+
+    /// Whether a verifier can prove that the broker at hand, which has just come up, has forgotten something.
+    fn knows_more_than_the_copy(&self, at: usize) -> bool {
+        let Some(kept) = &self.feed.stations[at].kept else { return false };
+        let said = feed::decode(&kept.payload).expect("it gave a lease");
+        let kid = KeyId(kept.kid[..].try_into().expect("it gave a lease"));
+        let Body::Heartbeat { journal, .. } = said.body else { panic!("only heartbeats give leases") };
+        let told = journal.map_or(said.sequence, |batch| batch.sequence);
+        let here = self.broker.status().position;
+        // A key of the feed that is younger than the copy says nothing to it.
+        self.broker.key_set().1.key(&kid).is_some() && (said.epoch, told) > (here.epoch, here.sequence)
     }
 
     fn accept_copy(&mut self, files: &MemoryFiles) -> Result<Accepted, NotAccepted> {

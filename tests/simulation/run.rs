@@ -61,6 +61,8 @@ pub(crate) struct Run {
     pub(crate) feed: Feed,
     /// A copy of the data directory, and what was true when it was made.
     pub(crate) backup: Option<Backup>,
+    /// The broker is one that came up on a copy which nobody accepted.
+    pub(crate) is_on_copy: bool,
 }
 
 pub(crate) fn options() -> Options {
@@ -105,6 +107,7 @@ impl Run {
             committer,
             model: Model::new(),
             backup: None,
+            is_on_copy: false,
             pending: Vec::new(),
             queued: BTreeMap::new(),
             verdicts: BTreeMap::new(),

@@ -91,6 +91,7 @@ enum Step {
     Restart,
     BackUp,
     Restore,
+    PutBack,
     Heal,
 }
 
@@ -139,6 +140,7 @@ impl Run {
             (6, Step::Restart),
             (5, Step::BackUp),
             (2, Step::Restore),
+            (2, Step::PutBack),
             (5, Step::Heal),
         ]);
         match step {
@@ -191,6 +193,7 @@ impl Run {
             }
             Step::BackUp => self.back_up(),
             Step::Restore => self.restore(),
+            Step::PutBack => self.put_back(),
             Step::Heal => self.heal(),
         }
         if step != Step::Feed && self.dice.percent(30) {

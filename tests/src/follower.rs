@@ -171,7 +171,7 @@ impl Follower {
     /// When none comes.
     pub async fn beat(&mut self) -> Duration {
         loop {
-            if let Frame { body: Body::Heartbeat { nonce: Some(nonce), key_set, lease }, .. } =
+            if let Frame { body: Body::Heartbeat { nonce: Some(nonce), key_set, lease, .. }, .. } =
                 self.next().await
                 && nonce == self.nonce
             {

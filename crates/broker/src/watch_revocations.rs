@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use locum_model::feed::JournalHead;
 use locum_model::{Caller, ConnectorNo, Name, Position};
 
 use crate::broker::Broker;
@@ -47,6 +48,26 @@ impl Broker {
     /// Where the feed stands: no frame that was made of it tells of anything beyond.
     pub fn feed_position(&self) -> Position {
         self.fold.feed.position()
+    }
+
+    /// The newest batch of the journal, for followers to keep.
+    pub fn newest_batch(&self) -> Option<JournalHead> {
+        self.journal.newest_batch()
+    }
+
+    /// Whether the journal is known to lack a batch that one of this home and epoch once had: it was put back to
+    /// before it. Reads the journal: call it where it may take its time.
+    pub fn lacks(&self, batch: &JournalHead) -> bool {
+        if batch.sequence > self.journal.head().position.sequence {
+            return true;
+        }
+        match self.journal.lookup().had(batch) {
+            Ok(had) => had == Some(false),
+            Err(cause) => {
+                tracing::error!(%cause, "the journal could not be read");
+                false
+            }
+        }
     }
 
     /// Begins to keep what the followers of a connector have to hear.

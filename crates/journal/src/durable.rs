@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
+use locum_model::feed::JournalHead;
+
 use crate::files::FileLayer;
 use crate::format::cursor::Cursor;
 use crate::head::Head;
@@ -26,6 +28,8 @@ pub(crate) struct Durable {
 #[derive(Clone, Debug)]
 pub(crate) struct Extent {
     pub(crate) head: Head,
+    /// The newest batch; none while it is not known which it is.
+    pub(crate) batch: Option<JournalHead>,
     /// First sequences of all segments; never empty.
     pub(crate) segments: BTreeSet<u64>,
     /// Where the last frame of the newest segment ends.

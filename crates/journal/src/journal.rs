@@ -120,7 +120,8 @@ fn journal(
         len: cursor.len(),
     };
     let sealed = cursor.last_frame().is_none() || cursor.is_sealed();
-    let extent = Extent { head: cursor.head(), segments: listing.segments.clone(), end: cursor.at() };
+    let (head, batch) = (cursor.head(), cursor.batch());
+    let extent = Extent { head, batch, segments: listing.segments.clone(), end: cursor.at() };
     let durable = Arc::new(Durable::new(files, extent));
     let reader = Reader::new(Arc::clone(&durable));
     Journal { writer: Writer::new(durable, options, segment, State { sealed, reserve }), reader, given }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use locum_model::feed::JournalHead;
 use locum_model::{Committed, Event};
 
 use crate::damage::Damage;
@@ -56,6 +57,26 @@ impl Lookup {
                 return Ok(None);
             }
         }
+    }
+
+    /// Whether a batch ended with the event at `sequence` and had this hash; none where no event stands.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lookup::event`].
+    pub fn had(&mut self, batch: &JournalHead) -> Result<Option<bool>, ReadError> {
+        let JournalHead { sequence, hash } = *batch;
+        if sequence == 0 || sequence > self.durable.head().position.sequence {
+            return Ok(None);
+        }
+        let mut cursor = self.stand_before(sequence)?;
+        let limit = self.durable.extent().limit(&cursor);
+        while cursor.next_sequence() <= sequence {
+            if !cursor.step(limit)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(cursor.batch() == Some(JournalHead { sequence, hash })))
     }
 
     /// A cursor in the event's segment, right before the event's frame.

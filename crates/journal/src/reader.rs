@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use locum_model::feed::JournalHead;
 use locum_model::{Committed, Event};
 
 use crate::damage::{Damage, Flaw};
@@ -56,6 +57,12 @@ impl Reader {
     /// How far the durable journal goes.
     pub fn head(&self) -> Head {
         self.durable.head()
+    }
+
+    /// The newest batch: a place that the journal of every later start has too, unless it was put back to before
+    /// it. None from a start on a segment without an event until the first one.
+    pub fn newest_batch(&self) -> Option<JournalHead> {
+        self.durable.extent().batch
     }
 
     /// The events from `from_sequence` on; 0 and 1 both mean all.

@@ -9,6 +9,7 @@ use locum_model::limits::BATCH_BYTES_MAX;
 use std::io;
 use std::sync::Arc;
 
+use locum_model::feed::JournalHead;
 use locum_model::limits::{BATCH_EVENTS_MAX, EVENT_BYTES_MAX};
 use locum_model::{Committed, Event, Position, Reason};
 
@@ -243,7 +244,11 @@ impl Writer {
         let sequence = position.sequence + u64::from(records);
         let epoch = self.segment.epoch;
         self.head = Head { position: Position { epoch, sequence, ..position }, hash };
-        self.tell(|_segments_stay| {});
+        self.tell(|extent| {
+            if records > 0 {
+                extent.batch = Some(JournalHead { sequence, hash });
+            }
+        });
         if self.frame.capacity() > BUFFER_BYTES_KEPT {
             self.frame = Vec::new();
         }

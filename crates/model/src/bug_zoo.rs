@@ -88,6 +88,10 @@ pub enum Bug {
     FeedOlderTaken,
     /// A broker does not mind that a verifier shows what its journal never told (J4).
     FeedWitnessIgnored,
+    /// A broker does not mind that what a witness tells of is not its history, where it is not beyond it (J4).
+    FeedWitnessOfPositionAlone,
+    /// A verifier forgets what it knows when it is told to begin anew (R2, J4).
+    FeedResetForgets,
     /// What was acknowledged in an earlier epoch counts in this one (R1, J4).
     FeedEpochOfAcknowledgementIgnored,
     /// A verifier reads frames of a version that it does not know (R5).
@@ -106,6 +110,10 @@ pub enum Bug {
     FeedGoneNotAwaited,
     /// A verifier that comes back is not minded for the lease that it has (R1).
     FeedLeaseOfBeforeForgotten,
+    /// Two digests are the same whose first halves are.
+    DigestHalfCompared,
+    /// A digest stands for the first half of a token's bytes: what is behind it may be anything.
+    DigestHalfCovered,
     /// A header may say more than it has to, and in another spelling.
     TokenHeaderLoose,
     /// A token may live as long as it says.
@@ -122,7 +130,7 @@ pub enum Bug {
 
 impl Bug {
     /// The bugs that the zoo has to catch.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 52] = [
         Self::WatermarkOffByOne,
         Self::ConnectorForgotten,
         Self::ConnectorOwnerForgotten,
@@ -165,6 +173,8 @@ impl Bug {
         Self::FeedEpochEnteredAgain,
         Self::FeedOlderTaken,
         Self::FeedWitnessIgnored,
+        Self::FeedWitnessOfPositionAlone,
+        Self::FeedResetForgets,
         Self::FeedEpochOfAcknowledgementIgnored,
         Self::FeedVersionIgnored,
         Self::FeedLevelIgnored,
@@ -172,10 +182,12 @@ impl Bug {
         Self::FeedTimeGoesBack,
         Self::FeedGoneNotAwaited,
         Self::FeedLeaseOfBeforeForgotten,
+        Self::DigestHalfCompared,
     ];
 
     /// Bugs of checks, that the corpus of hostile tokens has to catch.
-    pub const OF_TOKENS: [Self; 6] = [
+    pub const OF_TOKENS: [Self; 7] = [
+        Self::DigestHalfCovered,
         Self::TokenHeaderLoose,
         Self::TokenLifeUncapped,
         Self::CheckAudienceIgnored,

@@ -78,9 +78,21 @@ pub enum Body {
         key_set: u64,
         /// How long a verifier may answer, from when it sent the nonce; whole milliseconds.
         lease: Duration,
+        /// The newest batch of the broker's journal; none from one that does not say so.
+        journal: Option<JournalHead>,
     },
     /// The position that the follower showed cannot be resumed; no lease until a snapshot is whole.
     Reset,
+}
+
+/// The end of a batch in a broker's journal, and with it all that stands up to there: two histories that have
+/// parted have no later one in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalHead {
+    /// The batch's last event, a sequence of 48 bits.
+    pub sequence: u64,
+    /// The hash of the journal's chain with that batch.
+    pub hash: [u8; 32],
 }
 
 /// What closes a snapshot.

@@ -131,9 +131,9 @@ impl<'a> Stream<'a> {
         first.connector.clone_from(&self.followed.options.connector);
         first.version.clone_from(&self.followed.options.version);
         first.instance = self.instance.to_vec();
+        first.witness.clone_from(&self.kept);
         if !self.resume {
             first.acknowledgement = None;
-            first.witness.clone_from(&self.kept);
         }
         let _ = pings.try_send(first);
         let mut frames = self.open(queue).await?;

@@ -186,7 +186,7 @@ impl Verifier {
                 let hash = locum_token::sha256(signed.payload);
                 self.take_delta(follower, &world, standing, &entries, hash)
             }
-            Body::Heartbeat { nonce, key_set, lease } => {
+            Body::Heartbeat { nonce, key_set, lease, .. } => {
                 let beat = Beat { nonce, key_set, lease, server_time: frame.server_time };
                 self.take_heartbeat(follower, &world, standing, &beat, now)
             }
@@ -355,6 +355,10 @@ impl Verifier {
         standing: Standing,
     ) -> Result<Applied, FrameRefused> {
         may_lead_to(follower, world, standing)?;
+        #[cfg(bug_zoo)]
+        if is_planted(Bug::FeedResetForgets) {
+            self.marks.forget_everywhere(Timestamp::from_millis(i64::MAX));
+        }
         follower.collecting = None;
         follower.needs_snapshot = true;
         Ok(Applied::Reset)

@@ -76,7 +76,7 @@ pub fn frame_seeds() -> Vec<Vec<u8>> {
         end: is_last.then(|| stage::snapshot_end(&entries)),
         entries,
     };
-    let short = Body::Heartbeat { nonce: None, key_set: 7, lease: Duration::from_millis(500) };
+    let short = Body::Heartbeat { nonce: None, key_set: 7, lease: Duration::from_millis(500), journal: None };
     let bodies = [
         stage::key_set(),
         part(more.clone(), true),

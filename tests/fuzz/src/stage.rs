@@ -6,7 +6,7 @@ use std::time::Duration;
 use locum_api::feed::{self, Wire};
 use locum_jose::SigningKey;
 use locum_model::event::{By, KeyMoved, KeyPublished, KeyPurpose};
-use locum_model::feed::{Body, Entry, Frame, Key, SnapshotEnd};
+use locum_model::feed::{Body, Entry, Frame, JournalHead, Key, SnapshotEnd};
 use locum_model::registry::Algorithm;
 use locum_model::{
     Actor, Confirmation, ConnectorNo, DigestKey, Event, Grant, IssueRecord, KeyId, Live, OwnerNo,
@@ -127,7 +127,8 @@ pub(crate) fn key_set() -> Body {
 }
 
 pub(crate) fn heartbeat(nonce: [u8; 16]) -> Body {
-    Body::Heartbeat { nonce: Some(nonce), key_set: 7, lease: LEASE }
+    let journal = Some(JournalHead { sequence: SEQUENCE, hash: [7; 32] });
+    Body::Heartbeat { nonce: Some(nonce), key_set: 7, lease: LEASE, journal }
 }
 
 pub(crate) fn snapshot_end(entries: &[Entry]) -> SnapshotEnd {

@@ -91,7 +91,8 @@ pub(super) fn copy_is_not_accepted(run: &mut Run) {
     run.calm();
     assert!(run.believes(at, alive) && !run.believes(at, dead), "it does not follow");
     run.with_the_copy(|run| {
-        // What it shows is more than this journal ever told.
+        // It keeps nothing, as one that somebody else has made. What it shows is more than this journal ever told.
+        run.feed.stations[at].kept = None;
         run.feed.stations[at].comes_back(true);
         run.exchange_with(at, usize::MAX, 0);
         let ended = |down: &Down| matches!(down, Down::End(Reason::FeedPositionInvalid));
@@ -106,6 +107,52 @@ pub(super) fn copy_is_not_accepted(run: &mut Run) {
         assert!(run.lack(at).is_some(), "J4: it answers by an older history");
     });
     // Whoever runs it finds the true disk.
+    run.calm();
+    assert!(run.believes(at, alive) && !run.believes(at, dead), "the verifier does not recover");
+}
+
+/// R2, J4: a copy that nobody accepted, and that has gone on beyond what a verifier knows, so that positions repeat
+/// with other contents, is found out by what the verifier kept. One that kept nothing follows it, and yet
+/// believes nothing again that it knows to be dead.
+pub(super) fn copy_goes_on(run: &mut Run) {
+    let at = run.some_station();
+    let (alive, dead, quiet) = (run.token_for(at, TTL), run.token_for(at, TTL), run.token_for(at, TTL));
+    run.back_up();
+    run.kill(dead);
+    for _ in 0..run.dice.below(4) {
+        let forgotten = run.token_for(at, TTL);
+        run.kill(forgotten);
+    }
+    run.kill(quiet);
+    // Its next pings are answered.
+    (0..8).for_each(|_| run.pass(BREATH));
+    run.calm();
+    assert!(run.believes(at, alive) && !run.believes(at, dead), "it does not follow");
+    run.with_the_copy(|run| {
+        let knew = run.model.sequence();
+        let behind = knew - run.broker.status().position.sequence;
+        let beyond = 1 + run.dice.below(30) as u64;
+        run.go_on_untold(behind + beyond);
+        assert!(run.broker.status().position.sequence > knew, "it is not overtaken");
+        run.feed.stations[at].comes_back(true);
+        run.exchange_with(at, usize::MAX, 0);
+        let ended = |down: &Down| matches!(down, Down::End(Reason::FeedPositionInvalid));
+        assert!(run.line(at).is_some_and(|line| line.down.iter().any(ended)), "J4: nobody minds the witness");
+        // The process ends there. Had nobody kept anything, nothing here could tell both histories apart.
+        run.cut(at);
+        run.feed.stations[at].kept = None;
+        run.feed.stations[at].comes_back(true);
+        for _ in 0..24 {
+            run.clock.advance(BREATH);
+            run.turn_pumps();
+            (0..3).for_each(|_| run.exchange_with(at, usize::MAX, usize::MAX));
+            // Of one more that nobody asked about since it died: whoever was asked remembers that by itself.
+            assert!(!run.believes(at, quiet) && !run.believes(at, dead), "R2: it believes what is dead");
+        }
+        assert!(run.lack(at).is_none(), "it is not told anything");
+    });
+    // It has followed another history: whoever finds the true disk starts it anew.
+    run.restart_station(at);
     run.calm();
     assert!(run.believes(at, alive) && !run.believes(at, dead), "the verifier does not recover");
 }

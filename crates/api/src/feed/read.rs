@@ -5,7 +5,7 @@ use std::time::Duration;
 #[cfg(bug_zoo)]
 use locum_model::bug_zoo::{Bug, is_planted};
 use locum_model::event::KeyPurpose;
-use locum_model::feed::{Acknowledgement, Body, Entry, Frame, Key, SnapshotEnd};
+use locum_model::feed::{Acknowledgement, Body, Entry, Frame, JournalHead, Key, SnapshotEnd};
 use locum_model::limits::FEED_ENTRIES_PER_FRAME;
 use locum_model::limits::{FEED_KEYS_MAX, FEED_PAYLOAD_BYTES_MAX, ISSUER_BYTES_MAX};
 use locum_model::limits::{STALENESS_BOUND_MAX, STALENESS_BOUND_MIN};
@@ -69,8 +69,19 @@ fn body_from_wire(body: &WireBody) -> Result<Body, NotAFrame> {
             nonce: optional_bytes_from_wire(&beat.nonce, "heartbeat.nonce")?,
             key_set: beat.key_set,
             lease: lease_from_wire(beat.lease.as_ref(), "heartbeat.lease")?,
+            journal: journal_from_wire(beat)?,
         }),
         WireBody::Reset(wire::FeedReset {}) => Ok(Body::Reset),
+    }
+}
+
+fn journal_from_wire(beat: &wire::FeedHeartbeat) -> Result<Option<JournalHead>, Malformed> {
+    let sequence = sequence_from_wire(beat.journal_sequence, "heartbeat.journal_sequence")?;
+    let hash = optional_bytes_from_wire(&beat.journal_hash, "heartbeat.journal_hash")?;
+    match (hash, sequence) {
+        (Some(hash), sequence) => Ok(Some(JournalHead { sequence, hash })),
+        (None, 0) => Ok(None),
+        (None, _) => Err(Malformed::of("heartbeat.journal_hash", "must go with journal_sequence")),
     }
 }
 
@@ -212,6 +223,11 @@ mod tests {
         })
     }
 
+    fn any_journal() -> impl Strategy<Value = Option<JournalHead>> {
+        let head = (0..=SEQUENCE_MAX, any::<[u8; 32]>());
+        prop::option::of(head.prop_map(|(sequence, hash)| JournalHead { sequence, hash }))
+    }
+
     fn any_body() -> impl Strategy<Value = Body> {
         let entries = || prop::collection::vec(any_entry(), 0..20);
         let end = prop::option::of((any::<u64>(), any::<[u8; 32]>()));
@@ -228,9 +244,9 @@ mod tests {
                 entries
             }),
             prop::collection::vec(any_entry(), 1..20).prop_map(|entries| Body::Delta { entries }),
-            (any::<Option<[u8; 16]>>(), any::<u64>(), 500..=600_000_u64).prop_map(
-                |(nonce, key_set, lease)| {
-                    Body::Heartbeat { nonce, key_set, lease: Duration::from_millis(lease) }
+            (any::<Option<[u8; 16]>>(), any::<u64>(), 500..=600_000_u64, any_journal()).prop_map(
+                |(nonce, key_set, lease, journal)| {
+                    Body::Heartbeat { nonce, key_set, lease: Duration::from_millis(lease), journal }
                 }
             ),
             Just(Body::Reset),
@@ -292,7 +308,15 @@ mod tests {
 
     fn beat(nonce: Vec<u8>, lease: Option<(i64, i32)>) -> wire::FeedPayload {
         let lease = lease.map(|(seconds, nanos)| prost_types::Duration { seconds, nanos });
-        payload(Some(WireBody::Heartbeat(wire::FeedHeartbeat { nonce, key_set: 1, lease })))
+        let beat = wire::FeedHeartbeat { nonce, key_set: 1, lease, ..Default::default() };
+        payload(Some(WireBody::Heartbeat(beat)))
+    }
+
+    fn beat_at(journal_sequence: u64, hash_bytes: usize) -> wire::FeedPayload {
+        let (lease, journal_hash) =
+            (Some(prost_types::Duration { seconds: 2, nanos: 0 }), vec![7; hash_bytes]);
+        let beat = wire::FeedHeartbeat { lease, journal_sequence, journal_hash, ..Default::default() };
+        payload(Some(WireBody::Heartbeat(beat)))
     }
 
     fn refused(payload: &wire::FeedPayload) -> NotAFrame {
@@ -356,6 +380,10 @@ mod tests {
             beat(vec![], Some((600, 1_000_000))),
             beat(vec![], Some((2, 1))),
             beat(vec![], Some((-2, 0))),
+            beat_at(1, 0),
+            beat_at(1, 31),
+            beat_at(1, 33),
+            beat_at(SEQUENCE_MAX + 1, 32),
             rooted(None),
             rooted(Some(key())),
             rooted(Some(wire::FeedKey { public_key: vec![4; 32], ..root() })),

@@ -59,10 +59,12 @@ fn body_to_wire(body: &Body) -> WireBody {
         Body::Delta { entries } => {
             WireBody::Delta(wire::FeedDelta { entries: entries.iter().map(entry_to_wire).collect() })
         }
-        Body::Heartbeat { nonce, key_set, lease } => WireBody::Heartbeat(wire::FeedHeartbeat {
+        Body::Heartbeat { nonce, key_set, lease, journal } => WireBody::Heartbeat(wire::FeedHeartbeat {
             nonce: nonce.map_or(vec![], Into::into),
             key_set: *key_set,
             lease: Some(duration_to_wire(*lease)),
+            journal_sequence: journal.map_or(0, |head| head.sequence),
+            journal_hash: journal.map_or(vec![], |head| head.hash.into()),
         }),
         Body::Reset => WireBody::Reset(wire::FeedReset {}),
     }

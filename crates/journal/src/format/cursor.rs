@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use locum_model::feed::JournalHead;
 use locum_model::{Committed, Event, Position};
 
 use super::frame::{END_MARK_BYTES, FRAME_HEADER_BYTES, FrameHeader, Kind, Tag};
@@ -31,6 +32,8 @@ pub(crate) struct Cursor {
     taken_bytes: usize,
     taken_records: u32,
     hash: Hash,
+    /// The hash of the newest batch that was passed; no seal changes it.
+    batch: Option<Hash>,
     next_sequence: u64,
 }
 
@@ -61,6 +64,7 @@ impl Cursor {
             taken_bytes: 0,
             taken_records: 0,
             hash: header.opening_hash(),
+            batch: None,
             next_sequence: first_sequence,
         })
     }
@@ -112,6 +116,11 @@ impl Cursor {
     pub(crate) fn head(&self) -> Head {
         let SegmentHeader { home, epoch, .. } = self.header;
         Head { position: Position { home, epoch, sequence: self.next_sequence - 1 }, hash: self.hash }
+    }
+
+    /// The newest batch that was passed; none when none was.
+    pub(crate) fn batch(&self) -> Option<JournalHead> {
+        self.batch.map(|hash| JournalHead { sequence: self.next_sequence - 1, hash })
     }
 
     /// What is wrong here.
@@ -227,6 +236,9 @@ impl Cursor {
     fn pass(&mut self, header: FrameHeader) {
         self.at += header.whole_bytes() as u64;
         self.hash = header.hash;
+        if header.kind == Kind::Events {
+            self.batch = Some(header.hash);
+        }
         self.next_sequence = header.next_sequence();
         self.last_frame = Some(header);
         self.taken_bytes = FRAME_HEADER_BYTES;

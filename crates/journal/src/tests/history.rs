@@ -1,14 +1,16 @@
 //! What goes in comes out, in order and chained.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use locum_model::Position;
+use locum_model::feed::JournalHead;
 use locum_model::limits::BATCH_EVENTS_MAX;
 use proptest::prelude::*;
 
 use super::*;
 use crate::stored::tests::any_event;
-use crate::{AppendError, EpochError, verify};
+use crate::{AppendError, EpochError, Journal, verify};
 
 #[test]
 fn a_new_journal_is_empty() {
@@ -35,6 +37,66 @@ fn sequences_count_from_one_without_gaps_over_segments_and_starts() {
     let (journal, replayed) = opened(&files).expect("opens again");
     assert_eq!(replayed, before);
     assert_eq!(journal.writer.head(), head);
+}
+
+#[test]
+fn the_end_of_a_batch_is_had_for_good_and_that_of_another_history_never() {
+    let files = MemoryFiles::new();
+    let (mut journal, _) = opened(&files).expect("opens");
+    assert_eq!(journal.reader.newest_batch(), None);
+    let mut told = Vec::new();
+    let mut copy = None;
+    for number in 1..=60 {
+        if number == 30 {
+            copy = Some(files.fork());
+        }
+        let batch = (0..1 + number % 3).map(|n| event(10 * number + n)).collect();
+        journal.writer.append(Lane::Ordinary, batch).expect("appended");
+        let batch = journal.reader.newest_batch().expect("appended");
+        assert_eq!(batch.sequence, journal.writer.head().position.sequence);
+        told.push(batch);
+        if number % 7 == 0 {
+            journal.writer.seal().expect("sealed");
+            assert_eq!(journal.reader.newest_batch(), Some(batch), "a seal is not told of");
+        }
+    }
+    assert!(names(&files, "segment-").len() > 3);
+    journal.writer.seal().expect("sealed");
+    drop(journal);
+    let (mut journal, _) = opened(&files).expect("opens again");
+    assert_eq!(journal.reader.newest_batch(), told.last().copied(), "over a start, and a seal");
+    let had = |journal: &Journal, batch: &JournalHead| journal.reader.lookup().had(batch).expect("readable");
+    for batch in &told {
+        assert_eq!(had(&journal, batch), Some(true), "{}", batch.sequence);
+        let mut hash = batch.hash;
+        hash[31] ^= 1;
+        assert_eq!(had(&journal, &JournalHead { hash, ..*batch }), Some(false));
+    }
+    let ends: BTreeSet<_> = told.iter().map(|batch| batch.sequence).collect();
+    let newest = *ends.last().expect("some");
+    for sequence in (1..newest).filter(|sequence| !ends.contains(sequence)) {
+        let within = JournalHead { sequence, ..told[0] };
+        assert_eq!(had(&journal, &within), Some(false), "{sequence} ends no batch");
+    }
+    for sequence in [0, newest + 1, u64::MAX] {
+        assert_eq!(had(&journal, &JournalHead { sequence, ..told[0] }), None, "{sequence}");
+    }
+    // One reader for all, in any order.
+    let mut lookup = journal.reader.lookup();
+    let any_order = told.iter().rev().chain(&told);
+    any_order.for_each(|batch| assert_eq!(lookup.had(batch).expect("readable"), Some(true)));
+    journal.writer.append(Lane::Ordinary, vec![event(1)]).expect("appended");
+    assert_eq!(had(&journal, told.last().expect("some")), Some(true));
+
+    // A copy that goes on with other events, batches of the same lengths among them.
+    let (mut other, _) = opened(&copy.expect("made")).expect("opens");
+    for number in 30..=60 {
+        let batch = (0..1 + number % 3).map(|n| event(10 * number + n + 1)).collect();
+        other.writer.append(Lane::Ordinary, batch).expect("appended");
+    }
+    for (number, batch) in (1..).zip(&told) {
+        assert_eq!(had(&other, batch), Some(number < 30), "{number}");
+    }
 }
 
 #[test]

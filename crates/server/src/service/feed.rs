@@ -41,6 +41,7 @@ pub use hub::{HistoryLost, Hub};
 pub use pings::Ping;
 pub use snapshot::Opening;
 pub use track::Track;
+pub use witness::lost_position;
 
 /// A stream has to say whom it follows within this.
 const FIRST_PING: Duration = Duration::from_secs(10);
@@ -63,13 +64,13 @@ impl FeedService for Feed {
         let first = tokio::time::timeout(FIRST_PING, pings.message()).await;
         let first = first.unwrap_or(Ok(None))?.unwrap_or_default();
         let (connector, hello, ping) = read_first(&first).map_err(|malformed| asked.malformed(malformed))?;
-        let follower = self.follow(asked, (connector, hello), (pings, ping), first.witness)?;
+        let follower = self.follow(asked, (connector, hello), (pings, ping), first.witness).await?;
         Ok(Response::new(follower.watched()))
     }
 }
 
 impl Feed {
-    fn follow(
+    async fn follow(
         &self,
         asked: Asked<Caller>,
         (connector, hello): (Name, Hello),
@@ -79,7 +80,7 @@ impl Feed {
         let following = self.hub.around.broker.watch_revocations(&asked.who, &connector, hello);
         let following = following.map_err(|refusal| asked.refuse(refusal))?;
         if let Some(witness) = witness {
-            self.hub.hear_witness(&witness).map_err(|reason| asked.refuse(reason.into()))?;
+            self.hub.hear_witness(witness).await.map_err(|reason| asked.refuse(reason.into()))?;
         }
         let share = self.hub.join(following.connector).map_err(|reason| asked.refuse(reason.into()))?;
         let (track, grown) = (Arc::clone(&share.0.track), share.0.grown());

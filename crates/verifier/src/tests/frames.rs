@@ -284,7 +284,8 @@ fn frames_of_another_place_are_refused() {
         let delta = other.clone().revoke(&[VICTIM], at(1));
         assert_eq!(delta.to(&verifier, at(1)), Err(refused));
     }
-    let mut frame = broker.frame(Body::Heartbeat { nonce: None, key_set: 7, lease: LEASE }, at(1));
+    let mut frame =
+        broker.frame(Body::Heartbeat { nonce: None, key_set: 7, lease: LEASE, journal: None }, at(1));
     for issuer in ["https://locum.test/", "https://LOCUM.test", "x"] {
         frame.issuer = issuer.to_owned();
         let refused = sign(&KEYS.feed, &frame).to(&verifier, at(1)).expect_err("another issuer");

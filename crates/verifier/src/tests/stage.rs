@@ -172,7 +172,8 @@ impl Broker {
     }
 
     pub(crate) fn heartbeat(&self, nonce: [u8; 16], now: Moment) -> Sent {
-        let body = Body::Heartbeat { nonce: Some(nonce), key_set: self.key_set, lease: self.lease };
+        let (key_set, lease) = (self.key_set, self.lease);
+        let body = Body::Heartbeat { nonce: Some(nonce), key_set, lease, journal: None };
         self.signed(body, now)
     }
 

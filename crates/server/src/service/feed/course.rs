@@ -204,7 +204,8 @@ impl Course {
             }
             return Ok(None);
         }
-        let body = Body::Heartbeat { nonce, key_set: self.at.key_set, lease };
+        let journal = around.broker.newest_batch();
+        let body = Body::Heartbeat { nonce, key_set: self.at.key_set, lease, journal };
         let frame = press.frame(&keys, self.at.place, body)?;
         if let Some(asked) = asked {
             self.place.told(lease, asked.received);

@@ -36,13 +36,15 @@ pub struct Hub {
     open: mpsc::UnboundedSender<Arc<Shared>>,
     opened: Mutex<Option<mpsc::UnboundedReceiver<Arc<Shared>>>>,
     history_lost: mpsc::Sender<HistoryLost>,
+    /// Held while a witness is heard: they come all at once after a start, and each reads the journal.
+    hearing: tokio::sync::Mutex<()>,
 }
 
 /// A follower proved that the journal was put back to an earlier state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a verifier was told by this broker of position {told}, and the journal ends at {ends}: it was put back to an \
-     earlier state; `locumd journal accept-restore` takes it as it is"
+    "a verifier was told by this broker of a history up to {told}, which is not that of this journal, up to {ends}: it was \
+     put back to an earlier state; `locumd journal accept-restore` takes it as it is"
 )]
 pub struct HistoryLost {
     told: Position,
@@ -93,6 +95,7 @@ impl Hub {
             open,
             opened: Mutex::new(Some(opened)),
             history_lost,
+            hearing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -122,8 +125,14 @@ impl Hub {
     /// # Errors
     ///
     /// FEED_POSITION_INVALID when it proves that this journal has lost history: the process ends then.
-    pub(super) fn hear_witness(&self, shown: &WatchRevocationsResponse) -> Result<(), Reason> {
-        let Some(told) = lost_position(&self.around.broker, shown) else { return Ok(()) };
+    pub(super) async fn hear_witness(&self, shown: WatchRevocationsResponse) -> Result<(), Reason> {
+        let _alone = self.hearing.lock().await;
+        let broker = Arc::clone(&self.around.broker);
+        let told = blocking(move || lost_position(&broker, &shown)).await.map_err(|lost| {
+            tracing::error!(cause = %lost, "a witness was not heard");
+            Reason::Internal
+        })?;
+        let Some(told) = told else { return Ok(()) };
         let lost = HistoryLost { told, ends: self.around.broker.feed_position() };
         tracing::error!(%lost, "nothing is served from here on");
         // One is enough: a full queue means that the process ends already.
