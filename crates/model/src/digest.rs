@@ -9,6 +9,8 @@
 //! with noughts: the upper half of `b + a[0] * w[0] + a[1] * w[1] + ...` modulo 2^128, with keys of 128 bits
 //! (Lemire and Kaser, "Strongly universal string hashing is fast", The Computer Journal 57(11), 2014, theorem 3.1).
 
+#[cfg(bug_zoo)]
+use crate::bug_zoo::{Bug, is_planted};
 use crate::entropy::{Entropy, EntropyFailed};
 use crate::limits::TOKEN_BYTES_MAX;
 
@@ -53,7 +55,10 @@ impl DigestKey {
     ///
     /// The time it takes depends on the length alone.
     pub fn digest(&self, compact: &str) -> Option<Digest> {
-        let (words, rest) = compact.as_bytes().as_chunks::<WORD>();
+        let bytes = compact.as_bytes();
+        #[cfg(bug_zoo)]
+        let bytes = if is_planted(Bug::DigestHalfCovered) { &bytes[..bytes.len() / 2] } else { bytes };
+        let (words, rest) = bytes.as_chunks::<WORD>();
         let [constant, of_length, keys @ ..] = &*self.0 else { return None };
         let (keys, after) = keys.split_at_checked(words.len())?;
         let mut sums = add(*constant, of_length, compact.len() as u64);
@@ -85,6 +90,10 @@ impl std::fmt::Debug for DigestKey {
 impl Digest {
     /// Whether both are the same, in a time that does not depend on where they differ.
     pub fn is(self, other: Self) -> bool {
+        #[cfg(bug_zoo)]
+        if is_planted(Bug::DigestHalfCompared) {
+            return self.0[0] == other.0[0];
+        }
         (self.0[0] ^ other.0[0]) | (self.0[1] ^ other.0[1]) == 0
     }
 }
@@ -160,6 +169,15 @@ mod tests {
         fn another_key_gives_another_digest(seed in any::<u64>(), text in ".{0,60}") {
             let (one, other) = (key(seed), key(seed ^ 1));
             prop_assert_ne!(one.digest(&text), other.digest(&text));
+        }
+    }
+
+    #[test]
+    fn neither_half_decides_alone() {
+        let digest = Digest([1, 2]);
+        assert!(digest.is(digest));
+        for other in [[1, 3], [3, 2], [2, 1], [1, 2 | 1 << 63]] {
+            assert!(!digest.is(Digest(other)), "{other:?}");
         }
     }
 
