@@ -1,24 +1,42 @@
 //! The edge of gRPC: what is too large, compressed or malformed never reaches a use case.
 
-use http_body_util::{BodyExt as _, Full};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Frame;
 use locum_api::broker::v1 as wire;
 use locum_model::Reason;
 use locum_tests::refused::{fields, reason};
 use locum_tests::wait::within;
-use locum_tests::work::{grant, introspect, seconds, secret, start};
+use locum_tests::work::{begin, grant, introspect, issue, seconds, secret, start};
 use locum_tests::{Daemon, Party};
+use prost::Message as _;
 use prost::bytes::{BufMut as _, Bytes, BytesMut};
+use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
 use tower::{Service as _, ServiceExt as _};
 
 use crate::LOCUMD;
 
 const LIST_TASKS: &str = "/locum.broker.v1.TaskService/ListTasks";
+const INTROSPECT: &str = "/locum.broker.v1.CheckService/IntrospectToken";
+const ISSUE: &str = "/locum.broker.v1.TokenService/IssueToken";
+const REVOKE: &str = "/locum.broker.v1.TokenService/RevokeToken";
 
 /// Sends these bytes as a body and reads the status, wherever it stands.
 async fn send(party: &Party, headers: &[(&str, &str)], body: Bytes) -> Status {
     let body = tonic::body::Body::new(Full::new(body).map_err(|never| match never {}));
-    let mut request = http::Request::builder().method("POST").uri(LIST_TASKS);
+    send_to(party, LIST_TASKS, headers, body).await.0
+}
+
+/// Sends a body and reads the status, wherever it stands, and the bytes before it.
+async fn send_to(
+    party: &Party,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: tonic::body::Body,
+) -> (Status, Bytes) {
+    let mut request = http::Request::builder().method("POST").uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -27,19 +45,29 @@ async fn send(party: &Party, headers: &[(&str, &str)], body: Bytes) -> Status {
     let response = within("an answer", wire.call(request.body(body).expect("a request"))).await;
     let response = match response {
         Ok(response) => response,
-        Err(status) => return Status::from_error(status.into()),
+        Err(status) => return (Status::from_error(status.into()), Bytes::new()),
     };
     if let Some(status) = Status::from_header_map(response.headers()) {
-        return status;
+        return (status, Bytes::new());
     }
     let (parts, body) = response.into_parts();
     match within("a body", body.collect()).await {
-        Ok(whole) => match whole.trailers().and_then(Status::from_header_map) {
-            Some(status) => status,
-            None => Status::unknown(format!("HTTP {}", parts.status)),
-        },
-        Err(status) => status,
+        Ok(whole) => {
+            let status = whole.trailers().and_then(Status::from_header_map);
+            let status = status.unwrap_or_else(|| Status::unknown(format!("HTTP {}", parts.status)));
+            (status, whole.to_bytes())
+        }
+        Err(status) => (status, Bytes::new()),
     }
+}
+
+/// A body whose frames come one after the other, with time between them.
+fn in_pieces(frames: Vec<Frame<Bytes>>) -> tonic::body::Body {
+    let frames = tokio_stream::iter(frames).then(async |frame| {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        Ok::<_, Status>(frame)
+    });
+    tonic::body::Body::new(StreamBody::new(frames))
 }
 
 fn framed(flag: u8, length: u32, message: &[u8]) -> Bytes {
@@ -80,6 +108,61 @@ async fn bodies_that_are_no_message_are_refused() {
     let other =
         send(&party, &[("content-type", "application/json"), TRAILERS], Bytes::from_static(b"{}")).await;
     assert_ne!(other.code(), Code::Ok, "{other:?}");
+}
+
+/// What has come whole is read another way than what comes in pieces: both are answered alike.
+#[tokio::test]
+async fn a_message_in_pieces_is_answered_as_a_whole_one() {
+    let daemon = Daemon::shared(LOCUMD);
+    let (refunder, orders) = (daemon.at("agents/refunder"), daemon.at("services/orders-api"));
+    let task = begin(&daemon, &refunder, vec![grant("orders:read", &[])]).await.expect("allowed");
+    let token = issue(&daemon, &refunder, task.ask("orders:read", &["order/1"])).await.expect("issued").token;
+    let question = wire::IntrospectTokenRequest { token, connector: "orders".to_owned(), presented: None };
+    let whole = |message: &[u8]| framed(0, u32::try_from(message.len()).expect("short"), message);
+    let good = question.encode_to_vec();
+    let (status, answer) =
+        send_to(&orders, INTROSPECT, &[GRPC, TRAILERS], in_pieces(vec![Frame::data(whole(&good))])).await;
+    assert_eq!(status.code(), Code::Ok);
+    let answer = wire::IntrospectTokenResponse::decode(&answer[5..]).expect("an answer");
+    assert!(answer.active, "{answer:?}");
+    let twice = [whole(&good), whole(&good)].concat();
+    let bodies = [
+        ("a good question", whole(&good)),
+        ("an empty one", whole(b"")),
+        ("two of them", twice.into()),
+        ("no protobuf", whole(b"\xff\xff\xff")),
+        ("a strange flag", framed(7, 0, b"")),
+        ("compressed without saying how", framed(1, 4, b"\x1f\x8b\x08\x00")),
+        ("less than announced", framed(0, 9, b"abc")),
+        ("more than announced", framed(0, 2, b"abc")),
+        ("an announced giant", framed(0, u32::MAX, b"")),
+        ("half a prefix", Bytes::from_static(b"\0\0")),
+        ("nothing", Bytes::new()),
+    ];
+    let headers: &[&[(&str, &str)]] = &[
+        &[GRPC, TRAILERS],
+        &[GRPC, TRAILERS, ("grpc-encoding", "identity")],
+        &[GRPC, TRAILERS, ("grpc-encoding", "gzip")],
+    ];
+    for (path, party) in [(INTROSPECT, &orders), (ISSUE, &refunder), (REVOKE, &refunder)] {
+        for ((what, body), headers) in
+            bodies.iter().flat_map(|one| headers.iter().map(move |headers| (one, headers)))
+        {
+            let at_once = tonic::body::Body::new(Full::new(body.clone()).map_err(|never| match never {}));
+            let (expected, answer) = send_to(party, path, headers, at_once).await;
+            let bytes = body.iter().map(|byte| Frame::data(Bytes::copy_from_slice(&[*byte])));
+            let mut halves: Vec<_> = body
+                .chunks(body.len() / 2 + 1)
+                .map(|half| Frame::data(Bytes::copy_from_slice(half)))
+                .collect();
+            let trailed = halves.drain(..).chain([Frame::trailers(http::HeaderMap::new())]).collect();
+            let short = if body.len() < 16 { bytes.collect() } else { vec![Frame::data(body.clone())] };
+            for frames in [short, trailed] {
+                let (status, said) = send_to(party, path, headers, in_pieces(frames)).await;
+                assert_eq!((status.code(), &said), (expected.code(), &answer), "{path}: {what}, {status:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,9 +16,11 @@ use locum_identity::{CurrentTrust, Trust};
 use locum_model::Clock as _;
 use locum_server::accept::{Accept, AcceptOptions};
 use locum_server::clock::SystemClock;
+use locum_server::grpc::{self, Routed};
 use locum_server::tls::{ClientCertificates, grpc_config};
-use locum_server::{config, grpc, tasks};
+use locum_server::{config, tasks};
 use tokio_stream::{Stream, StreamExt as _};
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Ready answers.
@@ -57,10 +59,9 @@ async fn serve(settings: &Path, nothing: Nothing) -> Result<(), Error> {
     tokio::spawn(accept.run(tasks.stopping()));
     eprintln!("{}", serde_json::json!({"message": "listening", "grpc": address.to_string()}));
     let most = locum_model::limits::GRPC_MESSAGE_BYTES_MAX;
-    let router = grpc::guarded()
-        .add_service(CheckServiceServer::new(nothing.clone()).max_decoding_message_size(4 * most))
+    let routes = Routes::new(CheckServiceServer::new(nothing.clone()).max_decoding_message_size(4 * most))
         .add_service(TokenServiceServer::new(nothing).max_decoding_message_size(most));
-    router.serve_with_incoming(incoming).await?;
+    grpc::serve(Arc::new(Routed(routes.prepare())), incoming, tasks.stopping()).await?;
     Ok(())
 }
 

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use prost::Message;
+pub use prost::Message;
+use tonic::Status;
 use tonic::codec::{BufferSettings, Codec};
 use tonic_prost::ProstCodec;
 
@@ -43,4 +44,19 @@ impl<Out: Message + Send + 'static, In: Message + Default + Send + 'static> Code
     fn decoder(&mut self) -> Self::Decoder {
         ProstCodec::<Out, In>::raw_decoder(BufferSettings::new(BUFFER_BYTES, SENT_TOGETHER_BYTES))
     }
+}
+
+/// A message of a request, refused as a generated service refuses what it cannot decode.
+///
+/// # Errors
+///
+/// `INTERNAL`, with what prost says.
+pub fn read<M: Message + Default>(bytes: &[u8]) -> Result<M, Status> {
+    M::decode(bytes).map_err(|why| Status::internal(why.to_string()))
+}
+
+/// Appends a message of an answer to `out`.
+pub fn write(message: &impl Message, out: &mut Vec<u8>) {
+    out.reserve(message.encoded_len());
+    message.encode_raw(out);
 }

@@ -228,6 +228,12 @@ fn chain_of(stream: &TlsStream<TcpStream>) -> Option<Arc<[CertificateDer<'static
 // === impl Remote ===
 
 impl Remote {
+    /// Somebody who showed nothing.
+    #[cfg(test)]
+    pub(crate) fn unknown(address: SocketAddr) -> Self {
+        Self { address, chain: None, judged: Arc::default() }
+    }
+
     /// The identity that its certificates prove; none when it showed nothing.
     ///
     /// The chain is judged once for the connection: `caller` looks at its end, and at whether its

@@ -1,46 +1,107 @@
-//! The gRPC server with every guard set.
+//! gRPC on connections that were accepted: HTTP/2 with every guard set, and each request handed to who answers.
 //!
-//! tonic leaves two HTTP/2 guards off unless they are set: the number of streams and the number
+//! tonic's own server leaves two HTTP/2 guards off unless they are set: the number of streams and the number
 //! of resets that a peer can make us send (CVE-2025-8671). Here all of them stand in one place:
 //! streams, header list, frame, resets of both kinds, keep-alive, age of a connection, time of a
-//! request, requests at once, load shedding. Compression is not offered, so a compressed request
+//! request, requests at once. Compression is not offered, so a compressed request
 //! is `UNIMPLEMENTED` and no bomb is ever inflated.
+//!
+//! What can be answered at once is answered where the connection is read, without a task of its own; everything
+//! else gets one ([`calls`]). Messages that have come whole are taken as they are, and answers of one message are
+//! written without a stream around them ([`message`]).
 //!
 //! The size of a message is a setting of each generated service: register it with
 //! `max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)`.
 
-use locum_model::limits::{
-    CONNECTION_AGE_MAX, CONNECTION_WINDOW_BYTES, HTTP2_FRAME_BYTES_MAX, KEEPALIVE_INTERVAL,
-    KEEPALIVE_TIMEOUT, PENDING_RESETS_MAX, STREAM_WINDOW_BYTES,
-};
+use std::pin::pin;
+use std::sync::Arc;
 
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use locum_model::limits::{
-    HEADER_LIST_BYTES_MAX, LOCAL_RESETS_MAX, REQUEST_TIMEOUT, REQUESTS_PER_CONNECTION_MAX,
+    CONNECTION_AGE_MAX, CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX, HTTP2_FRAME_BYTES_MAX,
+    KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_RESETS_MAX, PENDING_RESETS_MAX, STREAM_WINDOW_BYTES,
     STREAMS_PER_CONNECTION_MAX,
 };
-use tonic::transport::Server;
 
-/// A server with every guard set; add layers and services to it.
+use crate::accept::{Connection, Incoming};
+use crate::tasks::{Group, RunCalls, Stopping};
+
+mod calls;
+mod message;
+
+pub use calls::{Answering, Answers, Routed};
+pub(crate) use message::whole;
+pub use message::{Said, one_message};
+
+/// Serves connections until told to stop or until there are no more; then lets what runs on them finish.
 ///
-/// The timeout bounds the time to the *response*: a unary call as a whole, a stream up to its
-/// first answer. Streams end by lease, by shutdown or by their peer. There is no grace after the
-/// connection's age: tonic would then cut streams that are held on purpose.
-pub fn guarded() -> Server {
-    Server::builder()
-        .accept_http1(false)
+/// # Errors
+///
+/// When connections end although nobody said stop.
+pub async fn serve(
+    answers: Arc<impl Answers>,
+    mut incoming: Incoming,
+    mut stopping: Stopping,
+) -> Result<(), String> {
+    let mut connections = Group::new();
+    loop {
+        tokio::select! {
+            () = stopping.wait() => break,
+            Some(()) = connections.next() => {}
+            next = incoming.next() => match next {
+                Some(connection) => {
+                    connections.start(one(connection, Arc::clone(&answers), stopping.clone()));
+                }
+                None if stopping.is_set() => break,
+                None => return Err("no more connections".to_owned()),
+            },
+        }
+    }
+    drop(incoming);
+    while connections.next().await.is_some() {}
+    Ok(())
+}
+
+/// One connection, to its end. After its age, or when the process stops, it takes no new requests, and what
+/// runs on it may finish: there is no grace after which streams that are held on purpose would be cut.
+async fn one(connection: Connection, answers: Arc<impl Answers>, mut stopping: Stopping) {
+    let run = RunCalls::default();
+    let calls = calls::Calls::new(answers, connection.remote().clone(), run.clone());
+    let mut serving = pin!(guarded(run).serve_connection(TokioIo::new(connection), calls));
+    let over = async {
+        tokio::select! {
+            () = tokio::time::sleep(CONNECTION_AGE_MAX) => {}
+            () = stopping.wait() => {}
+        }
+    };
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = over => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection failed");
+    }
+}
+
+/// HTTP/2 with every guard set.
+fn guarded(run: RunCalls) -> http2::Builder<RunCalls> {
+    let mut builder = http2::Builder::new(run);
+    builder
+        .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
-        .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
         .max_frame_size(HTTP2_FRAME_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
-        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_connection_age(CONNECTION_AGE_MAX)
-        .timeout(REQUEST_TIMEOUT)
-        .concurrency_limit_per_connection(REQUESTS_PER_CONNECTION_MAX)
-        .load_shed(true)
+        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    builder
 }
 
 #[cfg(test)]
@@ -76,13 +137,11 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let (accept, incoming) = Accept::new(listener, tls, AcceptOptions::default(), Arc::new(|_| {}));
         let (tasks, mut loops) = (Tasks::new(), Group::new());
-        let (stopping, mut stopped) = (tasks.stopping(), tasks.stopping());
+        let (stopping, stopped) = (tasks.stopping(), tasks.stopping());
         loops.start(async move { drop(accept.run(stopping).await) });
         let (_reporter, health) = tonic_health::server::health_reporter();
-        let router = guarded().add_service(health);
-        loops.start(async move {
-            drop(router.serve_with_incoming_shutdown(incoming, async move { stopped.wait().await }).await);
-        });
+        let answers = Arc::new(Routed(tonic::service::Routes::new(health)));
+        loops.start(async move { drop(serve(answers, incoming, stopped).await) });
         let tcp = TcpStream::connect(address).await.expect("connected");
         let name = ServerName::try_from("localhost").expect("a name");
         let connector = TlsConnector::from(pki.client_config(ClientOptions::default()));

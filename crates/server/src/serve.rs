@@ -27,6 +27,7 @@ use crate::beside::Beside;
 use crate::clock::SystemClock;
 use crate::config::{self, OperatorIdentity, Problems, Settings};
 use crate::entropy::OsEntropy;
+use crate::grpc;
 use crate::http::{self, Documents, Readiness};
 use crate::key_files::FileKeyStore;
 use crate::metrics::Metrics;
@@ -408,13 +409,9 @@ impl Doors<'_> {
         let tls = grpc_config(self.own, clients).map_err(|cause| NotStarted::Other(cause.to_string()))?;
         let (listener, bound) = bind(address).await?;
         let (accept, incoming) = Accept::new(listener, tls, AcceptOptions::default(), self.observer());
-        let router = router(gate, wiring).map_err(NotStarted::Other)?;
-        let mut stopping = self.tasks.stopping();
+        let services = Arc::new(router(gate, wiring).map_err(NotStarted::Other)?);
         self.tasks.start("grpc accept", accept.run(self.tasks.stopping()));
-        self.tasks.start("grpc", async move {
-            let signal = async move { stopping.wait().await };
-            router.serve_with_incoming_shutdown(incoming, signal).await.map_err(|cause| cause.to_string())
-        });
+        self.tasks.start("grpc", grpc::serve(services, incoming, self.tasks.stopping()));
         Ok(bound)
     }
 

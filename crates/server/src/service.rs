@@ -7,7 +7,6 @@ pub(crate) mod archive;
 mod asked;
 mod check;
 mod control;
-mod door;
 pub mod feed;
 pub mod first_keys;
 pub mod gate;

@@ -9,6 +9,9 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -48,6 +51,13 @@ pub enum Fatal {
 /// Short work of one kind.
 #[derive(Debug)]
 pub struct Group<T>(JoinSet<T>);
+
+/// Runs the calls of one connection, which end with it: each in a task of its own, but those that have nothing to wait
+/// for, where the connection is read. Clones share.
+#[derive(Clone, Debug, Default)]
+pub struct RunCalls {
+    at_once: Arc<AtomicBool>,
+}
 
 // === impl Tasks ===
 
@@ -193,6 +203,29 @@ impl<T: Send + 'static> Group<T> {
     }
 }
 
+// === impl RunCalls ===
+
+impl RunCalls {
+    /// The next call has its answer already.
+    pub(crate) fn next_at_once(&self) {
+        self.at_once.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for RunCalls {
+    fn execute(&self, call: F) {
+        if !self.at_once.swap(false, Ordering::Relaxed) {
+            tokio::spawn(call);
+            return;
+        }
+        let mut call = Box::pin(call);
+        // Where there is something to wait for after all (the peer's window is full), it is asked again in its task.
+        if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            tokio::spawn(call);
+        }
+    }
+}
+
 // === work that blocks ===
 
 /// Runs `work` where blocking on the disk is allowed.
@@ -275,5 +308,32 @@ mod tests {
         group.start(async { 7 });
         assert_eq!(group.next().await, Some(7));
         assert_eq!(group.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_has_its_answer_runs_where_it_is_and_others_in_a_task() {
+        use hyper::rt::Executor as _;
+        let (run, done) = (RunCalls::default(), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
+        let call = |waits: bool| {
+            let done = Arc::clone(&done);
+            async move {
+                if waits {
+                    tokio::task::yield_now().await;
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let count = || done.load(Ordering::Relaxed);
+        run.next_at_once();
+        run.execute(call(false));
+        assert_eq!(count(), 1, "at once");
+        run.execute(call(false));
+        assert_eq!(count(), 1, "the next one is none of those");
+        run.next_at_once();
+        run.execute(call(true));
+        assert_eq!(count(), 1, "it has something to wait for after all");
+        while count() < 3 {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -31,6 +31,11 @@ impl Message {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The same, without a copy.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
 }
 
 impl Codec for CheckCodec {

@@ -33,9 +33,13 @@ pub(crate) struct Asked<W> {
 /// A request of a workload.
 pub(crate) fn workload<M>(request: Request<M>) -> Result<(Asked<Caller>, M), Status> {
     let (_, mut extensions, message) = request.into_parts();
-    let mut passage = extensions.remove::<Passage>();
+    Ok((by(extensions.remove::<Passage>())?, message))
+}
+
+/// What the gate left of a workload.
+pub(crate) fn by(mut passage: Option<Passage>) -> Result<Asked<Caller>, Status> {
     let who = passage.as_mut().and_then(|passage| passage.workload.take());
-    Ok((asked(who, passage)?, message))
+    asked(who, passage)
 }
 
 /// A request of an operator.

@@ -4,12 +4,13 @@
 //! and write their answers as bytes ([`locum_api::check`]): no message stands between, and what a token
 //! says is copied once. [`door`] is what the generated service would be.
 
-use std::future::{Future, Ready, ready};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::future::Either;
 use futures_util::stream;
+use hyper::body::Bytes;
 use locum_api::broker::v1 as wire;
 use locum_api::check::{self as bytes, Active, Answer, Message, Question};
 use locum_api::convert::confirmation::{self, presented_from_wire};
@@ -25,6 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::asked::{Asked, workload};
 use super::show;
+use crate::grpc::{Said, one_message};
 use crate::metrics::Metrics;
 
 mod door;
@@ -43,8 +45,7 @@ pub(crate) struct Checks {
 }
 
 /// The answer to one question: at once, or in turn.
-type OneAnswer = Either<Ready<Answered>, Pin<Box<dyn Future<Output = Answered> + Send>>>;
-type Answered = Result<Response<Answer>, Status>;
+type OneAnswer<T> = Either<Result<T, Status>, Pin<Box<dyn Future<Output = Result<T, Status>> + Send>>>;
 
 /// The answers to the batches of one stream, in order. It ends with the first batch that is refused.
 type Answers = Pin<Box<dyn Stream<Item = Result<Answer, Status>> + Send>>;
@@ -56,23 +57,27 @@ impl Checks {
         Self { broker, metrics, turns: Turns::new() }
     }
 
-    /// The answer at once where no signature has to be verified, else in turn.
-    fn introspect_token(self: Arc<Self>, request: Request<Message>) -> OneAnswer {
-        let at_once = |answered: Result<Answer, Status>| Either::Left(ready(answered.map(Response::new)));
-        let (asked, message) = match workload(request) {
+    /// The answer at once where no signature has to be verified, else in turn. `tell` makes it of what was found.
+    fn introspect_token<T: Send + 'static>(
+        self: Arc<Self>,
+        asked: Result<Asked<Caller>, Status>,
+        message: Bytes,
+        tell: fn(&Self, &Asked<Caller>, &Checked) -> T,
+    ) -> OneAnswer<T> {
+        let asked = match asked {
             Ok(asked) => asked,
-            Err(status) => return at_once(Err(status)),
+            Err(status) => return Either::Left(Err(status)),
         };
         let recognised =
             self.ask(&asked, &message, |checks, name, shown| checks.recognise_token(name, shown));
         if let Some(checked) = recognised.transpose() {
-            return at_once(checked.map(|checked| self.answer(&asked, &checked)));
+            return Either::Left(checked.map(|checked| tell(&self, &asked, &checked)));
         }
         Either::Right(Box::pin(async move {
             let _turn = self.turns.take().await;
             let checked =
                 self.ask(&asked, &message, |checks, name, shown| checks.introspect_token(name, shown))?;
-            Ok(Response::new(self.answer(&asked, &checked)))
+            Ok(tell(&self, &asked, &checked))
         }))
     }
 
@@ -136,17 +141,21 @@ impl Checks {
     fn ask<C>(
         &self,
         asked: &Asked<Caller>,
-        message: &Message,
+        message: &[u8],
         check: impl FnOnce(&mut Checking<'_>, &Name, Presentation<'_>) -> Result<C, Refusal>,
     ) -> Result<C, Status> {
-        let question = bytes::question(message.bytes()).map_err(not_a_question)?;
+        let question = bytes::question(message).map_err(not_a_question)?;
         let (connector, shown) = (name(asked, &question)?, shown(asked, &question)?);
         let checked =
             self.broker.checking(&asked.who).and_then(|mut checks| check(&mut checks, &connector, shown));
         checked.map_err(|refusal| asked.refuse(refusal))
     }
 
-    fn answer(&self, asked: &Asked<Caller>, checked: &Checked) -> Answer {
+    fn answered(&self, asked: &Asked<Caller>, checked: &Checked) -> http::Response<Said> {
+        one_message(ANSWER_BYTES, |answer| self.tell(asked, checked, answer))
+    }
+
+    fn message(&self, asked: &Asked<Caller>, checked: &Checked) -> Answer {
         let mut answer = Vec::with_capacity(ANSWER_BYTES);
         self.tell(asked, checked, &mut answer);
         Answer(answer)

@@ -1,19 +1,19 @@
 //! The gate before every method: who calls, and is the method theirs?
 //!
-//! A tower layer around all services, so that no handler can be reached without it. A path that
-//! is not in the table of methods and roles is UNIMPLEMENTED for everybody. For the rest, the
+//! What answers a request takes it as [`Admitted`], which is made here alone, so that no handler can be reached without
+//! it. A path that is not in the table of methods and roles is UNIMPLEMENTED for everybody. For the rest, the
 //! proof on this very request (certificate of the connection, bearer in `authorization`) becomes a
 //! [`Caller`]; the role that the caller has, if the method needs one, is looked up; what handlers
 //! need is left in the request's extensions. Headers by which a proxy would vouch for somebody
 //! (`x-forwarded-client-cert` and the like) are not looked at.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use futures_util::future::Either;
+use http::{Extensions, HeaderMap, Request, Response, header};
+use hyper::body::{Bytes, Incoming};
 use locum_api::Role;
 use locum_api::roles;
 use locum_broker::Operator;
@@ -23,12 +23,12 @@ use locum_model::limits::ASSERTION_BYTES_MAX;
 use locum_model::{Caller, Clock, Reason, SpiffeId, Timestamp};
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
 
-use super::asked::Passage;
+use super::asked::{self, Asked, Passage};
 use super::first_keys::FirstKeys;
 use super::request_id::RequestIds;
 use crate::accept::Remote;
+use crate::grpc::{Answering, Said, whole};
 use crate::metrics::{Metrics, Rpc, RpcSeries};
 use crate::traces::{Notes, Open, Traces};
 
@@ -85,78 +85,124 @@ impl Default for MethodSeries {
     }
 }
 
-/// The layer.
-#[derive(Clone)]
-pub struct GateLayer(pub Arc<Gate>);
-
-/// A service behind the gate.
-#[derive(Clone)]
-pub struct Gated<S> {
-    gate: Arc<Gate>,
-    inner: S,
-}
-
-impl<S> Layer<S> for GateLayer {
-    type Service = Gated<S>;
-
-    fn layer(&self, inner: S) -> Gated<S> {
-        Gated { gate: Arc::clone(&self.0), inner }
-    }
-}
-
-impl<S> Service<http::Request<Body>> for Gated<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let method = Method::at(request.uri().path());
-        let open = self.gate.traces.as_ref().and_then(|traces| traces.open(request.headers(), method.path()));
-        let notes = open.as_ref().map(Open::notes).unwrap_or_default();
-        let answering =
-            Answering { gate: Arc::clone(&self.gate), method, started: self.gate.clock.elapsed(), open };
-        match self.gate.admit(method, notes, &mut request) {
-            Ok(()) => {
-                let answer = self.inner.call(request);
-                Box::pin(async move {
-                    let response = answer.await?;
-                    let code =
-                        Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-                    answering.answered(code);
-                    Ok(response)
-                })
-            }
-            Err(status) => {
-                answering.answered(status.code());
-                Box::pin(std::future::ready(Ok(status.into_http())))
-            }
-        }
-    }
-}
-
 /// A method of the table, by its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Method(Option<usize>);
 
-/// A request on its way.
-struct Answering {
+/// A request that was let through: whoever answers it has nothing else to answer it with.
+pub(crate) struct Admitted<'g> {
+    pub request: Request<Incoming>,
+    pub passing: Passing,
+    passed: Passed<'g>,
+}
+
+/// What the gate found out about a caller.
+struct Passed<'g> {
+    /// None where anybody may ask.
+    passage: Option<Passage>,
+    /// Who asks in a role.
+    operator: Option<&'g OperatorEntry>,
+}
+
+/// A request on its way through the gate and back: its answer is counted.
+pub(crate) struct Passing {
     gate: Arc<Gate>,
     method: Method,
     started: Duration,
     open: Option<Open>,
 }
 
-impl Answering {
-    fn answered(self, code: Code) {
+/// A request whose message has come whole, or as a generated service takes it.
+pub(crate) enum Taken {
+    Whole(Passing, Result<Asked<Caller>, Status>, Request<Bytes>),
+    Body(Passing, Request<Body>),
+}
+
+// === impl Admitted ===
+
+impl Admitted<'_> {
+    pub(crate) fn path(&self) -> &str {
+        self.request.uri().path()
+    }
+
+    /// Its message if it has come whole; else the request with what handlers need in its extensions.
+    pub(crate) fn take(self, bytes_max: usize) -> Taken {
+        let Self { request, passing, passed } = self;
+        match whole(request, bytes_max) {
+            Either::Left(request) => Taken::Whole(passing, asked::by(passed.passage), request),
+            Either::Right(mut request) => {
+                passed.leave_in(request.extensions_mut());
+                Taken::Body(passing, request)
+            }
+        }
+    }
+
+    /// The request as a generated service takes it, with what handlers need in its extensions.
+    pub(crate) fn generated(self) -> (Passing, Request<Body>) {
+        let Self { request, passing, passed } = self;
+        let mut request = request.map(Body::new);
+        passed.leave_in(request.extensions_mut());
+        (passing, request)
+    }
+}
+
+// === impl Passed ===
+
+impl Passed<'_> {
+    fn leave_in(self, extensions: &mut Extensions) {
+        if let Some(entry) = self.operator {
+            extensions.insert(entry.operator.clone());
+            extensions.insert(OperatorRole(entry.role));
+        }
+        if let Some(passage) = self.passage {
+            extensions.insert(passage);
+        }
+    }
+}
+
+// === impl Passing ===
+
+impl Passing {
+    /// There is nothing to wait for.
+    pub(crate) fn now(self, answer: Result<Response<Said>, Status>) -> Answering {
+        Answering::Now(self.answered(answer))
+    }
+
+    /// The answer that comes of `answer`.
+    pub(crate) fn later(
+        self,
+        answer: impl Future<Output = Result<Response<Said>, Status>> + Send + 'static,
+    ) -> Answering {
+        Answering::Later(Box::pin(async move { self.answered(answer.await) }))
+    }
+
+    /// The answer of a generated service.
+    pub(crate) fn generated(
+        self,
+        answer: impl Future<Output = Response<Body>> + Send + 'static,
+    ) -> Answering {
+        Answering::Later(Box::pin(async move {
+            let response = answer.await;
+            let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+            self.count(code);
+            response.map(Said::from)
+        }))
+    }
+
+    fn answered(self, answer: Result<Response<Said>, Status>) -> Response<Said> {
+        match answer {
+            Ok(response) => {
+                self.count(Code::Ok);
+                response
+            }
+            Err(status) => {
+                self.count(status.code());
+                status.into_http()
+            }
+        }
+    }
+
+    fn count(self, code: Code) {
         let took = self.gate.clock.elapsed().saturating_sub(self.started);
         self.gate.count(self.method, code, took);
         if let Some(open) = self.open {
@@ -166,13 +212,33 @@ impl Answering {
 }
 
 impl Gate {
-    /// Lets a request through with what handlers need, or says why not.
-    fn admit(&self, method: Method, notes: Notes, request: &mut http::Request<Body>) -> Result<(), Status> {
+    /// Lets a request through with what handlers need, or answers why not.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        remote: &Remote,
+        request: Request<Incoming>,
+    ) -> Either<Answering, Admitted<'_>> {
+        let method = Method::at(request.uri().path());
+        let open = self.traces.as_ref().and_then(|traces| traces.open(request.headers(), method.path()));
+        let notes = open.as_ref().map(Open::notes).unwrap_or_default();
+        let passing = Passing { gate: Arc::clone(self), method, started: self.clock.elapsed(), open };
+        match self.judge(method, notes, (remote, request.headers())) {
+            Ok(passed) => Either::Right(Admitted { request, passing, passed }),
+            Err(status) => Either::Left(passing.now(Err(status))),
+        }
+    }
+
+    fn judge(
+        &self,
+        method: Method,
+        notes: Notes,
+        (remote, headers): (&Remote, &HeaderMap),
+    ) -> Result<Passed<'_>, Status> {
         let request_id = self.request_ids.next();
         notes.put("locum.request_id", || request_id.to_string());
         let allowed = method.roles().ok_or_else(|| Status::unimplemented("no such method"))?;
         if allowed.contains(&Role::Anonymous) {
-            return Ok(());
+            return Ok(Passed { passage: None, operator: None });
         }
         let refuse = |reason: Reason, detail: &str| {
             tracing::info!(%request_id, method = method.path(), %reason, detail, "refused at the gate");
@@ -181,44 +247,37 @@ impl Gate {
         };
         let now =
             self.clock.now().map_err(|unsettled| refuse(Reason::ClockUnsettled, &unsettled.to_string()))?;
-        let caller = self.caller(request, now).map_err(|(reason, detail)| refuse(reason, &detail))?;
+        let caller = self.caller(remote, headers, now).map_err(|(reason, detail)| refuse(reason, &detail))?;
         let operator = self.operators.iter().find(|entry| entry.who.is(&caller));
         note_caller(&notes, &caller, operator);
-        let proof_end = caller.expires_at();
-        let passage = |workload| Passage { request_id, proof_end, notes: notes.clone(), workload };
-        if allowed.contains(&Role::Workload) {
-            // Whoever is an operator is nothing else: no identity has two roles.
-            if let Some(entry) = operator {
-                if !allowed.contains(&entry.role) {
-                    return Err(refuse(Reason::RoleMissing, entry.role.as_str()));
-                }
-                request.extensions_mut().insert(entry.operator.clone());
-                request.extensions_mut().insert(OperatorRole(entry.role));
-            }
-            request.extensions_mut().insert(passage(Some(caller)));
-            return Ok(());
-        }
+        let for_workloads = allowed.contains(&Role::Workload);
         match operator {
-            Some(entry) if allowed.contains(&entry.role) => {
-                request.extensions_mut().insert(entry.operator.clone());
-                request.extensions_mut().insert(passage(None));
-                Ok(())
+            // Whoever is an operator is nothing else: no identity has two roles.
+            Some(entry) if !allowed.contains(&entry.role) => {
+                return Err(refuse(Reason::RoleMissing, entry.role.as_str()));
             }
-            Some(entry) => Err(refuse(Reason::RoleMissing, entry.role.as_str())),
-            None => Err(refuse(Reason::RoleMissing, "not an operator")),
+            None if !for_workloads => return Err(refuse(Reason::RoleMissing, "not an operator")),
+            _ => {}
         }
+        let proof_end = caller.expires_at();
+        let workload = for_workloads.then_some(caller);
+        Ok(Passed { passage: Some(Passage { request_id, proof_end, notes, workload }), operator })
     }
 
-    fn caller(&self, request: &http::Request<Body>, now: Timestamp) -> Result<Caller, (Reason, String)> {
+    fn caller(
+        &self,
+        remote: &Remote,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Caller, (Reason, String)> {
         let trust = (self.trust)();
         let told = |refusal: &locum_identity::Refusal| (refusal.reason(), refusal.detail().to_owned());
-        let remote = request.extensions().get::<Remote>();
-        let peer = match remote.and_then(|remote| remote.peer(&trust, now)) {
+        let peer = match remote.peer(&trust, now) {
             Some(Ok(peer)) => Some(peer),
             Some(Err(refusal)) => return Err(told(refusal)),
             None => None,
         };
-        let bearer = bearer(request.headers())?;
+        let bearer = bearer(headers)?;
         let caller = locum_identity::caller(&trust, peer, bearer, now).map_err(|refusal| told(&refusal))?;
         if let Some(assertion) = bearer {
             self.first_keys.check(assertion, &caller, now).map_err(|reason| {

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use futures_util::future::Either;
+use http::Request;
+use hyper::body::Incoming;
 use locum_api::admin::v1::archive_service_server::ArchiveServiceServer;
 use locum_api::admin::v1::control_service_server::ControlServiceServer;
 use locum_api::admin::v1::inspection_service_server::InspectionServiceServer;
@@ -12,23 +15,23 @@ use locum_api::broker::v1::task_service_server::TaskServiceServer;
 use locum_api::{ERROR_DETAILS_DESCRIPTOR_SET, FILE_DESCRIPTOR_SET};
 use locum_broker::Broker;
 use locum_model::limits::{GRPC_MESSAGE_BYTES_MAX, HOLDS_PER_WORKLOAD_MAX, POLICY_BYTES_MAX};
-use tonic::transport::server::Router;
+use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
-use tower::layer::util::{Identity, Stack};
+use tower::Service as _;
 
 use super::archive::Archives;
 use super::check::Checks;
 use super::control::Control;
-use super::door::DoorLayer;
 use super::feed::{Feed, Hub};
-use super::gate::{Gate, GateLayer};
+use super::gate::Gate;
 use super::health::ServerHealth;
 use super::identity::Identities;
 use super::inspection::Inspection;
 use super::revocation::Revocation;
 use super::task::Tasks;
 use super::token::Tokens;
-use crate::grpc;
+use crate::accept::Remote;
+use crate::grpc::{Answering, Answers};
 use crate::holds::Holds;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
@@ -53,15 +56,20 @@ pub struct Wiring {
     pub stopping: Stopping,
 }
 
-/// What a request passes before its method: the gate, then the doors of what is asked most.
-pub(crate) type Layers = Stack<DoorLayer<Tokens>, Stack<DoorLayer<Checks>, Stack<GateLayer, Identity>>>;
+/// Every service, behind the gate.
+pub(crate) struct Services {
+    gate: Arc<Gate>,
+    checks: Arc<Checks>,
+    tokens: Arc<Tokens>,
+    others: Routes,
+}
 
 /// Every service with its guards, behind `gate`.
 ///
 /// # Errors
 ///
 /// When the contract's descriptor set cannot be served by reflection.
-pub(crate) fn router(gate: Gate, wiring: Wiring) -> Result<Router<Layers>, String> {
+pub(crate) fn router(gate: Gate, wiring: Wiring) -> Result<Services, String> {
     let Wiring { broker, feed, archive_retention, metrics, readiness, reload, stopping } = wiring;
     let health = ServerHealth { stopping: stopping.clone() };
     let tasks = Tasks {
@@ -90,11 +98,7 @@ pub(crate) fn router(gate: Gate, wiring: Wiring) -> Result<Router<Layers>, Strin
     };
     let v1 = reflection().build_v1().map_err(|cause| cause.to_string())?;
     let v1alpha = reflection().build_v1alpha().map_err(|cause| cause.to_string())?;
-    Ok(grpc::guarded()
-        .layer(GateLayer(Arc::new(gate)))
-        .layer(DoorLayer::new(checks))
-        .layer(DoorLayer::new(tokens))
-        .add_service(TaskServiceServer::new(tasks).max_decoding_message_size(most))
+    let others = Routes::new(TaskServiceServer::new(tasks).max_decoding_message_size(most))
         .add_service(FeedServiceServer::new(feed).max_decoding_message_size(most))
         .add_service(IdentityServiceServer::new(identities).max_decoding_message_size(most))
         .add_service(RevocationServiceServer::new(revocation).max_decoding_message_size(most))
@@ -103,5 +107,31 @@ pub(crate) fn router(gate: Gate, wiring: Wiring) -> Result<Router<Layers>, Strin
         .add_service(ControlServiceServer::new(control).max_decoding_message_size(policies))
         .add_service(HealthServer::new(health))
         .add_service(v1)
-        .add_service(v1alpha))
+        .add_service(v1alpha)
+        .prepare();
+    Ok(Services { gate: Arc::new(gate), checks: Arc::new(checks), tokens: Arc::new(tokens), others })
+}
+
+impl Answers for Services {
+    fn answer(&self, remote: &Remote, request: Request<Incoming>) -> Answering {
+        let other = match self.gate.admit(remote, request) {
+            Either::Left(refused) => return refused,
+            Either::Right(admitted) => self.checks.answer(admitted),
+        };
+        let other = match other {
+            Either::Left(answering) => return answering,
+            Either::Right(other) => self.tokens.answer(other),
+        };
+        let (passing, request) = match other {
+            Either::Left(answering) => return answering,
+            Either::Right(other) => other.generated(),
+        };
+        let answer = self.others.clone().call(request);
+        passing.generated(async move {
+            match answer.await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        })
+    }
 }

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use locum_api::broker::v1 as wire;
 use locum_api::convert::id::{bytes_from_wire, request_id_from_wire, task_from_wire};
 use locum_api::convert::time::{duration_to_wire, optional_duration_from_wire, timestamp_to_wire};
 use locum_api::convert::{request, scope};
 use locum_api::violation::Malformed;
 use locum_broker::{Binding, Broker, Holder, IssueToken, Refusal, ShownProof};
-use locum_model::Reason;
 use locum_model::issue_record::RequestKey;
-use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status};
+use locum_model::{Caller, Reason};
+use tonic::Status;
 
-use super::asked::workload;
+use super::asked::Asked;
 use crate::metrics::Metrics;
 
 mod door;
@@ -27,10 +27,10 @@ pub(crate) struct Tokens {
 impl Tokens {
     async fn issue_token(
         &self,
-        request: Request<wire::IssueTokenRequest>,
-    ) -> Result<Response<wire::IssueTokenResponse>, Status> {
-        let shown = shown_proof(request.metadata());
-        let (asked, message) = workload(request)?;
+        asked: Asked<Caller>,
+        shown: Result<Option<String>, Refusal>,
+        message: wire::IssueTokenRequest,
+    ) -> Result<wire::IssueTokenResponse, Status> {
         let mut ask = issue_from_wire(&message).map_err(|malformed| asked.malformed(malformed))?;
         if let Some(proof) = shown.map_err(|refusal| asked.refuse(refusal))? {
             if ask.binding == Binding::Required {
@@ -54,30 +54,30 @@ impl Tokens {
         asked.notes.put("locum.jti", || record.jti.to_string());
         asked.notes.put("locum.audience", || record.audience.clone());
         let life = record.expires_at.since(record.issued_at);
-        Ok(Response::new(wire::IssueTokenResponse {
+        Ok(wire::IssueTokenResponse {
             token: issued.token.into_compact(),
             jti: record.jti.to_string(),
             expire_time: Some(timestamp_to_wire(record.expires_at)),
             refresh_in: Some(duration_to_wire(life * 2 / 3)),
             scope: scope::to_wire(&record.scope),
             audience: record.audience.clone(),
-        }))
+        })
     }
 
     async fn revoke_token(
         &self,
-        request: Request<wire::RevokeTokenRequest>,
-    ) -> Result<Response<wire::RevokeTokenResponse>, Status> {
-        let (asked, message) = workload(request)?;
+        asked: Asked<Caller>,
+        message: wire::RevokeTokenRequest,
+    ) -> Result<wire::RevokeTokenResponse, Status> {
         let revoked = self.broker.revoke_token(&asked.who, &message.token).await;
         revoked.map_err(|refusal| asked.refuse(refusal))?;
-        Ok(Response::new(wire::RevokeTokenResponse {}))
+        Ok(wire::RevokeTokenResponse {})
     }
 }
 
 /// The one `dpop` of a request, where there is one (RFC 9449 section 5).
-fn shown_proof(metadata: &MetadataMap) -> Result<Option<String>, Refusal> {
-    let mut shown = metadata.get_all("dpop").iter();
+fn shown_proof(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut shown = headers.get_all("dpop").iter();
     match (shown.next().map(|proof| proof.to_str()), shown.next()) {
         (None, _) => Ok(None),
         (Some(Ok(proof)), None) => Ok(Some(proof.to_owned())),

@@ -1,4 +1,4 @@
-//! The three methods of the service as a generated service would hand them on, for their door.
+//! The three methods of the service before the table of paths that all other methods are found in.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -8,13 +8,14 @@ use futures_util::future::Either;
 use locum_api::broker::v1 as wire;
 use locum_api::check::{Answer, AuthorizeCodec, CheckCodec, Message};
 use locum_model::limits::GRPC_MESSAGE_BYTES_MAX;
-use tonic::body::Body;
 use tonic::codec::Codec;
 use tonic::server::{Grpc, StreamingService, UnaryService};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answers, Checks, OneAnswer};
-use crate::service::door::{Answering, Methods};
+use super::{Answers, Checks};
+use crate::grpc::Answering;
+use crate::service::asked::workload;
+use crate::service::gate::{Admitted, Taken};
 
 const INTROSPECT_TOKEN: &str = "/locum.broker.v1.CheckService/IntrospectToken";
 const INTROSPECT_TOKENS: &str = "/locum.broker.v1.CheckService/IntrospectTokens";
@@ -28,29 +29,40 @@ struct IntrospectTokens(Arc<Checks>);
 struct Authorize(Arc<Checks>);
 
 /// What becomes a message, or a refusal.
-type Authorizing = Pin<Box<dyn Future<Output = Result<Response<wire::AuthorizeResponse>, Status>> + Send>>;
+type Answered<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 
-// === impl Methods ===
+// === impl Checks ===
 
-impl Methods for Checks {
-    fn answer(self: &Arc<Self>, request: http::Request<Body>) -> Either<Answering, http::Request<Body>> {
-        let checks = || Arc::clone(self);
-        let answering: Answering = match request.uri().path() {
-            INTROSPECT_TOKEN => {
-                let method = IntrospectToken(checks());
-                Box::pin(async move { bounded(CheckCodec).unary(method, request).await })
-            }
+impl Checks {
+    /// Answers a request for one of its methods; another one is given back.
+    pub(crate) fn answer<'g>(self: &Arc<Self>, admitted: Admitted<'g>) -> Either<Answering, Admitted<'g>> {
+        let checks = Arc::clone(self);
+        Either::Left(match admitted.path() {
+            INTROSPECT_TOKEN => match admitted.take(MESSAGE_BYTES_MAX) {
+                Taken::Whole(passing, asked, request) => {
+                    match checks.introspect_token(asked, request.into_body(), Self::answered) {
+                        Either::Left(answer) => passing.now(answer),
+                        Either::Right(answer) => passing.later(answer),
+                    }
+                }
+                Taken::Body(passing, request) => passing.generated(async move {
+                    bounded(CheckCodec).unary(IntrospectToken(checks), request).await
+                }),
+            },
             INTROSPECT_TOKENS => {
-                let method = IntrospectTokens(checks());
-                Box::pin(async move { bounded(CheckCodec).streaming(method, request).await })
+                let (passing, request) = admitted.generated();
+                passing.generated(async move {
+                    bounded(CheckCodec).streaming(IntrospectTokens(checks), request).await
+                })
             }
             AUTHORIZE => {
-                let method = Authorize(checks());
-                Box::pin(async move { bounded(AuthorizeCodec::default()).unary(method, request).await })
+                let (passing, request) = admitted.generated();
+                passing.generated(async move {
+                    bounded(AuthorizeCodec::default()).unary(Authorize(checks), request).await
+                })
             }
-            _ => return Either::Right(request),
-        };
-        Either::Left(answering)
+            _ => return Either::Right(admitted),
+        })
     }
 }
 
@@ -62,10 +74,18 @@ fn bounded<C: Codec>(codec: C) -> Grpc<C> {
 
 impl UnaryService<Message> for IntrospectToken {
     type Response = Answer;
-    type Future = OneAnswer;
+    type Future = Answered<Answer>;
 
-    fn call(&mut self, request: Request<Message>) -> OneAnswer {
-        Arc::clone(&self.0).introspect_token(request)
+    fn call(&mut self, request: Request<Message>) -> Self::Future {
+        let checks = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (asked, message) = workload(request)?;
+            let answer = match checks.introspect_token(Ok(asked), message.into_bytes(), Checks::message) {
+                Either::Left(answer) => answer,
+                Either::Right(answer) => answer.await,
+            };
+            answer.map(Response::new)
+        })
     }
 }
 
@@ -81,7 +101,7 @@ impl StreamingService<Message> for IntrospectTokens {
 
 impl UnaryService<wire::AuthorizeRequest> for Authorize {
     type Response = wire::AuthorizeResponse;
-    type Future = Authorizing;
+    type Future = Answered<wire::AuthorizeResponse>;
 
     fn call(&mut self, request: Request<wire::AuthorizeRequest>) -> Self::Future {
         let checks = Arc::clone(&self.0);

@@ -1,4 +1,4 @@
-//! The methods of the service as a generated service would hand them on, for their door.
+//! The methods of the service before the table of paths that all other methods are found in.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,18 +6,22 @@ use std::sync::Arc;
 
 use futures_util::future::Either;
 use locum_api::broker::v1 as wire;
-use locum_api::codec::Messages;
+use locum_api::codec::{Message, Messages, read, write};
 use locum_model::limits::GRPC_MESSAGE_BYTES_MAX;
-use tonic::body::Body;
 use tonic::codec::Codec;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Request, Response, Status};
 
-use super::Tokens;
-use crate::service::door::{Answering, Methods};
+use super::{Tokens, shown_proof};
+use crate::grpc::{Answering, Said, one_message};
+use crate::service::asked::workload;
+use crate::service::gate::{Admitted, Taken};
 
 pub(super) const ISSUE_TOKEN: &str = "/locum.broker.v1.TokenService/IssueToken";
 const REVOKE_TOKEN: &str = "/locum.broker.v1.TokenService/RevokeToken";
+
+/// Room for an answer: a token with what it says fits.
+const MESSAGE_BYTES: usize = 1_019;
 
 struct IssueToken(Arc<Tokens>);
 struct RevokeToken(Arc<Tokens>);
@@ -25,24 +29,39 @@ struct RevokeToken(Arc<Tokens>);
 /// What becomes a message, or a refusal.
 type Asking<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 
-// === impl Methods ===
+// === impl Tokens ===
 
-impl Methods for Tokens {
-    fn answer(self: &Arc<Self>, request: http::Request<Body>) -> Either<Answering, http::Request<Body>> {
-        let tokens = || Arc::clone(self);
-        let answering: Answering = match request.uri().path() {
-            ISSUE_TOKEN => {
-                let method = IssueToken(tokens());
-                Box::pin(async move { bounded(Messages::default()).unary(method, request).await })
-            }
-            REVOKE_TOKEN => {
-                let method = RevokeToken(tokens());
-                Box::pin(async move { bounded(Messages::default()).unary(method, request).await })
-            }
-            _ => return Either::Right(request),
-        };
-        Either::Left(answering)
+impl Tokens {
+    /// Answers a request for one of its methods; another one is given back.
+    pub(crate) fn answer<'g>(self: &Arc<Self>, admitted: Admitted<'g>) -> Either<Answering, Admitted<'g>> {
+        let tokens = Arc::clone(self);
+        Either::Left(match admitted.path() {
+            ISSUE_TOKEN => match admitted.take(GRPC_MESSAGE_BYTES_MAX) {
+                Taken::Whole(passing, asked, request) => passing.later(async move {
+                    let (head, message) = request.into_parts();
+                    let shown = shown_proof(&head.headers);
+                    drop(head);
+                    Ok(said(&tokens.issue_token(asked?, shown, read(&message)?).await?))
+                }),
+                Taken::Body(passing, request) => passing.generated(async move {
+                    bounded(Messages::default()).unary(IssueToken(tokens), request).await
+                }),
+            },
+            REVOKE_TOKEN => match admitted.take(GRPC_MESSAGE_BYTES_MAX) {
+                Taken::Whole(passing, asked, request) => passing.later(async move {
+                    Ok(said(&tokens.revoke_token(asked?, read(request.body())?).await?))
+                }),
+                Taken::Body(passing, request) => passing.generated(async move {
+                    bounded(Messages::default()).unary(RevokeToken(tokens), request).await
+                }),
+            },
+            _ => return Either::Right(admitted),
+        })
     }
+}
+
+fn said(message: &impl Message) -> http::Response<Said> {
+    one_message(MESSAGE_BYTES, |bytes| write(message, bytes))
 }
 
 fn bounded<C: Codec>(codec: C) -> Grpc<C> {
@@ -57,7 +76,11 @@ impl UnaryService<wire::IssueTokenRequest> for IssueToken {
 
     fn call(&mut self, request: Request<wire::IssueTokenRequest>) -> Self::Future {
         let tokens = Arc::clone(&self.0);
-        Box::pin(async move { tokens.issue_token(request).await })
+        Box::pin(async move {
+            let shown = shown_proof(request.metadata().as_ref());
+            let (asked, message) = workload(request)?;
+            tokens.issue_token(asked, shown, message).await.map(Response::new)
+        })
     }
 }
 
@@ -67,7 +90,10 @@ impl UnaryService<wire::RevokeTokenRequest> for RevokeToken {
 
     fn call(&mut self, request: Request<wire::RevokeTokenRequest>) -> Self::Future {
         let tokens = Arc::clone(&self.0);
-        Box::pin(async move { tokens.revoke_token(request).await })
+        Box::pin(async move {
+            let (asked, message) = workload(request)?;
+            tokens.revoke_token(asked, message).await.map(Response::new)
+        })
     }
 }
 

@@ -1,0 +1,241 @@
+//! [`Calls`]: the requests of one connection, each with a bound on its time.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use locum_model::limits::{REQUEST_TIMEOUT, REQUESTS_PER_CONNECTION_MAX};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::Service as _;
+
+use super::message::Said;
+use crate::accept::Remote;
+use crate::tasks::RunCalls;
+
+/// What answers the requests of all connections.
+pub trait Answers: Send + Sync + 'static {
+    /// Takes a request up. Called where the connection is read: it must not block.
+    fn answer(&self, remote: &Remote, request: Request<Incoming>) -> Answering;
+}
+
+/// An answer, or what becomes one.
+pub enum Answering {
+    /// There is nothing to wait for.
+    Now(Response<Said>),
+    /// It is waited for, in a task of its own.
+    Later(Pin<Box<dyn Future<Output = Response<Said>> + Send>>),
+}
+
+/// Generated services, with nothing before them.
+pub struct Routed(pub Routes);
+
+/// The requests of one connection.
+pub(super) struct Calls<A> {
+    answers: Arc<A>,
+    remote: Remote,
+    run: RunCalls,
+    places: Arc<Semaphore>,
+}
+
+/// One request on its way to its response. The time that a stream takes after its first answer is not bounded
+/// here: streams end by lease, by shutdown or by their peer.
+pub(super) enum Call {
+    Now(Option<Response<Said>>),
+    Later {
+        answer: Pin<Box<dyn Future<Output = Response<Said>> + Send>>,
+        within: Duration,
+        /// Made when it turns out that there is something to wait for.
+        late: Option<Pin<Box<Sleep>>>,
+        _place: OwnedSemaphorePermit,
+    },
+}
+
+// === impl Routed ===
+
+impl Answers for Routed {
+    fn answer(&self, _remote: &Remote, request: Request<Incoming>) -> Answering {
+        let answer = self.0.clone().call(request.map(Body::new));
+        Answering::Later(Box::pin(async move {
+            match answer.await {
+                Ok(response) => response.map(Said::from),
+                Err(never) => match never {},
+            }
+        }))
+    }
+}
+
+// === impl Calls ===
+
+impl<A: Answers> Calls<A> {
+    pub(super) fn new(answers: Arc<A>, remote: Remote, run: RunCalls) -> Self {
+        let places = Arc::new(Semaphore::new(REQUESTS_PER_CONNECTION_MAX));
+        Self { answers, remote, run, places }
+    }
+}
+
+impl<A: Answers> hyper::service::Service<Request<Incoming>> for Calls<A> {
+    type Response = Response<Said>;
+    type Error = Infallible;
+    type Future = Call;
+
+    fn call(&self, request: Request<Incoming>) -> Call {
+        let within = time_for(request.headers());
+        self.call_of(self.answers.answer(&self.remote, request), within)
+    }
+}
+
+impl<A> Calls<A> {
+    fn call_of(&self, answering: Answering, within: Duration) -> Call {
+        match answering {
+            Answering::Now(response) => {
+                self.run.next_at_once();
+                Call::Now(Some(response))
+            }
+            Answering::Later(answer) => match Arc::clone(&self.places).try_acquire_owned() {
+                Ok(place) => Call::Later { answer, within, late: None, _place: place },
+                Err(_none) => {
+                    let busy = Status::resource_exhausted("too many requests at once on this connection");
+                    Call::Now(Some(busy.into_http()))
+                }
+            },
+        }
+    }
+}
+
+// === impl Call ===
+
+impl Future for Call {
+    type Output = Result<Response<Said>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(response) => Poll::Ready(Ok(response.take().expect("polled once"))),
+            Self::Later { answer, within, late, .. } => {
+                if let Poll::Ready(response) = answer.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(response));
+                }
+                let late = late.get_or_insert_with(|| Box::pin(tokio::time::sleep(*within)));
+                late.as_mut().poll(cx).map(|()| Ok(Status::cancelled("Timeout expired").into_http()))
+            }
+        }
+    }
+}
+
+// === free functions ===
+
+/// How long a request may take until its response: as long as its caller says, and no longer than all.
+fn time_for(headers: &HeaderMap) -> Duration {
+    let said = headers.get("grpc-timeout").and_then(|said| said.to_str().ok()).and_then(grpc_timeout);
+    said.map_or(REQUEST_TIMEOUT, |said| said.min(REQUEST_TIMEOUT))
+}
+
+/// A time as gRPC writes it: at most eight digits and a unit. What is written otherwise says nothing.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let digits = &text[..text.len() - unit.len_utf8()];
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        'H' => Some(Duration::from_secs(count * 60 * 60)),
+        'M' => Some(Duration::from_secs(count * 60)),
+        'S' => Some(Duration::from_secs(count)),
+        'm' => Some(Duration::from_millis(count)),
+        'u' => Some(Duration::from_micros(count)),
+        'n' => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tonic::Code;
+
+    use super::*;
+
+    fn calls() -> Calls<()> {
+        let remote = Remote::unknown(([127, 0, 0, 1], 1).into());
+        Calls {
+            answers: Arc::new(()),
+            remote,
+            run: RunCalls::default(),
+            places: Arc::new(Semaphore::new(REQUESTS_PER_CONNECTION_MAX)),
+        }
+    }
+
+    fn later(answer: impl Future<Output = Response<Said>> + Send + 'static) -> Answering {
+        Answering::Later(Box::pin(answer))
+    }
+
+    async fn code(call: Call) -> Code {
+        let Ok(response) = call.await;
+        Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_in_time_whether_or_not_its_answer_comes() {
+        let calls = calls();
+        let never = calls.call_of(later(pending()), Duration::from_millis(5));
+        assert_eq!(code(never).await, Code::Cancelled);
+        let soon = async {
+            tokio::task::yield_now().await;
+            Response::new(Said::Well)
+        };
+        assert_eq!(code(calls.call_of(later(soon), REQUEST_TIMEOUT)).await, Code::Ok);
+        let ready = later(ready(Response::new(Said::Well)));
+        assert_eq!(
+            code(calls.call_of(ready, Duration::ZERO)).await,
+            Code::Ok,
+            "an answer that is there counts"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_so_many_calls_that_wait_and_no_more() {
+        let calls = calls();
+        let one = || calls.call_of(later(pending()), REQUEST_TIMEOUT);
+        let mut waiting: Vec<Call> = (0..REQUESTS_PER_CONNECTION_MAX).map(|_| one()).collect();
+        assert!(waiting.iter().all(|call| matches!(call, Call::Later { .. })));
+        assert_eq!(code(one()).await, Code::ResourceExhausted);
+        let now = calls.call_of(Answering::Now(Response::new(Said::Well)), REQUEST_TIMEOUT);
+        assert_eq!(code(now).await, Code::Ok, "what does not wait takes no place");
+        waiting.pop();
+        assert!(matches!(one(), Call::Later { .. }), "a place comes back");
+    }
+
+    #[test]
+    fn a_caller_may_ask_for_less_time_and_not_for_more() {
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().expect("a header value"));
+            time_for(&headers)
+        };
+        assert_eq!(time_for(&HeaderMap::new()), REQUEST_TIMEOUT);
+        for (text, expected) in [
+            ("1S", Duration::from_secs(1)),
+            ("20m", Duration::from_millis(20)),
+            ("99999999u", REQUEST_TIMEOUT),
+            ("7n", Duration::from_nanos(7)),
+            ("0S", Duration::ZERO),
+            ("1M", REQUEST_TIMEOUT),
+            ("99999999H", REQUEST_TIMEOUT),
+        ] {
+            assert_eq!(of(text), expected, "{text}");
+        }
+        for bad in ["", "S", "1", "1x", "-1S", "+1S", "1 S", "123456789S", "1.5S", "SS"] {
+            assert_eq!(of(bad), REQUEST_TIMEOUT, "{bad}");
+        }
+    }
+}
