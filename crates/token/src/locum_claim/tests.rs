@@ -2,7 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sample::{ISSUER, any_record, record};
-use locum_model::KeyId;
+use locum_model::limits::{
+    CLOCK_SKEW_MAX, FEED_ENTRIES_PER_FRAME, FEED_UNREAD_LOOKS_MAX, FEED_UPKEEP, TOKEN_TTL_MAX,
+    VERIFIER_NONCES_MAX, VERIFIER_WATERMARKS_MAX,
+};
+use locum_model::{KeyId, Level};
 
 fn claims() -> Claims {
     Claims::of(ISSUER, &record(KeyId([0; 32])))
@@ -31,6 +35,50 @@ fn version_1_is_pinned_to_the_byte() {
     .concat();
     let hex: String = encode(&claims).iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(hex, expected);
+}
+
+/// What others build their verifiers from.
+const PAGE: &str = include_str!("../../../../docs/reference/verifier.md");
+
+#[test]
+fn the_page_for_other_verifiers_says_the_same_bytes() {
+    let cells = PAGE.lines().filter_map(|line| line.strip_suffix("` |")?.rsplit_once("| `"));
+    let told: String = cells.map(|(_, hex)| hex).collect();
+    let hex: String = encode(&claims()).iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(told, hex);
+}
+
+#[test]
+fn the_page_for_other_verifiers_names_every_level() {
+    for level in Level::ALL {
+        let row = format!("| {} {} | ", level as u8, level.as_str());
+        assert_eq!(PAGE.matches(&row).count(), 1, "{row}");
+    }
+    assert_eq!(
+        PAGE.lines().filter(|line| line.contains(" | its own |") || line.contains(" | every ")).count(),
+        Level::ALL.len()
+    );
+}
+
+#[test]
+fn the_page_for_other_verifiers_says_the_bounds() {
+    let grouped = |n: usize| {
+        let digits = n.to_string();
+        let from_end = digits.as_bytes().rchunks(3).rev().map(|d| String::from_utf8_lossy(d).into_owned());
+        from_end.collect::<Vec<_>>().join(",")
+    };
+    for bound in [
+        format!("{} entries at most", grouped(VERIFIER_WATERMARKS_MAX)),
+        format!("{} in a frame", grouped(FEED_ENTRIES_PER_FRAME)),
+        format!("{VERIFIER_NONCES_MAX} nonces"),
+        format!("most {} min after `iat`", TOKEN_TTL_MAX.as_secs() / 60),
+        format!("more than {} s apart", CLOCK_SKEW_MAX.as_secs()),
+        format!("read of for {} s", (FEED_UPKEEP * FEED_UNREAD_LOOKS_MAX).as_secs()),
+        format!("how many actors, 1 to {ACTORS_MAX};"),
+        format!("how many tasks, 1 to {TASK_DEPTH_MAX};"),
+    ] {
+        assert!(PAGE.contains(&bound), "{bound}");
+    }
 }
 
 #[test]

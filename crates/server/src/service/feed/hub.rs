@@ -25,6 +25,8 @@ use super::track::Track;
 use super::witness::lost_position;
 use crate::tasks::{Group, Stopping, blocking};
 
+/// A witness waits for so long to be heard.
+const HEARING_MAX: Duration = Duration::from_secs(1);
 /// The least that a partition may keep, in bytes, however many there are.
 const RING_BYTES_MIN: usize = 64 * 1024;
 
@@ -126,7 +128,8 @@ impl Hub {
     ///
     /// FEED_POSITION_INVALID when it proves that this journal has lost history: the process ends then.
     pub(super) async fn hear_witness(&self, shown: WatchRevocationsResponse) -> Result<(), Reason> {
-        let _alone = self.hearing.lock().await;
+        // Nobody who comes back waits long for others who do: any one of them is enough to prove a loss.
+        let Ok(_alone) = tokio::time::timeout(HEARING_MAX, self.hearing.lock()).await else { return Ok(()) };
         let broker = Arc::clone(&self.around.broker);
         let told = blocking(move || lost_position(&broker, &shown)).await.map_err(|lost| {
             tracing::error!(cause = %lost, "a witness was not heard");
