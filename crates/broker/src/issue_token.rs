@@ -95,6 +95,23 @@ struct TaskFacts {
     deadline: Timestamp,
 }
 
+/// What became of a request before anything is recorded.
+enum Prepared {
+    /// Its request id had its answer before.
+    Before(Issued),
+    /// It is allowed, and to be recorded.
+    Now(Fresh),
+}
+
+/// A token that was allowed. Small: it lives as long as the journal takes.
+struct Fresh {
+    record: Arc<IssueRecord>,
+    draft: Draft,
+    /// The request id that it was asked with, and the hash of what was asked.
+    request: Option<(RequestScope, [u8; 32])>,
+    now: Timestamp,
+}
+
 impl Broker {
     /// Issues a token. Its issue record is durable before it is signed; a retry with the same
     /// request id answers the same claims while they live.
@@ -105,27 +122,28 @@ impl Broker {
     pub async fn issue_token(&self, caller: &Caller, ask: IssueToken) -> Result<Issued, Refusal> {
         let pinned = self.fold.pin();
         let task = Some(ask.task);
-        let issued = self.issue_in(&pinned, caller, ask).await;
+        let issued = match self.prepare(&pinned, caller, ask) {
+            Ok(Prepared::Before(issued)) => Ok(issued),
+            Ok(Prepared::Now(prepared)) => self.commit_and_sign(&pinned, prepared).await,
+            Err(refusal) => Err(refusal),
+        };
         let at = DeniedAt { pinned: &pinned, caller, method: "IssueToken", task };
         issued.map_err(|refusal| self.denied(at, refusal))
     }
 
-    async fn issue_in(
-        &self,
-        pinned: &Pinned,
-        caller: &Caller,
-        mut ask: IssueToken,
-    ) -> Result<Issued, Refusal> {
+    /// Everything that has to be judged before the record is written, at one moment and in one world.
+    fn prepare(&self, pinned: &Pinned, caller: &Caller, mut ask: IssueToken) -> Result<Prepared, Refusal> {
         let now = self.now()?;
         let workload = pinned.workload(caller)?;
         self.shows_holder(workload, ask.task, &ask.holder)?;
         let key = self.proved_key(&mut ask, caller, ((workload.tenant, workload.number), now))?;
         let request = ask.request.as_ref().map(|key| {
             let id = key.id.clone();
-            RequestScope { tenant: workload.tenant, workload: workload.number, task: Some(ask.task), id }
+            let (tenant, workload) = (workload.tenant, workload.number);
+            (RequestScope { tenant, workload, task: Some(ask.task), id }, key.hash)
         });
-        if let Some(record) = self.issued_before(request.as_ref(), &ask, now)? {
-            return self.sign_again(pinned, record, now);
+        if let Some(record) = self.issued_before(request.as_ref(), now)? {
+            return self.sign_again(pinned, record, now).map(Prepared::Before);
         }
         self.live_task(ask.task)?;
         self.may_issue(workload, now)?;
@@ -139,12 +157,17 @@ impl Broker {
         let draft = Draft::of(&self.options.issuer, &record)
             .map_err(|cause| Refusal::new(cause.reason(), "the claims do not fit into a token"))?;
         self.refuse_locked(|| crate::rests_on::targets_of_issue(&record), now)?;
+        Ok(Prepared::Now(Fresh { record, draft, request, now }))
+    }
+
+    async fn commit_and_sign(&self, pinned: &Pinned, prepared: Fresh) -> Result<Issued, Refusal> {
+        let Fresh { record, draft, request, now } = prepared;
         let settled = self.commits.commit(Event::TokenIssued(record)).await?;
         match settled.verdict {
             Verdict::Applied(Applied::Issued(live)) => self.sign(pinned, &draft, &live),
             Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),
             // A request with the same id came in between: answer with what that one got.
-            Verdict::Repeated => match self.issued_before(request.as_ref(), &ask, now)? {
+            Verdict::Repeated => match self.issued_before(request.as_ref(), now)? {
                 Some(record) => self.sign_again(pinned, record, now),
                 None => Err(Reason::RequestIdReused.into()),
             },
@@ -186,14 +209,13 @@ impl Broker {
 
     fn issued_before(
         &self,
-        request: Option<&RequestScope>,
-        ask: &IssueToken,
+        request: Option<&(RequestScope, [u8; 32])>,
         now: Timestamp,
     ) -> Result<Option<Arc<IssueRecord>>, Refusal> {
-        let (Some(scope), Some(key)) = (request, &ask.request) else { return Ok(None) };
+        let Some((scope, asked)) = request else { return Ok(None) };
         match self.fold.state.read().requests.answer(scope, now) {
             None => Ok(None),
-            Some((hash, Answered::Token(record))) if *hash == key.hash => Ok(Some(record.clone())),
+            Some((hash, Answered::Token(record))) if hash == asked => Ok(Some(record.clone())),
             Some(_) => {
                 let detail = "this request id stands for another request of the task";
                 Err(Refusal::new(Reason::RequestIdReused, detail))

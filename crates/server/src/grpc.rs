@@ -115,8 +115,12 @@ mod tests {
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
 
+    use futures_util::future::Either;
+    use http::Request;
+    use hyper::body::Incoming;
+
     use super::*;
-    use crate::accept::{Accept, AcceptOptions};
+    use crate::accept::{Accept, AcceptOptions, Remote};
     use crate::tasks::{Group, Tasks};
     use crate::test_pki::{ClientOptions, Pki};
     use crate::tls::{ClientCertificates, OwnCertificate, grpc_config};
@@ -126,8 +130,26 @@ mod tests {
     const GOAWAY: u8 = 7;
     const ENHANCE_YOUR_CALM: u32 = 11;
 
+    /// Says back what has come whole, at once.
+    struct Echo;
+
+    impl Answers for Echo {
+        fn answer(&self, _remote: &Remote, request: Request<Incoming>) -> Answering {
+            Answering::Now(match whole(request, 1_024) {
+                Either::Left(request) => one_message(64, |bytes| bytes.extend_from_slice(request.body())),
+                Either::Right(_) => tonic::Status::unimplemented("it has not come whole").into_http(),
+            })
+        }
+    }
+
     /// A guarded server with the health service, and a raw client on it.
     async fn raw_client() -> (TlsStream<TcpStream>, Tasks, Group<()>) {
+        let (_reporter, health) = tonic_health::server::health_reporter();
+        raw_client_of(Routed(tonic::service::Routes::new(health))).await
+    }
+
+    /// A guarded server, and a raw client on it.
+    async fn raw_client_of(answers: impl Answers) -> (TlsStream<TcpStream>, Tasks, Group<()>) {
         let dir = tempfile::tempdir().expect("a directory");
         let pki = Pki::new();
         let (cert, key) = pki.write_server(dir.path());
@@ -139,9 +161,7 @@ mod tests {
         let (tasks, mut loops) = (Tasks::new(), Group::new());
         let (stopping, stopped) = (tasks.stopping(), tasks.stopping());
         loops.start(async move { drop(accept.run(stopping).await) });
-        let (_reporter, health) = tonic_health::server::health_reporter();
-        let answers = Arc::new(Routed(tonic::service::Routes::new(health)));
-        loops.start(async move { drop(serve(answers, incoming, stopped).await) });
+        loops.start(async move { drop(serve(Arc::new(answers), incoming, stopped).await) });
         let tcp = TcpStream::connect(address).await.expect("connected");
         let name = ServerName::try_from("localhost").expect("a name");
         let connector = TlsConnector::from(pki.client_config(ClientOptions::default()));
@@ -220,5 +240,37 @@ mod tests {
         });
         let resets = within.await.expect("sent away");
         assert!((1..=LOCAL_RESETS_MAX).contains(&resets), "{resets} resets");
+    }
+
+    /// An answer that is there at once goes on in a task when the peer has no room for it.
+    #[tokio::test]
+    async fn an_answer_waits_for_the_room_that_its_caller_gives() {
+        let (mut client, _tasks, _loops) = raw_client_of(Echo).await;
+        // SETTINGS_INITIAL_WINDOW_SIZE: four bytes, fewer than a prefix has.
+        let settings = [0, 4, 0, 0, 0, 4];
+        let head = [0x83, 0x87, 0x84, 0x41, 0x01, b'a'];
+        let message = *b"\0\0\0\0\x05hello";
+        let asked =
+            [PREFACE, &frame(SETTINGS, 0, 0, &settings), &frame(1, 4, 1, &head), &frame(0, 1, 1, &message)];
+        client.write_all(&asked.concat()).await.expect("written");
+        let mut said = Vec::new();
+        let mut heads = 0;
+        let within = tokio::time::timeout(Duration::from_secs(20), async {
+            while heads < 2 {
+                let (kind, payload) = next_frame(&mut client).await.expect("a frame");
+                match kind {
+                    0 => {
+                        assert!(payload.len() <= 4, "{payload:?}");
+                        said.extend_from_slice(&payload);
+                        let more = frame(8, 0, 1, &[0, 0, 0, 4]);
+                        client.write_all(&more).await.expect("written");
+                    }
+                    1 => heads += 1,
+                    _ => {}
+                }
+            }
+        });
+        within.await.expect("an answer and its trailers");
+        assert_eq!(said, message);
     }
 }

@@ -11,6 +11,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::{Extensions, HeaderMap, Request, Response, header};
 use hyper::body::{Bytes, Incoming};
@@ -173,7 +174,8 @@ impl Passing {
         self,
         answer: impl Future<Output = Result<Response<Said>, Status>> + Send + 'static,
     ) -> Answering {
-        Answering::Later(Box::pin(async move { self.answered(answer.await) }))
+        // Not an async block: it would hold the future twice.
+        Answering::Later(Box::pin(answer.map(|answer| self.answered(answer))))
     }
 
     /// The answer of a generated service.
@@ -181,12 +183,11 @@ impl Passing {
         self,
         answer: impl Future<Output = Response<Body>> + Send + 'static,
     ) -> Answering {
-        Answering::Later(Box::pin(async move {
-            let response = answer.await;
+        Answering::Later(Box::pin(answer.map(|response| {
             let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
             self.count(code);
             response.map(Said::from)
-        }))
+        })))
     }
 
     fn answered(self, answer: Result<Response<Said>, Status>) -> Response<Said> {

@@ -25,13 +25,14 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    async fn issue_token(
+    /// What is asked for, by the message and by the proof that came with it.
+    fn asked_for(
         &self,
-        asked: Asked<Caller>,
+        asked: &Asked<Caller>,
         shown: Result<Option<String>, Refusal>,
-        message: wire::IssueTokenRequest,
-    ) -> Result<wire::IssueTokenResponse, Status> {
-        let mut ask = issue_from_wire(&message).map_err(|malformed| asked.malformed(malformed))?;
+        message: &wire::IssueTokenRequest,
+    ) -> Result<IssueToken, Status> {
+        let mut ask = issue_from_wire(message).map_err(|malformed| asked.malformed(malformed))?;
         if let Some(proof) = shown.map_err(|refusal| asked.refuse(refusal))? {
             if ask.binding == Binding::Required {
                 let both = Malformed::of("bind_to_certificate", "a token is bound to one key");
@@ -42,6 +43,14 @@ impl Tokens {
             ask.binding = Binding::ByProof(ShownProof { proof, method: "POST", uri });
         }
         asked.notes.put("locum.task_id", || ask.task.to_string());
+        Ok(ask)
+    }
+
+    async fn issue_token(
+        &self,
+        asked: Asked<Caller>,
+        ask: IssueToken,
+    ) -> Result<wire::IssueTokenResponse, Status> {
         let issued = match self.broker.issue_token(&asked.who, ask).await {
             Ok(issued) => issued,
             Err(refusal) => {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::TryFutureExt as _;
 use futures_util::future::Either;
 use locum_api::broker::v1 as wire;
 use locum_api::codec::{Message, Messages, read, write};
@@ -37,12 +38,20 @@ impl Tokens {
         let tokens = Arc::clone(self);
         Either::Left(match admitted.path() {
             ISSUE_TOKEN => match admitted.take(GRPC_MESSAGE_BYTES_MAX) {
-                Taken::Whole(passing, asked, request) => passing.later(async move {
-                    let (head, message) = request.into_parts();
-                    let shown = shown_proof(&head.headers);
-                    drop(head);
-                    Ok(said(&tokens.issue_token(asked?, shown, read(&message)?).await?))
-                }),
+                Taken::Whole(passing, asked, request) => {
+                    let ready = asked.and_then(|asked| {
+                        let shown = shown_proof(request.headers());
+                        let ask = tokens.asked_for(&asked, shown, &read(request.body())?)?;
+                        Ok((asked, ask))
+                    });
+                    match ready {
+                        Ok((asked, ask)) => {
+                            let issued = async move { tokens.issue_token(asked, ask).await };
+                            passing.later(issued.map_ok(|message| said(&message)))
+                        }
+                        Err(refused) => passing.now(Err(refused)),
+                    }
+                }
                 Taken::Body(passing, request) => passing.generated(async move {
                     bounded(Messages::default()).unary(IssueToken(tokens), request).await
                 }),
@@ -79,7 +88,8 @@ impl UnaryService<wire::IssueTokenRequest> for IssueToken {
         Box::pin(async move {
             let shown = shown_proof(request.metadata().as_ref());
             let (asked, message) = workload(request)?;
-            tokens.issue_token(asked, shown, message).await.map(Response::new)
+            let ask = tokens.asked_for(&asked, shown, &message)?;
+            tokens.issue_token(asked, ask).await.map(Response::new)
         })
     }
 }
