@@ -100,6 +100,7 @@ def all_hold(folder: Path, addresses: dict[str, str], npm: Path) -> bool:
         "story.py": [],
         "verification.py": ["--npm", npm],
         "possession.py": [],
+        "following.py": [],
         "reflection.py": ["--buf", buf, "--grpcurl", grpcurl],
     }
     # Each is told, whatever became of the ones before.
