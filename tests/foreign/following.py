@@ -24,6 +24,7 @@ from story import AUDIENCE, DEADLINE_SECONDS, READ, WORKLOAD, Broken, HeldTask, 
 CONNECTOR = "orders"
 CONTEXT = b"locum-feed-v1\0"
 ALGORITHM = "ES256"
+NONCES_MAX = 64
 POINT_BYTES = 65
 LEVELS = range(1, 11)
 TOKEN, TASK, SUBJECT, ACTOR, CONNECTOR_LEVEL, TENANT, OWNER, MODEL, KEY, POLICY = LEVELS
@@ -127,11 +128,22 @@ class Verifier:
             mark = (entry.level, entry.id)
             self.marks[mark] = max(entry.below_sequence, self.marks.get(mark, 0))
 
+    def begin_stream(self) -> object:
+        """The first message of a stream, but for who this is: answers on the one before do not count any more."""
+        with self.lock:
+            self.waiting, self.parts = {}, []
+        first = self.ping()
+        if self.witness is not None:
+            first.witness.CopyFrom(self.witness)
+        return first
+
     def ping(self) -> object:
         """What to send: a nonce, and how far this is."""
         with self.lock:
             nonce = secrets.token_bytes(16)
             self.waiting[nonce] = now()
+            if len(self.waiting) > NONCES_MAX:
+                del self.waiting[next(iter(self.waiting))]
             return contract.feed.WatchRevocationsRequest(nonce=nonce, acknowledgement=self._reached())
 
     def acknowledgement(self) -> object:
@@ -256,6 +268,9 @@ class Following(Story):
         self.pings: queue.SimpleQueue = queue.SimpleQueue()
         self.pinging = threading.Event()
         self.trouble: list[Exception] = []
+        self.instance = secrets.token_bytes(16)
+        self.streams = self.resets = 0
+        self.call: object = None
 
     def chapters(self) -> list[Callable[[], None]]:
         return [
@@ -263,6 +278,7 @@ class Following(Story):
             self.hostile_tokens_are_refused,
             self.every_end_is_heard,
             self.cut_off_it_knows_nothing,
+            self.it_comes_back_with_a_witness,
         ]
 
     def it_follows(self) -> None:
@@ -282,7 +298,7 @@ class Following(Story):
         spliced = [[one[0], one[1], other[2]], [one[0], other[1], one[2]], one[:2], [*one, ""], [one[0], one[1], ""]]
         bare = [base64url(b'{"alg":"none","typ":"at+jwt"}'), one[1], ""]
         for parts in [*spliced, bare]:
-            equal("a hostile token", self.verifier.check(".".join(parts)), "inactive")
+            self.is_refused("a hostile token", ".".join(parts))
         self.end_task(task)
 
     def every_end_is_heard(self) -> None:
@@ -299,7 +315,7 @@ class Following(Story):
             revoked = self.revocations.Revoke(request, timeout=2 * DEADLINE_SECONDS)
             equal("everywhere", (revoked.everywhere, list(revoked.missing)), (True, []))
             # It has acknowledged: no check that starts from here on believes the token.
-            equal(f"a token whose {level} was revoked", self.verifier.check(issued.token), "inactive")
+            self.is_refused(f"a token whose {level} was revoked", issued.token)
             equal("who is asked says so too", self.introspect(issued.token).active, False)
 
     def cut_off_it_knows_nothing(self) -> None:
@@ -311,6 +327,22 @@ class Following(Story):
         self.pinging.set()
         self.comes_to(token, "active")
         self.end_task(task)
+
+    def it_comes_back_with_a_witness(self) -> None:
+        task = self.start_task()
+        token = self.issue(task, READ).token
+        self.comes_to(token, "active")
+        for _ in range(3):
+            streams, resets = self.streams, self.resets
+            self.call.cancel()
+            self.until("another stream", lambda streams=streams: self.streams > streams)
+            began = now()
+            # A lease that began on this stream.
+            self.until("its lease", lambda began=began: self.verifier.lease_until > began + 2)
+            equal("told everything once more", self.resets - resets, 0)
+            self.comes_to(token, "active")
+        self.end_task(task)
+        self.comes_to(token, "inactive")
 
     def names_of(self, issued: object, task: HeldTask) -> dict[str, str]:
         seen = self.introspect(issued.token).token
@@ -325,28 +357,44 @@ class Following(Story):
         }
 
     def comes_to(self, token: str, expected: str) -> None:
-        until = time.monotonic() + DEADLINE_SECONDS
-        while (answer := self.verifier.check(token)) != expected:
-            if self.trouble or time.monotonic() > until:
-                raise Broken(f"{answer} instead of {expected}: {self.trouble}")
+        self.until(expected, lambda: self.verifier.check(token) == expected)
+
+    def is_refused(self, what: str, token: str) -> None:
+        """At once, and for good as soon as it may answer."""
+        equal(f"{what} is believed", self.verifier.check(token) == "active", False)
+        self.comes_to(token, "inactive")
+
+    def until(self, what: str, holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + DEADLINE_SECONDS
+        while not holds():
+            if self.trouble or time.monotonic() > end:
+                raise Broken(f"{what} does not come: {self.trouble}")
             time.sleep(0.02)
 
     def follow(self) -> None:
-        try:
-            for frame in contract.feed_rpc.FeedServiceStub(self.backend).WatchRevocations(self.sent()):
-                self.verifier.take(frame)
-                # How far it is, as soon as the entries count. A broker reads a thousand of these in a second.
-                if self.verifier.place is not None:
-                    self.pings.put(self.verifier.acknowledgement())
-        except Exception as error:  # noqa: BLE001
-            self.trouble.append(error)
+        """One stream after the other, until one ends by anything but our own will."""
+        service = contract.feed_rpc.FeedServiceStub(self.backend)
+        while not self.trouble:
+            self.pings = queue.SimpleQueue()
+            self.call = service.WatchRevocations(self.sent(self.pings))
+            self.streams += 1
+            try:
+                for frame in self.call:
+                    self.verifier.take(frame)
+                    self.resets += contract.feed.FeedPayload.FromString(frame.payload).HasField("reset")
+                    # How far it is, as soon as the entries count. A broker reads a thousand of these in a second.
+                    if self.verifier.place is not None:
+                        self.pings.put(self.verifier.acknowledgement())
+            except Exception as error:  # noqa: BLE001
+                if not self.call.cancelled():
+                    self.trouble.append(error)
 
-    def sent(self) -> Iterator[object]:
-        first = self.verifier.ping()
-        first.connector, first.instance, first.version = CONNECTOR, secrets.token_bytes(16), "stranger 1.0"
+    def sent(self, pings: queue.SimpleQueue) -> Iterator[object]:
+        first = self.verifier.begin_stream()
+        first.connector, first.instance, first.version = CONNECTOR, self.instance, "stranger 1.0"
         yield first
         while True:
-            yield self.pings.get()
+            yield pings.get()
 
     def keep_pinging(self) -> None:
         while True:
