@@ -45,8 +45,9 @@ pub struct Admin {
     client: Client,
 }
 
-impl Admin {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+impl Client {
+    /// The calls of operators.
+    pub fn admin(&self) -> Admin {
+        Admin { client: self.clone() }
     }
 }

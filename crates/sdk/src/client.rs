@@ -1,5 +1,8 @@
 //! [`Client`]: one broker, spoken to over one connection that comes back by itself.
 //!
+//! What can be asked of it stands in the files of the things that are asked for: tasks in `task_builder`, the
+//! calls of operators in `admin`, and so on.
+//!
 //! Every call has a deadline, which the broker is told. A call that may be made twice is repeated
 //! within its deadline when the broker cannot be reached; one that spends something is not.
 
@@ -9,21 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
+use locum_model::Entropy;
 use locum_model::limits::ASSERTION_BYTES_MAX;
-use locum_model::{Entropy, TaskId};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
-use crate::admin::Admin;
+use crate::channels::Channels;
 use crate::connector::Connector;
 use crate::entropy::{SystemEntropy, jitter};
 use crate::error::Error;
-use crate::holder_secret::HolderSecret;
-use crate::line::Line;
 use crate::options::{Options, TIMEOUT_DEFAULT};
-use crate::task_builder::TaskBuilder;
-use crate::task_handle::TaskHandle;
 use crate::tls;
 use crate::trace_parent::{TRACEPARENT, TraceParent};
 
@@ -38,7 +37,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    line: Arc<Line>,
+    channels: Arc<Channels>,
     assertion_file: Option<PathBuf>,
     trace_parent: Option<TraceParent>,
     timeout: Duration,
@@ -77,9 +76,9 @@ impl Client {
         let (connector, origin) = Connector::new(options)?;
         tls::configuration(options).map_err(|error| Error::Options(error.to_string()))?;
         let open = move || Self::open(&connector, &origin);
-        let line = Line::over_files(options, Box::new(open));
+        let channels = Channels::over_files(options, Box::new(open));
         let (assertion, trace) = (options.assertion_file.clone(), options.trace_parent.clone());
-        Ok(Self::with(Arc::new(line), assertion, trace, options.timeout))
+        Ok(Self::with(Arc::new(channels), assertion, trace, options.timeout))
     }
 
     fn open(connector: &Connector, origin: &Uri) -> Channel {
@@ -95,32 +94,17 @@ impl Client {
     /// A client over a channel that somebody else made: for tests and for a broker in the same
     /// process. The channel's protection is its maker's business.
     pub fn over(channel: Channel) -> Self {
-        Self::with(Arc::new(Line::Given(channel)), None, None, TIMEOUT_DEFAULT)
+        Self::with(Arc::new(Channels::Given(channel)), None, None, TIMEOUT_DEFAULT)
     }
 
     fn with(
-        line: Arc<Line>,
+        channels: Arc<Channels>,
         assertion_file: Option<PathBuf>,
         trace_parent: Option<TraceParent>,
         timeout: Duration,
     ) -> Self {
         let entropy = Box::new(SystemEntropy::new());
-        Self(Arc::new(Inner { line, assertion_file, trace_parent, timeout, entropy }))
-    }
-
-    /// Begins a task for `purpose`, a short code that policy knows.
-    pub fn task(&self, purpose: &str) -> TaskBuilder {
-        TaskBuilder::new(self.clone(), purpose)
-    }
-
-    /// A task that was started elsewhere, by its id and the holder secret that was kept.
-    pub fn task_handle(&self, task: TaskId, secret: HolderSecret) -> TaskHandle {
-        TaskHandle::new(self.clone(), task, secret)
-    }
-
-    /// The calls of operators.
-    pub fn admin(&self) -> Admin {
-        Admin::new(self.clone())
+        Self(Arc::new(Inner { channels, assertion_file, trace_parent, timeout, entropy }))
     }
 
     pub(crate) fn entropy(&self) -> &dyn Entropy {
@@ -134,11 +118,11 @@ impl Client {
     /// The same with a longer deadline, for a call that is asked to wait.
     pub(crate) fn waiting(&self, span: Duration) -> Self {
         let (assertion, trace) = (self.0.assertion_file.clone(), self.0.trace_parent.clone());
-        Self::with(Arc::clone(&self.0.line), assertion, trace, self.0.timeout.saturating_add(span))
+        Self::with(Arc::clone(&self.0.channels), assertion, trace, self.0.timeout.saturating_add(span))
     }
 
     pub(crate) fn channel(&self) -> Channel {
-        self.0.line.channel()
+        self.0.channels.channel()
     }
 
     /// Makes a unary call within the deadline.

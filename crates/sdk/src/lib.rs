@@ -30,6 +30,7 @@
 //! [`Checker`], [`CheckLayer`], [`Verifier`], [`admin`].
 
 mod bearer_layer;
+mod channels;
 mod check_layer;
 mod checker;
 mod client;
@@ -42,7 +43,6 @@ mod follow_feed;
 mod grants;
 mod hold;
 mod holder_secret;
-mod line;
 mod options;
 mod own_tasks;
 mod refusal;

@@ -43,12 +43,16 @@ enum Duty {
     Nothing,
 }
 
-impl Task {
-    pub(crate) fn new(handle: TaskHandle) -> Self {
-        let hold = tasks::spawn(hold::run(handle.clone()));
-        Self { handle, hold, duty: Duty::End }
+impl TaskHandle {
+    /// Holds the task from here on: the guard keeps its lease and ends it when dropped.
+    #[must_use = "dropping the guard ends the task"]
+    pub fn hold(self) -> Task {
+        let hold = tasks::spawn(hold::run(self.clone()));
+        Task { handle: self, hold, duty: Duty::End }
     }
+}
 
+impl Task {
     /// Ends the task and everything below it. Durable on return: every token of the tree is dead.
     ///
     /// # Errors

@@ -28,10 +28,11 @@ pub struct TaskBuilder {
     parent: Option<TaskHandle>,
 }
 
-impl TaskBuilder {
-    pub(crate) fn new(client: Client, purpose: &str) -> Self {
-        Self {
-            client,
+impl Client {
+    /// Begins a task for `purpose`, a short code that policy knows.
+    pub fn task(&self, purpose: &str) -> TaskBuilder {
+        TaskBuilder {
+            client: self.clone(),
             purpose: purpose.to_owned(),
             scope: Grants::new(),
             deadline: None,
@@ -40,7 +41,9 @@ impl TaskBuilder {
             parent: None,
         }
     }
+}
 
+impl TaskBuilder {
     /// Declares that the task may do `connector:action` to these resources; none means all that
     /// the action has. Tokens of the task can never get more than is declared here.
     pub fn scope<R: AsRef<str>>(mut self, operation: &str, resources: impl IntoIterator<Item = R>) -> Self {

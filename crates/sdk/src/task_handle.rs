@@ -19,8 +19,6 @@ use crate::client::{Client, Repeat};
 use crate::ending::Ending;
 use crate::error::Error;
 use crate::holder_secret::HolderSecret;
-use crate::task::Task;
-use crate::token_source::TokenBuilder;
 use crate::wire::{TaskState, TaskView, required_time, task};
 
 /// A task that this process can act on.
@@ -35,11 +33,14 @@ struct Inner {
     ending: watch::Sender<Option<Ending>>,
 }
 
-impl TaskHandle {
-    pub(crate) fn new(client: Client, task: TaskId, secret: HolderSecret) -> Self {
-        Self::with_lease(client, task, secret, TASK_LEASE_DEFAULT)
+impl Client {
+    /// A task that was started elsewhere, by its id and the holder secret that was kept.
+    pub fn task_handle(&self, task: TaskId, secret: HolderSecret) -> TaskHandle {
+        TaskHandle::with_lease(self.clone(), task, secret, TASK_LEASE_DEFAULT)
     }
+}
 
+impl TaskHandle {
     pub(crate) fn with_lease(client: Client, task: TaskId, secret: HolderSecret, lease: Duration) -> Self {
         Self(Arc::new(Inner { client, task, secret, lease, ending: watch::Sender::new(None) }))
     }
@@ -69,11 +70,6 @@ impl TaskHandle {
         let mut watch = self.0.ending.subscribe();
         let seen = watch.wait_for(Option::is_some).await.map(|ending| *ending);
         seen.ok().flatten().expect("the sender lives in the handle that waits")
-    }
-
-    /// Begins to describe a token for `connector`.
-    pub fn token(&self, connector: &str) -> TokenBuilder {
-        TokenBuilder::new(self.clone(), connector)
     }
 
     /// Extends the soft lease once; answers until when.
@@ -115,12 +111,6 @@ impl TaskHandle {
             TaskState::Ended | TaskState::Active => Ending::Ended,
         });
         Ok(view)
-    }
-
-    /// Holds the task from here on: the guard keeps its lease and ends it when dropped.
-    #[must_use = "dropping the guard ends the task"]
-    pub fn hold(self) -> Task {
-        Task::new(self)
     }
 
     pub(crate) fn client(&self) -> &Client {

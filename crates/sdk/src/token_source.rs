@@ -89,10 +89,11 @@ pub trait Answer {
 
 // === impl TokenBuilder ===
 
-impl TokenBuilder {
-    pub(crate) fn new(task: TaskHandle, connector: &str) -> Self {
-        Self {
-            task,
+impl TaskHandle {
+    /// Begins to describe a token for `connector`.
+    pub fn token(&self, connector: &str) -> TokenBuilder {
+        TokenBuilder {
+            task: self.clone(),
             connector: connector.to_owned(),
             scope: Grants::new(),
             ttl: None,
@@ -100,7 +101,9 @@ impl TokenBuilder {
             binding: Binding::Bearer,
         }
     }
+}
 
+impl TokenBuilder {
     /// Asks for `connector:action` on these resources; none means all that the action has.
     pub fn scope<R: AsRef<str>>(mut self, operation: &str, resources: impl IntoIterator<Item = R>) -> Self {
         self.scope.add(operation, resources);

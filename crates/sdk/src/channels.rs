@@ -1,9 +1,9 @@
-//! The line to the broker: a channel, and another one once the files were renewed that it was opened with.
+//! [`Channels`] to the broker: one, and another one once the files were renewed that it was opened with.
 //!
 //! A connection shows the certificate that stood in the files when it was opened, for as long as it lives. A
 //! workload's certificate often lives shorter than that, so what is called after a renewal goes over a new
 //! connection; what runs on the old one ends there. Files that do not fit yet, as while they are being written,
-//! leave the line as it is.
+//! leave the channel as it is.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -22,8 +22,8 @@ const LOOK_PERIOD: Duration = Duration::from_secs(5);
 /// What tells one content of a file from another without reading it; none for a file that is not there.
 type Stamp = Option<(u64, u64, i64, i64)>;
 
-/// A channel that somebody else made, or one over files.
-pub(crate) enum Line {
+/// One that somebody else made, or one after the other over files.
+pub(crate) enum Channels {
     Given(Channel),
     Files(Box<Files>),
 }
@@ -42,8 +42,8 @@ struct Current {
     looked: Duration,
 }
 
-impl Line {
-    /// A line over the files that `options` name.
+impl Channels {
+    /// Channels over the files that `options` name.
     pub(crate) fn over_files(options: &Options, open: Box<dyn Fn() -> Channel + Send + Sync>) -> Self {
         let stamps = stamps(options);
         let current =
