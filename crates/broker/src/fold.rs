@@ -215,7 +215,8 @@ impl Fold {
             return Verdict::Repeated;
         }
         let above = state.tasks.chain(started.parent);
-        if state.locks.cover(|| crate::rests_on::lockable_of_start(started, above), started.at) {
+        let asked = || crate::rests_on::lockable_of_start(started, above);
+        if state.locks.covering(asked, started.at).is_some() {
             return Verdict::Applied(Applied::TooLate(Reason::Locked));
         }
         let applied = self.table.apply(committed);
@@ -237,14 +238,14 @@ impl Fold {
         if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, record.at).is_some()) {
             return Verdict::Repeated;
         }
-        let covered = || {
+        let asked = || {
             #[cfg(bug_zoo)]
             if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::LockSkippedInFold) {
                 return Vec::new();
             }
             crate::rests_on::targets_of_issue(record)
         };
-        if state.locks.cover(covered, record.at) {
+        if state.locks.covering(asked, record.at).is_some() {
             return Verdict::Applied(Applied::TooLate(Reason::Locked));
         }
         let applied = self.table.apply(committed);

@@ -58,11 +58,6 @@ impl Locks {
         self.in_force(now).find(|lock| lock.targets.iter().any(|target| targets.contains(target)))
     }
 
-    /// Whether there is such a lock.
-    pub(crate) fn cover(&self, targets: impl FnOnce() -> Vec<Target>, now: Timestamp) -> bool {
-        self.covering(targets, now).is_some()
-    }
-
     /// The locks in force at `now`, oldest first.
     pub(crate) fn in_force(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Locked>> {
         self.by_number.values().filter(move |lock| now < lock.until)
