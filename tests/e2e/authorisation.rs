@@ -2,7 +2,7 @@
 
 use http_body_util::{BodyExt as _, Full};
 use locum_api::Role;
-use locum_api::roles::METHODS;
+use locum_api::roles::{self, METHODS};
 use locum_model::Reason;
 use locum_tests::wait::within;
 use locum_tests::{Daemon, Party, Site};
@@ -67,6 +67,7 @@ async fn every_method_by_every_role() {
                 _ => {
                     assert_eq!(status.code(), Code::PermissionDenied, "{seen}");
                     assert_eq!(reason, Some(Reason::RoleMissing), "{seen}");
+                    assert!(status.message().ends_with(&roles::told(allowed)), "{seen}");
                 }
             }
             tried += 1;

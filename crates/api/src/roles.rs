@@ -103,6 +103,12 @@ impl Role {
     }
 }
 
+/// Says to whoever may not call a method who may: it is for `policy` or `admin`.
+pub fn told(roles: &[Role]) -> String {
+    let words: Vec<String> = roles.iter().map(|role| format!("`{}`", role.as_str())).collect();
+    format!("it is for {}", words.join(" or "))
+}
+
 /// Who may call the method at `path`, for instance `/locum.broker.v1.TaskService/StartTask`; none for
 /// a method that has no row: nobody.
 ///

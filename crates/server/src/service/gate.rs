@@ -241,11 +241,14 @@ impl Gate {
         if allowed.contains(&Role::Anonymous) {
             return Ok(Passed { passage: None, operator: None });
         }
-        let refuse = |reason: Reason, detail: &str| {
+        let refuse_saying = |reason: Reason, detail: &str, told: Option<&str>| {
             tracing::info!(%request_id, method = method.path(), %reason, detail, "refused at the gate");
             notes.put("locum.reason", || reason.as_str());
-            locum_api::status::status(reason, None, &request_id, &[])
+            locum_api::status::status(reason, told, &request_id, &[])
         };
+        let refuse = |reason, detail: &str| refuse_saying(reason, detail, None);
+        // Who calls is known then, and whom a method is for stands in the documents.
+        let another_role = |is: &str| refuse_saying(Reason::RoleMissing, is, Some(&roles::told(allowed)));
         let now =
             self.clock.now().map_err(|unsettled| refuse(Reason::ClockUnsettled, &unsettled.to_string()))?;
         let caller = self.caller(remote, headers, now).map_err(|(reason, detail)| refuse(reason, &detail))?;
@@ -255,9 +258,9 @@ impl Gate {
         match operator {
             // Whoever is an operator is nothing else: no identity has two roles.
             Some(entry) if !allowed.contains(&entry.role) => {
-                return Err(refuse(Reason::RoleMissing, entry.role.as_str()));
+                return Err(another_role(entry.role.as_str()));
             }
-            None if !for_workloads => return Err(refuse(Reason::RoleMissing, "not an operator")),
+            None if !for_workloads => return Err(another_role("not an operator")),
             _ => {}
         }
         let proof_end = caller.expires_at();
