@@ -57,7 +57,11 @@ pub(crate) async fn unlock(args: UnlockArgs, session: &Session, output: &Output)
         return print(&locks, output);
     }
     match admin.unlock(&selector, &args.reason).await {
-        Ok(lifted) => print(&lifted, output),
+        Ok(lifted) => {
+            print(&lifted, output)?;
+            output.remark("lifted: what it refused is decided by policy again; what was revoked stays dead");
+            Ok(())
+        }
         Err(error) => {
             if error.reason() == Some(Reason::LockUnknown) {
                 hint(&selector, &admin, output).await;

@@ -13,6 +13,9 @@ pub(crate) async fn run(session: &Session, output: &Output) -> Result<(), Failur
     let (registry, policy) = (reloaded.registry_revision, reloaded.policy_revision);
     let told =
         json!({ "registry_revision": registry, "policy_revision": policy, "changes": reloaded.changes });
+    if reloaded.changes.is_empty() {
+        output.note("nothing changed: the files say what was in force");
+    }
     output.data(document::of("reloaded", told), || {
         let revision = |number: u32| format!("revision {number}");
         let inforce = [("registry", revision(registry)), ("policy", revision(policy))];

@@ -81,7 +81,10 @@ pub(crate) async fn run(args: &TopArgs, session: &Session, output: &Output) -> R
             }
         }
         if is_over(&mut left) {
-            return Ok(());
+            let lines = view::lines(&last, rates, trouble.as_deref(), screen.size());
+            // What was asked for by number is there to be read: on the screen that stays.
+            drop(screen);
+            return output.text(&lines.join("\n"));
         }
         match look(&admin, is_view).await {
             Ok(next) => {

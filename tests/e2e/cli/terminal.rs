@@ -117,6 +117,10 @@ async fn top_draws_itself_again_and_gives_the_terminal_back() {
     let (status, shown) = terminal.ends().await;
     assert_eq!(status.code(), Some(130));
     assert!(shown.contains("\u{1b}[?1049l"), "{shown:?}");
+    // What was asked for by number stays to be read.
+    let (status, shown) = start(&["top", "--every", "20ms", "-n", "2"]).ends().await;
+    let (_, stays) = shown.rsplit_once("\u{1b}[?1049l").expect("the terminal was given back");
+    assert!(status.success() && stays.contains("(q leaves)") && stays.contains("RECENT"), "{shown}");
     let (status, shown) = start(&["top", "-n", "1", "-o", "json"]).ends().await;
     assert!(status.success() && !shown.contains('\u{1b}'), "{shown:?}");
     assert!(serde_json::from_str::<Value>(shown.trim()).is_ok(), "{shown}");

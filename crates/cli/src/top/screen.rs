@@ -84,8 +84,12 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Whoever closed the terminal misses nothing.
-        let _left = io::stdout().write_all(LEAVE).and_then(|()| io::stdout().flush());
+        // Whoever closed the terminal misses nothing. What is told next begins a line, also where there is no other
+        // screen to leave.
+        let _left = io::stdout()
+            .write_all(b"\r\n")
+            .and_then(|()| io::stdout().write_all(LEAVE))
+            .and_then(|()| io::stdout().flush());
     }
 }
 
