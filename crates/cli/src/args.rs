@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::input::span;
+use crate::output::{Format, Output};
 
 mod audit;
 mod context;
@@ -107,40 +108,11 @@ pub(crate) struct Global {
     pub(crate) no_color: bool,
 }
 
-/// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people, within the terminal's width.
-    Table,
-    /// For people, with every column and nothing cut.
-    Wide,
-    /// One JSON document.
-    Json,
-    /// One JSON document for each item.
-    Jsonl,
-    /// What other commands take, one on a line.
-    Name,
-    /// `token request` alone: the token, into the file that `--to` names.
-    File,
-    /// `token request` alone: an HTTP header, for `curl -H @-`.
-    Header,
-    /// `token request` alone: variables, for `--env-file` and the like.
-    EnvFile,
-    /// `token request` alone: a JSON document with `Token` and `Expiration`.
-    CredentialProcess,
-    /// `token request` alone: an ExecCredential as kubectl takes it.
-    ExecCredential,
-}
-
-impl Format {
-    /// Whether it is a form in which other programs take a token, and nothing else.
-    pub(crate) fn is_for_tokens(self) -> bool {
-        match self {
-            Self::Table | Self::Wide | Self::Json | Self::Jsonl | Self::Name => false,
-            Self::File | Self::Header | Self::EnvFile | Self::CredentialProcess | Self::ExecCredential => {
-                true
-            }
-        }
+impl Global {
+    /// Where and how to print.
+    pub(crate) fn printing(&self) -> Output {
+        let output = Output::new(self.output, self.field.clone());
+        if self.no_color { output.without_colours() } else { output }
     }
 }
 

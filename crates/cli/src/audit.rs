@@ -3,9 +3,9 @@
 use locum_sdk::admin::RecordEntry;
 use serde_json::{Value, json};
 
-use crate::args::{AuditCommand, Format, TailArgs};
+use crate::args::{AuditCommand, TailArgs};
 use crate::failure::Failure;
-use crate::output::{Output, escaped};
+use crate::output::{Format, Output, escaped};
 use crate::session::Session;
 use crate::{document, input, task};
 

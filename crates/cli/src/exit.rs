@@ -1,9 +1,5 @@
 //! Exit codes: what a script may rely on. The numbers never change their meaning.
 
-use std::fmt::Write as _;
-
-use crate::output::folded;
-
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exit {
@@ -46,11 +42,15 @@ pub(crate) const ALL: [Exit; 13] = [
     exit(126, "NOT_EXECUTABLE", "`locum exec`: the program cannot be run. Its task was ended."),
     exit(127, "NO_PROGRAM", "`locum exec`: there is no such program. Its task was ended."),
     exit(130, "INTERRUPTED", "Interrupted from the keyboard (128 + SIGINT)."),
-    exit(141, "BROKEN_PIPE", "Whoever read standard output went away (128 + SIGPIPE). Nothing is said."),
+    exit(
+        BROKEN_PIPE,
+        "BROKEN_PIPE",
+        "Whoever read standard output went away (128 + SIGPIPE). Nothing is said.",
+    ),
 ];
 
-/// What is left for the meaning on a terminal of 80 columns, beside code and reason.
-const MEANING_COLUMNS: usize = 55;
+/// Whoever read standard output went away.
+pub(crate) const BROKEN_PIPE: u8 = 141;
 
 const fn exit(code: u8, reason: &'static str, meaning: &'static str) -> Exit {
     Exit { code, reason, meaning }
@@ -61,22 +61,11 @@ pub(crate) fn reason(code: u8) -> &'static str {
     ALL.iter().find(|exit| exit.code == code).map_or("INTERNAL", |exit| exit.reason)
 }
 
-/// The table for a terminal.
-pub(crate) fn text() -> String {
-    let mut text = String::from("CODE  REASON             MEANING\n");
-    for Exit { code, reason, meaning } in ALL {
-        let lines = folded(meaning, MEANING_COLUMNS, 0).replace('\n', &format!("\n{:25}", ""));
-        let _fits = writeln!(text, "{code:>4}  {reason:<17}  {lines}");
-    }
-    text.push_str(
-        "\nThe reason stands in the error document (`-o json`) where the broker gave none\nof its own.",
-    );
-    text
-}
-
 /// The page `docs/reference/exit-codes.md`.
 #[cfg(test)]
 pub(crate) fn page() -> String {
+    use std::fmt::Write as _;
+
     let mut page = String::from(
         "# Exit codes of `locum`\n\nWhat a script may rely on: a number never changes its meaning. The same table is printed by `locum help exit-codes`.\n\n\
          | code | reason | meaning |\n|---|---|---|\n",

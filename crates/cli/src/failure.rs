@@ -3,13 +3,11 @@
 //! Told once, on standard error: a line for people, or one JSON document with `-o json`.
 
 use std::io;
-use std::process::ExitCode;
 
 use locum_sdk::{Error, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::misread::Misread;
-use crate::output::Output;
 use crate::{document, exit};
 
 /// Why a command failed.
@@ -60,7 +58,7 @@ impl Failure {
             Self::Denied(_) => 4,
             Self::Partly(_) => 7,
             Self::NotConfirmed => 8,
-            Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 141,
+            Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::BROKEN_PIPE,
             Self::Io(_) => 1,
             Self::NotRun { code, .. } | Self::Program(code) => *code,
             Self::Interrupted => 130,
@@ -75,20 +73,8 @@ impl Failure {
         }
     }
 
-    /// Tells it and gives the exit code. A closed standard output is the reader's choice: silence.
-    pub(crate) fn tell(&self, output: &Output) -> u8 {
-        let code = self.code();
-        if let Self::Misread(misread) = self
-            && !output.is_json()
-        {
-            misread.print();
-        } else if code != 141 && !matches!(self, Self::Program(_)) {
-            output.error(&self.document());
-        }
-        code
-    }
-
-    fn document(&self) -> Value {
+    /// What is told of it, as a document.
+    pub(crate) fn document(&self) -> Value {
         let (reason, request_id, retryable) = match self {
             Self::Client(error) => {
                 let reason = error.reason().map_or_else(|| exit::reason(self.code()), |r| r.as_str());
@@ -125,18 +111,4 @@ impl Failure {
         }
         (message, help.map(str::to_owned))
     }
-}
-
-/// Tells what came of a command line that is no command: a help or version text, or that it is not one, in the
-/// format that it seems to ask for.
-pub(crate) fn unparsed(error: clap::Error) -> ExitCode {
-    let args = || std::env::args_os();
-    let output = Output::unparsed(args());
-    if error.use_stderr() {
-        return ExitCode::from(Failure::from(Box::new(Misread::new(error, args()))).tell(&output));
-    }
-    ExitCode::from(match error.print() {
-        Ok(()) => 0,
-        Err(error) => Failure::Io(error).tell(&output),
-    })
 }

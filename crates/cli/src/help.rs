@@ -1,14 +1,18 @@
 //! `locum help`: a command, or a topic that no single command explains. And `locum completions`.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 
 use clap::CommandFactory;
 
 use crate::args::{Cli, CompletionsArgs, HelpArgs, ShellArg};
-use crate::exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::misread::Misread;
-use crate::output::Output;
+use crate::output::{Output, folded};
+
+/// What is left for the meaning of an exit code on a terminal of 80 columns, beside code and reason.
+const MEANING_COLUMNS: usize = 55;
 
 const SELECTORS: &str = "\
 A selector says what list, revoke, lock and unlock apply to: one level and one
@@ -101,9 +105,22 @@ pub(crate) fn topics() -> [(&'static str, String); 4] {
     [
         ("selectors", SELECTORS.to_owned()),
         ("output", OUTPUT.to_owned()),
-        ("exit-codes", exit::text()),
+        ("exit-codes", exit_codes()),
         ("environment", ENVIRONMENT.to_owned()),
     ]
+}
+
+/// The table of exit codes for a terminal.
+fn exit_codes() -> String {
+    let mut text = String::from("CODE  REASON             MEANING\n");
+    for Exit { code, reason, meaning } in exit::ALL {
+        let lines = folded(meaning, MEANING_COLUMNS, 0).replace('\n', &format!("\n{:25}", ""));
+        let _fits = writeln!(text, "{code:>4}  {reason:<17}  {lines}");
+    }
+    text.push_str(
+        "\nThe reason stands in the error document (`-o json`) where the broker gave none\nof its own.",
+    );
+    text
 }
 
 /// Prints a topic or the help of a command.
@@ -117,7 +134,7 @@ pub(crate) fn run(args: &HelpArgs, output: &Output) -> Result<(), Failure> {
     let words = ["locum"].into_iter().chain(args.words.iter().map(String::as_str)).chain(["--help"]);
     match Cli::command().try_get_matches_from(words.clone()) {
         Err(unknown) if unknown.use_stderr() => {
-            Err(Box::new(Misread::new(unknown, words.map(OsString::from))).into())
+            Err(Box::new(Misread::new(unknown, Cli::command(), words.map(OsString::from))).into())
         }
         Err(help) => output.text(help.render().to_string().trim_end()),
         Ok(_) => Ok(()),

@@ -40,24 +40,40 @@ mod whoami;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use crate::args::{Cli, Command, Format, TaskCommand, TokenCommand};
+use crate::args::{Cli, Command, TaskCommand, TokenCommand};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::misread::Misread;
+use crate::output::{Format, Output};
 use crate::session::Session;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::unparsed(error),
+        Err(error) => return unparsed(error),
     };
-    let output = Output::new(&cli.global);
+    let output = cli.global.printing();
     let code = match start(cli, &output) {
         Ok(()) => 0,
-        Err(failure) => failure.tell(&output),
+        Err(failure) => output.failed(&failure),
     };
     ExitCode::from(code)
+}
+
+/// Tells what came of a command line that is no command: a help or version text, or that it is not one, in the
+/// format that it seems to ask for.
+fn unparsed(error: clap::Error) -> ExitCode {
+    let args = || std::env::args_os();
+    let failure = if error.use_stderr() {
+        Failure::from(Box::new(Misread::new(error, Cli::command(), args())))
+    } else {
+        match error.print() {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => Failure::Io(error),
+        }
+    };
+    ExitCode::from(Output::unparsed(args()).failed(&failure))
 }
 
 fn start(cli: Cli, output: &Output) -> Result<(), Failure> {

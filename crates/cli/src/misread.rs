@@ -6,11 +6,9 @@
 use std::ffi::OsString;
 use std::iter;
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory};
-
-use crate::args::Cli;
-use crate::output::escaped;
+use locum_sdk::escaped;
 
 /// What other tools call what commands of ours do. A word of theirs stands for itself below any noun, or with its
 /// noun for that alone; ours are the ends of command lines.
@@ -53,10 +51,13 @@ pub(crate) struct Misread {
 }
 
 impl Misread {
-    /// What clap says of these arguments, the program's name the first, and what they could have been.
-    pub(crate) fn new(mut told: clap::Error, args: impl IntoIterator<Item = OsString>) -> Self {
+    /// What clap says of these arguments, the program's name the first, and what they could have been in this grammar.
+    pub(crate) fn new(
+        mut told: clap::Error,
+        mut root: Command,
+        args: impl IntoIterator<Item = OsString>,
+    ) -> Self {
         let args: Vec<String> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        let mut root = Cli::command();
         root.build();
         let (at, path, next) = walked(&root, &args);
         let word = match told.get(ContextKind::InvalidSubcommand) {
@@ -143,14 +144,15 @@ fn line(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
+    use crate::args::Cli;
 
     fn misread(line: &str) -> Misread {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let told = Cli::try_parse_from(&args).expect_err("no command");
-        Misread::new(told, args)
+        Misread::new(told, Cli::command(), args)
     }
 
     #[test]

@@ -10,15 +10,17 @@ use std::io::{self, IsTerminal, Write};
 pub(crate) use locum_sdk::escaped;
 use serde_json::Value;
 
-use crate::args::{Format, Global};
+use crate::exit;
 use crate::failure::Failure;
 
 mod field;
 mod fold;
+mod format;
 mod lines;
 mod sheet;
 
 pub(crate) use fold::folded;
+pub(crate) use format::Format;
 pub(crate) use lines::harmless;
 pub(crate) use sheet::{Sheet, facts, long, plain, table, wide};
 
@@ -42,28 +44,27 @@ enum Colour {
 }
 
 impl Output {
-    pub(crate) fn new(global: &Global) -> Self {
+    pub(crate) fn new(format: Format, field: Option<String>) -> Self {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let is_dumb = set("TERM").is_some_and(|term| term == "dumb");
-        let refused = global.no_color || is_dumb || set("NO_COLOR").is_some();
+        let refused = is_dumb || set("NO_COLOR").is_some();
         Self {
-            format: global.output,
-            field: global.field.clone(),
+            format,
+            field,
             colour: if refused { Colour::Never } else { Colour::OnTerminals },
             is_dumb,
             has_progress: Cell::default(),
         }
     }
 
+    /// The same in black and white.
+    pub(crate) fn without_colours(self) -> Self {
+        Self { colour: Colour::Never, ..self }
+    }
+
     /// For what is told before the command line is understood.
     pub(crate) fn unparsed(args: impl IntoIterator<Item = OsString>) -> Self {
-        Self {
-            format: if wants_json(args) { Format::Json } else { Format::Table },
-            field: None,
-            colour: Colour::Never,
-            is_dumb: true,
-            has_progress: Cell::default(),
-        }
+        Self::new(if wants_json(args) { Format::Json } else { Format::Table }, None)
     }
 
     /// Prints the document, a part of it, or what `people` makes for people.
@@ -177,8 +178,7 @@ impl Output {
         let _told = writeln!(io::stderr(), "{text}");
     }
 
-    /// Whether a machine reads what is told.
-    pub(crate) fn is_json(&self) -> bool {
+    fn is_json(&self) -> bool {
         matches!(self.format, Format::Json | Format::Jsonl)
     }
 
@@ -203,8 +203,20 @@ impl Output {
         }
     }
 
+    /// Tells a failure, and gives its exit code. A closed standard output is the reader's choice: silence.
+    pub(crate) fn failed(&self, failure: &Failure) -> u8 {
+        let code = failure.code();
+        match failure {
+            Failure::Program(_) => {}
+            _ if code == exit::BROKEN_PIPE => {}
+            Failure::Misread(misread) if !self.is_json() => misread.print(),
+            _ => self.error(&failure.document()),
+        }
+        code
+    }
+
     /// Tells an error: its document, or its message.
-    pub(crate) fn error(&self, document: &Value) {
+    fn error(&self, document: &Value) {
         if self.is_json() {
             return self.tell(&lines::harmless(document));
         }

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use locum_sdk::Checker;
 use serde_json::{Map, Value, json};
 
-use crate::args::{DecodeArgs, Format, IntrospectArgs, RequestArgs, TokenCommand};
+use crate::args::{DecodeArgs, IntrospectArgs, RequestArgs, TokenCommand};
 use crate::clock::{now, relative};
 use crate::failure::Failure;
-use crate::output::{Output, Sheet, escaped, long, plain, table};
+use crate::output::{Format, Output, Sheet, escaped, long, plain, table};
 use crate::private_file::replace;
 use crate::session::Session;
 use crate::{document, input, task, token_form, token_list};

@@ -3,8 +3,8 @@
 use locum_sdk::Token;
 use serde_json::json;
 
-use crate::args::Format;
 use crate::document;
+use crate::output::Format;
 
 /// The token in this form, bare where people read it; none where it is a part of a document.
 pub(crate) fn text(format: Format, token: &Token) -> Option<String> {
