@@ -17,53 +17,59 @@ use locum_model::Clock as _;
 use crate::Size;
 use crate::stage::{IN_FLIGHT, LINES};
 
+/// Crowds of tokens that die, one after the other: one pause of the machine would decide about a span by itself.
+const CROWDS: usize = 3;
+/// Spans of each crowd: calm, after its revocation, calm again, after its tokens expired.
+const SPANS: u32 = 4;
 /// Forgeries a second for each check. Each costs a signature's verification.
 const FORGERIES: f64 = 0.25;
 /// Spans with forgeries, and as many without.
 const FLOODS: usize = 5;
 
 pub(crate) async fn show(report: &mut Report, size: Size) {
-    let Size { check_rate, storm, .. } = size;
-    report.progress(format_args!("a past with {} live tokens", size.dying));
-    let Made { site, expires_at, tokens } =
-        Past { tokens: size.dying, ttl: size.dying_ttl, asked: size.asked() }.make().await;
+    let Size { check_rate, storm, dying, .. } = size;
+    report.progress(format_args!("a past with {CROWDS} times {dying} live tokens"));
+    let past = Past {
+        tokens: dying,
+        crowds: CROWDS,
+        ttl: size.dying_ttl,
+        apart: storm * SPANS,
+        asked: size.asked(),
+    };
+    let Made { site, expires_at, tokens } = past.make().await;
     let served = Served::start_on(site, Cores::One);
     served.recognise(&tokens).await;
-    let clock = locum_server::clock::SystemClock::open(&served.site.path("bench-clock")).expect("a clock");
-    let left = expires_at.since(clock.now().expect("settled"));
-    assert!(left > storm * 3, "setting up took too long: the tokens live {left:?} more");
-    let revoke_at = storm + storm / 6;
-    let revoke = {
-        let line = served.operator().line().await.expect("a connection");
-        let body = framed(&locum_tests::work::revoke(Target::Workload(format!("agent-{CROWDED}"))));
-        tokio::spawn(async move {
-            tokio::time::sleep(revoke_at).await;
-            line.unary(REVOKE, body).await.expect("revoked")
-        })
-    };
-    report.progress(format_args!(
-        "checks at {check_rate:.0} a second until {storm:?} after everything expired"
-    ));
-    let expiry = left;
-    let (mut calm, mut dying, mut reaping) =
-        (Histogram::default(), Histogram::default(), Histogram::default());
-    let told = |(at, took): (Duration, Duration)| {
-        if at < storm {
-            calm.add(took);
-        } else if (revoke_at..revoke_at + storm).contains(&at) {
-            dying.add(took);
-        } else if (expiry..expiry + storm).contains(&at) {
-            reaping.add(took);
-        }
-    };
+    let operator = served.operator().line().await.expect("a connection");
     let questions = served::questions(&tokens);
     let lines = served.backend().lines(LINES).await;
     let slots = Unary::slots(&lines, IN_FLIGHT, INTROSPECT, &questions, says_active);
-    at_rate(slots, check_rate, expiry + storm, told).await;
-    revoke.await.expect("revoked");
-    for (what, histogram) in [("die at once", dying), ("are freed", reaping)] {
-        let what = format!("p99 of checks while {} tokens {what}", size.dying);
-        let row = Row::new(9, what, histogram.micros(0.99), "µs").beside("calm", calm.micros(0.99));
+    let clock = locum_server::clock::SystemClock::open(&served.site.path("bench-clock")).expect("a clock");
+    let left = expires_at.since(clock.now().expect("settled"));
+    let begin = left.checked_sub(storm * 3).expect("setting up took too long: they are to be revoked alive");
+    report.progress(format_args!(
+        "checks at {check_rate:.0} a second until all have expired, from {begin:?} on"
+    ));
+    tokio::time::sleep(begin).await;
+    let revokes = tokio::spawn(async move {
+        for crowd in 0..CROWDS {
+            tokio::time::sleep(if crowd == 0 { storm } else { storm * SPANS }).await;
+            let workload = format!("agent-{}", CROWDED + crowd);
+            let body = framed(&locum_tests::work::revoke(Target::Workload(workload)));
+            operator.unary(REVOKE, body).await.expect("revoked");
+        }
+    });
+    let mut spans = vec![Histogram::default(); CROWDS * SPANS as usize];
+    let told = |(at, took): (Duration, Duration)| {
+        spans[(at.as_nanos() / storm.as_nanos()) as usize].add(took);
+    };
+    at_rate(slots, check_rate, storm * SPANS * CROWDS as u32, told).await;
+    revokes.await.expect("revoked");
+    for (what, at) in [("die at once", 1), ("are freed", 3)] {
+        let p99 = |span: usize| {
+            middle(spans.iter().skip(span).step_by(SPANS as usize).map(|span| span.micros(0.99)).collect())
+        };
+        let what = format!("p99 of checks while {dying} tokens {what}");
+        let row = Row::new(9, what, p99(at), "µs").beside("calm", p99(0));
         report.show(row.goal(Goal::RatioAtMost(2.0)));
     }
 }
@@ -85,7 +91,7 @@ pub(crate) async fn flood(report: &mut Report, size: Size) {
         let both = (at_rate(ours, rate, size.storm, drop), at_rate(theirs, flood_rate, size.storm, drop));
         tokio::join!(both.0, both.1).0.latency
     };
-    // In turns: one pause of the machine would decide about a span by itself.
+    // In turns, as above.
     let (mut calm, mut flooded) = (Vec::new(), Vec::new());
     for _ in 0..FLOODS {
         calm.push(checks(&tokens, says_active).await);

@@ -19,7 +19,7 @@ use crate::{Even, jti};
 
 /// Tokens of each task.
 const TOKENS_PER_TASK: u64 = 10;
-/// The plugin whose tokens the past is full of.
+/// The plugin whose tokens the past is full of: the first, where there are several.
 pub const CROWDED: usize = 1;
 
 /// What is to have happened.
@@ -27,8 +27,12 @@ pub const CROWDED: usize = 1;
 pub struct Past {
     /// Live tokens of plugin [`CROWDED`], ten to a task.
     pub tokens: u64,
-    /// How long they live from now on.
+    /// Plugins with as many, from [`CROWDED`] on.
+    pub crowds: usize,
+    /// How long the first plugin's live from now on.
     pub ttl: Duration,
+    /// How much longer each next plugin's live.
+    pub apart: Duration,
     /// Tokens of plugin 0 that are to be asked about. Issued before: afterwards the tenant may have as
     /// many live tasks as it can.
     pub asked: usize,
@@ -38,7 +42,7 @@ pub struct Past {
 pub struct Made {
     /// The installation.
     pub site: Site,
-    /// When the crowd's tokens expire.
+    /// When the first plugin's tokens expire.
     pub expires_at: Timestamp,
     /// The tokens to be asked about.
     pub tokens: Vec<String>,
@@ -53,7 +57,9 @@ impl Past {
     pub async fn make(self) -> Made {
         let served = Served::start_on(installation(), Cores::All);
         let tokens = served.tokens(0, self.asked).await;
-        served.tokens(CROWDED, 1).await;
+        for crowd in 0..self.crowds {
+            served.tokens(CROWDED + crowd, 1).await;
+        }
         let Served { process, site, .. } = served;
         process.terminate().await;
         let expires_at = self.append(&site);
@@ -63,33 +69,39 @@ impl Past {
     fn append(self, site: &Site) -> Timestamp {
         let files = DiskFiles::open(site.path("data/journal")).expect("a journal");
         let options = locum_journal::Options { home: 1, ..locum_journal::Options::default() };
-        let (mut task, mut token) = (None, None);
+        let (mut tasks, mut tokens) = (Vec::new(), Vec::new());
         let mut replayed = Vec::new();
         let opened = locum_journal::open(Arc::new(files), options, &mut replayed);
         let Journal { mut writer, .. } = opened.expect("it opens");
         replayed.into_iter().for_each(|committed| match committed.into_event() {
-            Event::TaskStarted(started) => task = Some(started),
-            Event::TokenIssued(record) => token = Some(record),
+            Event::TaskStarted(started) => tasks.push(started),
+            Event::TokenIssued(record) => tokens.push(record),
             _ => {}
         });
-        let (task, token) = (task.expect("one was started"), token.expect("one was issued"));
-        let expires_at = token.at.plus(self.ttl).floor_to_second();
-        let mut events = Vec::with_capacity(BATCH_EVENTS_MAX);
-        let mut even = Even(1);
-        for number in 0..self.tokens {
-            // Far beyond what the server itself will count to meanwhile.
-            let id = TaskId::new(1, 1_000_000 + number / TOKENS_PER_TASK);
-            if number % TOKENS_PER_TASK == 0 {
-                events.push(Event::TaskStarted(Arc::new(another_task(&task, id, even.draw()))));
+        let patterns = tasks[tasks.len() - self.crowds..].iter().zip(&tokens[tokens.len() - self.crowds..]);
+        let first = tokens[tokens.len() - self.crowds].at.plus(self.ttl).floor_to_second();
+        let (mut expires_at, mut events, mut even) = (first, Vec::with_capacity(BATCH_EVENTS_MAX), Even(1));
+        for (crowd, (task, token)) in patterns.enumerate() {
+            for number in crowd as u64 * self.tokens..(crowd as u64 + 1) * self.tokens {
+                // Far beyond what the server itself will count to meanwhile.
+                let id = TaskId::new(1, 1_000_000 + number / TOKENS_PER_TASK);
+                if number % TOKENS_PER_TASK == 0 {
+                    events.push(Event::TaskStarted(Arc::new(another_task(task, id, even.draw()))));
+                }
+                events.push(Event::TokenIssued(Arc::new(another_token(
+                    token,
+                    (id, jti(number)),
+                    expires_at,
+                ))));
+                if events.len() + 2 > BATCH_EVENTS_MAX {
+                    writer.append(Lane::Ordinary, std::mem::take(&mut events)).expect("appended");
+                }
             }
-            events.push(Event::TokenIssued(Arc::new(another_token(&token, (id, jti(number)), expires_at))));
-            if events.len() + 2 > BATCH_EVENTS_MAX {
-                writer.append(Lane::Ordinary, std::mem::take(&mut events)).expect("appended");
-            }
+            expires_at = expires_at.plus(self.apart);
         }
         writer.append(Lane::Ordinary, events).expect("appended");
         writer.seal().expect("sealed");
-        expires_at
+        first
     }
 }
 

@@ -167,10 +167,10 @@ pub const JOURNAL_MARKS_MAX: usize = 64 * 1024;
 pub const BATCH_EVENTS_MAX: usize = 1_024;
 /// Requests that may wait for the writer, per lane.
 pub const COMMIT_QUEUE_MAX: usize = 16 * 1024;
-/// Rows that one tick of the reaper frees: half a millisecond, for which checks on the same core wait.
-pub const REAP_ROWS_PER_TICK: usize = 512;
+/// Rows that one tick of the reaper frees. A check on the same core waits for one or two ticks: 50 to 100 µs.
+pub const REAP_ROWS_PER_TICK: usize = 128;
 /// Tasks that one tick of the reaper lapses or ends.
-pub const REAP_TASKS_PER_TICK: usize = 1_024;
+pub const REAP_TASKS_PER_TICK: usize = 256;
 /// The reaper may be this late before new tasks and tokens are refused.
 pub const REAPER_LAG_MAX: Duration = Duration::from_secs(10);
 /// Denials of one workload are coalesced over this span.

@@ -27,6 +27,8 @@ use crate::watermark::Entry;
 const SLICE_ROWS: usize = 256;
 /// Watermarks looked at in one call, and subjects considered in one round.
 const WATERMARKS_PER_CALL: usize = 1024;
+/// Cells of tasks looked at in one call.
+const CELLS_PER_CALL: u32 = 1024;
 /// Shards looked at in one call, of each map.
 const SHARDS_PER_CALL: usize = 16;
 /// A shard shrinks when less than one part in this many is in use.
@@ -171,7 +173,7 @@ impl Table {
             self.consider_subjects(writer, now);
         }
         let from = writer.slots.next_made(writer.rounds.next_cell).unwrap_or(writer.slots.used());
-        let until = from.saturating_add(REAP_TASKS_PER_TICK as u32).min(writer.slots.used());
+        let until = from.saturating_add(CELLS_PER_CALL).min(writer.slots.used());
         for slot in from..until {
             self.free_if_done(writer, slot);
             let task = writer.slots.cells().get(slot).filter(|task| task.is_used());
