@@ -12,11 +12,11 @@ use arc_swap::ArcSwap;
 use locum_model::event::{By, PolicyActivated, RegistryActivated, TaskStarted};
 use locum_model::limits::{CLOCK_SKEW_MAX, TASK_DEADLINE_MAX, TOKEN_TTL_MAX};
 use locum_model::registry::Registry;
-use locum_model::{Committed, DigestKey, Event, IssueRecord, Position, Reason, Target, Timestamp};
+use locum_model::{Committed, DigestKey, Event, IssueRecord, Position, Reason, Target, TaskId, Timestamp};
 use locum_policy::{PolicySet, RegistryEntities};
 use locum_table::{Applied, Table};
 use locum_token::KeyStore;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::feed::Feed;
 use crate::leases::Leases;
@@ -83,20 +83,20 @@ impl Fold {
     }
 
     fn apply(&self, committed: &Committed<Event>) -> Verdict {
-        let position = committed.position();
-        let verdict = self.judge(committed);
-        note(&mut self.state.write().timeline, committed);
-        self.advance(position);
-        self.feed.take(committed, &verdict, &self.table, &self.state.read().tasks);
+        let mut state = self.state.write();
+        let verdict = self.judge(&mut state, committed);
+        note(&mut state.timeline, committed);
+        self.advance(committed.position());
+        self.feed.take(committed, &verdict, &self.table, &state.tasks);
         verdict
     }
 
     /// Applies some events of a restart, in order.
     ///
-    /// How far the fold is
-    /// and which position was reached when is told once for all of them: nobody asks in between.
+    /// How far the fold is is told once for all of them: nobody asks in between.
     pub(crate) fn replay(&self, events: &[Committed<Event>]) {
         self.make_near(events);
+        let mut state = self.state.write();
         let mut ledger = self.feed.replaying();
         for committed in events {
             #[cfg(bug_zoo)]
@@ -105,12 +105,10 @@ impl Fold {
             {
                 continue;
             }
-            let verdict = self.judge(committed);
-            ledger.take(committed, &verdict, &self.table, &self.state.read().tasks);
+            let verdict = self.judge(&mut state, committed);
+            note(&mut state.timeline, committed);
+            ledger.take(committed, &verdict, &self.table, &state.tasks);
         }
-        drop(ledger);
-        let timeline = &mut self.state.write().timeline;
-        events.iter().for_each(|committed| note(timeline, committed));
         if let Some(last) = events.last() {
             self.advance(last.position());
         }
@@ -175,30 +173,33 @@ impl Fold {
         self.applied.store(position.sequence, Ordering::Release);
     }
 
-    fn judge(&self, committed: &Committed<Event>) -> Verdict {
+    fn judge(&self, state: &mut RwLockWriteGuard<'_, State>, committed: &Committed<Event>) -> Verdict {
+        // What these make takes long, and nobody may wait for it who asks meanwhile.
+        let rare = |state: &mut _, make: &dyn Fn() -> Verdict| RwLockWriteGuard::unlocked(state, make);
         match committed.event() {
-            Event::TaskStarted(started) => self.start_task(committed, started),
-            Event::TokenIssued(record) => self.issue(committed, record),
+            Event::TaskStarted(started) => self.start_task(state, committed, started),
+            Event::TokenIssued(record) => self.issue(state, committed, record),
             Event::TaskEnded(ended) => {
                 let end = Ended { how: HowEnded::Ended(ended.outcome), at: ended.at, by: ended.by.clone() };
-                self.end(committed, ended.task, end)
+                self.end(state, committed, ended.task, end)
             }
             Event::TaskLapsed(lapsed) => {
                 let end = Ended { how: HowEnded::Lapsed, at: lapsed.at, by: By::Broker };
-                self.end(committed, lapsed.task, end)
+                self.end(state, committed, lapsed.task, end)
             }
-            Event::RegistryActivated(activated) => self.activate_registry(committed, activated),
-            Event::PolicyActivated(activated) => self.activate_policy(committed, activated),
+            Event::RegistryActivated(activated) => {
+                rare(state, &|| self.activate_registry(committed, activated))
+            }
+            Event::PolicyActivated(activated) => rare(state, &|| self.activate_policy(committed, activated)),
             Event::KeyPublished(_) | Event::KeyActivated(_) | Event::KeyRetired(_) => {
-                self.move_key(committed);
-                Verdict::Applied(self.table.apply(committed))
+                rare(state, &|| self.move_key(committed))
             }
             Event::Locked(locked) => {
-                self.state.write().locks.lock(locked);
+                state.locks.lock(locked);
                 Verdict::Applied(Applied::Done)
             }
             Event::Unlocked(unlocked) => {
-                self.state.write().locks.unlock(&unlocked.locks);
+                state.locks.unlock(&unlocked.locks);
                 Verdict::Applied(Applied::Done)
             }
             Event::TokenUsed(_) | Event::Revoked(_) | Event::ChecksSummed(_) | Event::DenialsSummed(_) => {
@@ -207,8 +208,12 @@ impl Fold {
         }
     }
 
-    fn start_task(&self, committed: &Committed<Event>, started: &Arc<TaskStarted>) -> Verdict {
-        let mut state = self.state.write();
+    fn start_task(
+        &self,
+        state: &mut State,
+        committed: &Committed<Event>,
+        started: &Arc<TaskStarted>,
+    ) -> Verdict {
         state.tasks.counted(started.task);
         let request = RequestScope::of_start(started);
         if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, started.at).is_some()) {
@@ -232,8 +237,7 @@ impl Fold {
         Verdict::Applied(applied)
     }
 
-    fn issue(&self, committed: &Committed<Event>, record: &Arc<IssueRecord>) -> Verdict {
-        let mut state = self.state.write();
+    fn issue(&self, state: &mut State, committed: &Committed<Event>, record: &Arc<IssueRecord>) -> Verdict {
         let request = RequestScope::of_issue(record);
         if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, record.at).is_some()) {
             return Verdict::Repeated;
@@ -256,10 +260,10 @@ impl Fold {
         Verdict::Applied(applied)
     }
 
-    fn end(&self, committed: &Committed<Event>, task: locum_model::TaskId, ended: Ended) -> Verdict {
+    fn end(&self, state: &mut State, committed: &Committed<Event>, task: TaskId, ended: Ended) -> Verdict {
         let applied = self.table.apply(committed);
         if matches!(applied, Applied::Ended) {
-            self.state.write().tasks.end(task, ended);
+            state.tasks.end(task, ended);
             self.leases.remove(task);
         }
         Verdict::Applied(applied)
@@ -304,7 +308,7 @@ impl Fold {
         Verdict::Applied(Applied::Done)
     }
 
-    fn move_key(&self, committed: &Committed<Event>) {
+    fn move_key(&self, committed: &Committed<Event>) -> Verdict {
         let mut keys = self.world.load().keys.clone();
         if let Err(cause) = keys.apply(committed.event(), self.keys.as_ref()) {
             self.trouble(format!("key store: {cause}"));
@@ -313,6 +317,7 @@ impl Fold {
             world.keys = keys;
             world.key_set = key_set_number(committed.position());
         });
+        Verdict::Applied(self.table.apply(committed))
     }
 
     fn change_world(&self, change: impl FnOnce(&mut World)) {

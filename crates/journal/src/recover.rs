@@ -1,14 +1,14 @@
 //! Recovery: everything that is durable, from the newest snapshot on, in order.
 //!
 //! Two threads share the work: one reads, checks and decodes, the caller's applies. The order in which
-//! events are applied is that of the journal, whichever of the two is ahead; a bounded number of
-//! batches lies between them. What was applied goes back to the thread that made it, which writes the next
-//! events over it: an allocator is slow where one thread frees what another one goes on allocating.
+//! events are applied is that of the journal, whichever of the two is ahead. What was applied goes back to the
+//! thread that made it, which writes the next events over it: an allocator is slow where one thread frees what
+//! another one goes on allocating. A bounded number of batches is under way, from the one to the other or back.
 //!
 //! A snapshot's events are applied while its hash is computed, so that it is read once and nobody waits for the
 //! other. Should it not hold in the end, the caller drops what it made of them and starts over (decision 35).
 
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use locum_model::{Committed, Event};
@@ -27,16 +27,23 @@ use crate::stored::{Decoder, Made};
 
 /// Events that change hands at once: enough that handing over costs nothing, few enough to stay in cache.
 const BATCH_EVENTS: usize = 256;
-/// Batches that may lie between the threads.
+/// Batches that may be under way.
 const BATCHES_MAX: usize = 16;
+/// Applied batches that go back at once. Who waits for one sleeps, and to wake him takes as long as to apply
+/// some dozens of events: so he is woken for several.
+const BACK_AT_ONCE: usize = 8;
 
 /// Events on their way from the thread that reads to the one that applies.
 struct Belt {
     decoder: Decoder,
     batch: Batch,
-    to: SyncSender<Handed>,
+    to: Sender<Handed>,
     /// Batches that were applied.
-    back: Receiver<Batch>,
+    back: Receiver<Vec<Batch>>,
+    /// Those of them that came and were not written over yet.
+    spare: Vec<Batch>,
+    /// Batches that did not come back yet.
+    away: usize,
 }
 
 /// Events, and what each was made of.
@@ -63,9 +70,9 @@ pub(crate) fn recover(
     replay: &mut dyn Replay,
 ) -> Result<(Cursor, Tail, Given), OpenError> {
     thread::scope(|scope| {
-        let (to, from) = mpsc::sync_channel(BATCHES_MAX);
+        let (to, from) = mpsc::channel();
         let (returned, back) = mpsc::channel();
-        let mut belt = Belt { decoder: Decoder::default(), batch: Batch::default(), to, back };
+        let mut belt = Belt::between(to, back);
         let reader =
             thread::Builder::new().name("locum-recovery".to_owned()).spawn_scoped(scope, move || {
                 let read = read(files, options, listing, &mut belt);
@@ -73,12 +80,17 @@ pub(crate) fn recover(
                 read
             });
         let reader = reader.map_err(|source| OpenError::Io { doing: "read by a second thread", source })?;
+        let mut applied = Vec::with_capacity(BACK_AT_ONCE);
         for handed in from {
             match handed {
                 Handed::Events(batch) => {
                     replay.take(&batch.events);
-                    // Nobody takes it back once everything is read: then it is freed here.
-                    let _ = returned.send(batch);
+                    applied.push(batch);
+                    if applied.len() == BACK_AT_ONCE {
+                        // Nobody takes them back once everything is read: then they are freed here.
+                        let _ =
+                            returned.send(std::mem::replace(&mut applied, Vec::with_capacity(BACK_AT_ONCE)));
+                    }
                 }
                 Handed::StartOver => replay.start_over(),
             }
@@ -170,6 +182,10 @@ fn put_all(snapshot: &mut SnapshotCursor, belt: &mut Belt) -> Result<bool, Damag
 // === impl Belt ===
 
 impl Belt {
+    fn between(to: Sender<Handed>, back: Receiver<Vec<Batch>>) -> Self {
+        Self { decoder: Decoder::default(), batch: Batch::default(), to, back, spare: Vec::new(), away: 0 }
+    }
+
     fn put(&mut self, event: Committed<Event>, made: Made) {
         self.batch.events.push(event);
         self.batch.made.push(made);
@@ -182,12 +198,17 @@ impl Belt {
         if self.batch.events.is_empty() {
             return;
         }
-        let mut next = self.back.try_recv().unwrap_or_default();
+        if self.spare.is_empty() && self.away >= BATCHES_MAX {
+            // Nobody sends them only when the other thread panicked, and then nothing is opened.
+            self.spare = self.back.recv().unwrap_or_default();
+            self.away -= self.spare.len();
+        }
+        let mut next = self.spare.pop().unwrap_or_default();
         for (applied, made) in next.events.drain(..).zip(next.made.drain(..)) {
             self.decoder.take_back(applied.into_event(), made);
         }
-        // Nobody takes it only when the other thread panicked, and then nothing is opened.
         let _ = self.to.send(Handed::Events(std::mem::replace(&mut self.batch, next)));
+        self.away += 1;
     }
 
     /// Everything so far was nothing.

@@ -20,6 +20,7 @@
 //! then on, though its places stay where they are. Between a token's home and its place no place is ever
 //! empty, so a search that meets an empty place has not missed a row.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::hashing::{RowKey, Tag};
@@ -35,6 +36,9 @@ const SHARD_BITS: u32 = if cfg!(shuttle) { 0 } else { 8 };
 const HELD_AT_ONCE: usize = 8;
 /// Places of the smallest shard that has rows.
 const PLACES_MIN: usize = if cfg!(shuttle) { 2 } else { 8 };
+
+/// Room for so many rows is made by two threads: what takes long is that the kernel hands out pages.
+const HALVED_FROM: usize = 1 << 18;
 
 /// The rows of all tokens that are not reaped yet.
 #[derive(Debug)]
@@ -186,12 +190,23 @@ impl Rows {
         let each = rows >> SHARD_BITS;
         // Ids are random: shards differ by a few times the square root.
         let each = each + 4 * each.isqrt() + 1;
-        for number in 0..self.shards.len() {
-            let places = places_for(each, number);
-            if self.shards[number].load().cells.len() < places {
-                self.rebuild(number, places);
+        let reserve = |numbers: Range<usize>| {
+            for number in numbers {
+                let places = places_for(each, number);
+                if self.shards[number].load().cells.len() < places {
+                    self.rebuild(number, places);
+                }
             }
+        };
+        let all = self.shards.len();
+        if rows < HALVED_FROM {
+            return reserve(0..all);
         }
+        std::thread::scope(|scope| {
+            let beside = std::thread::Builder::new().name("locum-rows".to_owned());
+            let half = if beside.spawn_scoped(scope, || reserve(0..all / 2)).is_ok() { all / 2 } else { 0 };
+            reserve(half..all);
+        });
     }
 
     /// Gives the memory of a few shards back where most of it is unused. The writer.
@@ -304,9 +319,11 @@ impl Shard {
         if at + 1 == self.cells.len() { 0 } else { at + 1 }
     }
 
-    /// Whether a row of this tag is where it is sought first.
+    /// Whether a row of this tag is in one of the two places where it is sought first. Reads both, whatever the
+    /// first one says: a search that goes on waits for memory again.
     fn is_home(&self, tag: Tag) -> bool {
-        self.cells[self.home(tag)].tag() == tag
+        let home = self.home(tag);
+        (self.cells[home].tag() == tag) | (self.cells[self.after(home)].tag() == tag)
     }
 
     // A quarter stays empty, so that searches are short and end.
