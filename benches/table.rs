@@ -365,8 +365,9 @@ fn measure_memory(rows: u64, per_task: u64) {
         };
         table.apply(&locum_model::Committed::assertion(Event::TaskLapsed(lapsed), position));
     }
+    // The reaper looks twenty times a second, at one shard of rows each time.
     let mut quiet = 0;
-    while quiet < 200 {
+    while quiet < 600 {
         let reaped = table.reap(end_of_all, 16_384);
         quiet = if reaped.more { 0 } else { quiet + 1 };
     }

@@ -14,6 +14,9 @@ use crate::Size;
 /// What an encoded answer of `IntrospectToken` takes: Redis keeps as much beside each token.
 const ANSWER_BYTES: usize = 250;
 
+/// A peer that breaks is started anew: OpenBao may lose its office while its core is full.
+const TRIES: usize = 3;
+
 /// What they came to; those that are not installed are missing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Peers {
@@ -59,13 +62,14 @@ impl Peers {
         }
         report.progress("PostgreSQL");
         peers.postgres = Postgres::start().map(|postgres| postgres.rates(span));
-        let oidc_provider = async move { Some(OidcProvider::start().await?.rates(span).await) };
+        let oidc_provider = move || async move { Some(OidcProvider::start().await?.rates(span).await) };
         peers.oidc_provider = by_itself(report, "oidc-provider", oidc_provider).await;
         let children = size.children;
-        let openbao = async move { Some(OpenBao::start().await?.rates(span).await) };
+        let openbao = move || async move { Some(OpenBao::start().await?.rates(span).await) };
         peers.openbao = by_itself(report, "OpenBao", openbao).await;
         if report.wants(7) {
-            let tree = async move { Some((OpenBao::start().await?.revoke_tree(children).await, children)) };
+            let tree =
+                move || async move { Some((OpenBao::start().await?.revoke_tree(children).await, children)) };
             let name = format!("OpenBao revokes a token with {children} children");
             peers.openbao_tree = by_itself(report, &name, tree).await;
         }
@@ -73,18 +77,21 @@ impl Peers {
     }
 }
 
-/// What a peer came to; nothing when it is not installed, or when it breaks, which is its own affair.
-async fn by_itself<T: Send + 'static>(
+/// What a peer came to; nothing when it is not installed, or when it breaks each time, which is its own affair.
+async fn by_itself<T: Send + 'static, W: Future<Output = Option<T>> + Send + 'static>(
     report: &Report,
     name: &str,
-    work: impl Future<Output = Option<T>> + Send + 'static,
+    work: impl Fn() -> W,
 ) -> Option<T> {
     report.progress(name);
-    let measured = tokio::spawn(work).await;
-    measured.unwrap_or_else(|cause| {
-        report.progress(format_args!("it broke, and its rows are missing: {cause}"));
-        None
-    })
+    for tries_left in (0..TRIES).rev() {
+        match tokio::spawn(work()).await {
+            Ok(measured) => return measured,
+            Err(cause) => report.progress(format_args!("it broke ({tries_left} tries left): {cause}")),
+        }
+    }
+    report.progress("its rows are missing");
+    None
 }
 
 /// A row for each peer that was measured: `figure` a second beside theirs.

@@ -124,13 +124,17 @@ impl Future for Call {
                     return Poll::Ready(Ok(response));
                 }
                 let late = late.get_or_insert_with(|| Box::pin(tokio::time::sleep(*within)));
-                late.as_mut().poll(cx).map(|()| Ok(Status::cancelled("Timeout expired").into_http()))
+                late.as_mut().poll(cx).map(|()| Ok(too_late().into_http()))
             }
         }
     }
 }
 
 // === free functions ===
+
+fn too_late() -> Status {
+    Status::deadline_exceeded("the time for this request is over; it may have been carried out")
+}
 
 /// How long a request may take until its response: as long as its caller says, and no longer than all.
 fn time_for(headers: &HeaderMap) -> Duration {
@@ -188,7 +192,7 @@ mod tests {
     async fn a_call_ends_in_time_whether_or_not_its_answer_comes() {
         let calls = calls();
         let never = calls.call_of(later(pending()), Duration::from_millis(5));
-        assert_eq!(code(never).await, Code::Cancelled);
+        assert_eq!(code(never).await, Code::DeadlineExceeded);
         let soon = async {
             tokio::task::yield_now().await;
             Response::new(Said::Well)
