@@ -19,9 +19,9 @@ use crate::{ANSWERING, LOCUMD};
 
 /// The staleness bound of `orders` here: the shortest there is.
 pub(super) const BOUND: Duration = Duration::from_millis(500);
-/// Silence is noticed within 2 s, the longest pause before another try is 3 s, and a machine that runs
-/// other tests besides takes its time for a handshake.
-const HEALS_WITHIN: Duration = Duration::from_secs(10);
+/// Silence is noticed within 2 s. A try that began on a bad wire is given up after 5 s, the longest pause before another
+/// is 3 s, and a machine that runs other tests besides takes its time for a handshake.
+const HEALS_WITHIN: Duration = Duration::from_secs(15);
 /// So long a token of the work lives at least.
 const LIFE: Duration = Duration::from_millis(20);
 /// One in so many revocations is waited for until it is everywhere.
