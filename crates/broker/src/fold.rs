@@ -87,6 +87,8 @@ impl Fold {
         let verdict = self.judge(&mut state, committed);
         note(&mut state.timeline, committed);
         self.advance(committed.position());
+        // What dies with an event may be many tasks: whoever reads goes on while they are looked for.
+        let state = RwLockWriteGuard::downgrade(state);
         self.feed.take(committed, &verdict, &self.table, &state.tasks);
         verdict
     }

@@ -45,7 +45,7 @@ impl Broker {
         let freed = freed + self.fold.feed.free(now, REAP_ROWS_PER_TICK);
         self.flush_records(Some(now));
         self.keep_keys(now);
-        let more = reaped.more || due.len() == REAP_TASKS_PER_TICK || freed >= REAP_TASKS_PER_TICK;
+        let more = reaped.more || due.len() == REAP_TASKS_PER_TICK || freed >= REAP_ROWS_PER_TICK;
         Ticked { lapsed, freed: reaped.rows + freed, more }
     }
 

@@ -134,7 +134,7 @@ mod tests {
     struct Echo;
 
     impl Answers for Echo {
-        fn answer(&self, _remote: &Remote, request: Request<Incoming>) -> Answering {
+        fn answer(self: &Arc<Self>, _remote: &Remote, request: Request<Incoming>) -> Answering {
             Answering::Now(match whole(request, 1_024) {
                 Either::Left(request) => one_message(64, |bytes| bytes.extend_from_slice(request.body())),
                 Either::Right(_) => tonic::Status::unimplemented("it has not come whole").into_http(),

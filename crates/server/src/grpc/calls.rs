@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,7 +25,7 @@ use crate::tasks::RunCalls;
 /// What answers the requests of all connections.
 pub trait Answers: Send + Sync + 'static {
     /// Takes a request up. Called where the connection is read: it must not block.
-    fn answer(&self, remote: &Remote, request: Request<Incoming>) -> Answering;
+    fn answer(self: &Arc<Self>, remote: &Remote, request: Request<Incoming>) -> Answering;
 }
 
 /// An answer, or what becomes one.
@@ -62,7 +63,7 @@ pub(super) enum Call {
 // === impl Routed ===
 
 impl Answers for Routed {
-    fn answer(&self, _remote: &Remote, request: Request<Incoming>) -> Answering {
+    fn answer(self: &Arc<Self>, _remote: &Remote, request: Request<Incoming>) -> Answering {
         let answer = self.0.clone().call(request.map(Body::new));
         Answering::Later(Box::pin(async move {
             match answer.await {
@@ -89,7 +90,7 @@ impl<A: Answers> hyper::service::Service<Request<Incoming>> for Calls<A> {
 
     fn call(&self, request: Request<Incoming>) -> Call {
         let within = time_for(request.headers());
-        self.call_of(self.answers.answer(&self.remote, request), within)
+        self.call_of(caught(|| self.answers.answer(&self.remote, request)), within)
     }
 }
 
@@ -131,6 +132,12 @@ impl Future for Call {
 }
 
 // === free functions ===
+
+/// What fails where the connection is read fails that request, and nothing else on the connection.
+fn caught(answer: impl FnOnce() -> Answering) -> Answering {
+    catch_unwind(AssertUnwindSafe(answer))
+        .unwrap_or_else(|_panic| Answering::Now(Status::internal("this request failed").into_http()))
+}
 
 fn too_late() -> Status {
     Status::deadline_exceeded("the time for this request is over; it may have been carried out")
@@ -217,6 +224,15 @@ mod tests {
         assert_eq!(code(now).await, Code::Ok, "what does not wait takes no place");
         waiting.pop();
         assert!(matches!(one(), Call::Later { .. }), "a place comes back");
+    }
+
+    #[tokio::test]
+    async fn what_fails_where_the_connection_is_read_fails_one_request() {
+        let calls = calls();
+        let broken = calls.call_of(caught(|| panic!("as a parser might")), REQUEST_TIMEOUT);
+        assert_eq!(code(broken).await, Code::Internal);
+        let good = calls.call_of(caught(|| Answering::Now(Response::new(Said::Well))), REQUEST_TIMEOUT);
+        assert_eq!(code(good).await, Code::Ok);
     }
 
     #[test]

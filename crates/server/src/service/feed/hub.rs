@@ -39,7 +39,7 @@ pub struct Hub {
     opened: Mutex<Option<mpsc::UnboundedReceiver<Arc<Shared>>>>,
     history_lost: mpsc::Sender<HistoryLost>,
     /// Held while a witness is heard: they come all at once after a start, and each reads the journal.
-    hearing: tokio::sync::Mutex<()>,
+    hearing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A follower proved that the journal was put back to an earlier state.
@@ -97,7 +97,7 @@ impl Hub {
             open,
             opened: Mutex::new(Some(opened)),
             history_lost,
-            hearing: tokio::sync::Mutex::default(),
+            hearing: Arc::default(),
         })
     }
 
@@ -128,10 +128,16 @@ impl Hub {
     ///
     /// FEED_POSITION_INVALID when it proves that this journal has lost history: the process ends then.
     pub(super) async fn hear_witness(&self, shown: WatchRevocationsResponse) -> Result<(), Reason> {
-        // Nobody who comes back waits long for others who do: any one of them is enough to prove a loss.
-        let Ok(_alone) = tokio::time::timeout(HEARING_MAX, self.hearing.lock()).await else { return Ok(()) };
+        // Nobody who comes back waits long for others who do: whoever was told of what was lost proves it, and they are many.
+        let hearing = Arc::clone(&self.hearing).lock_owned();
+        let Ok(alone) = tokio::time::timeout(HEARING_MAX, hearing).await else { return Ok(()) };
         let broker = Arc::clone(&self.around.broker);
-        let told = blocking(move || lost_position(&broker, &shown)).await.map_err(|lost| {
+        let heard = move || {
+            // Kept here and not by the caller, who may be gone: one is heard at a time.
+            let _alone = alone;
+            lost_position(&broker, &shown)
+        };
+        let told = blocking(heard).await.map_err(|lost| {
             tracing::error!(cause = %lost, "a witness was not heard");
             Reason::Internal
         })?;
