@@ -167,7 +167,7 @@ pub const JOURNAL_MARKS_MAX: usize = 64 * 1024;
 pub const BATCH_EVENTS_MAX: usize = 1_024;
 /// Requests that may wait for the writer, per lane.
 pub const COMMIT_QUEUE_MAX: usize = 16 * 1024;
-/// Rows that one tick of the reaper frees. A check on the same core waits for one or two ticks: 50 to 100 µs.
+/// Rows that one tick of the reaper frees: few, as checks on the same core wait for it.
 pub const REAP_ROWS_PER_TICK: usize = 128;
 /// Tasks that one tick of the reaper lapses or ends.
 pub const REAP_TASKS_PER_TICK: usize = 256;

@@ -28,8 +28,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_stream::Stream;
-use tonic::transport::server::Connected;
 
 use crate::tasks::{Group, Stopping};
 use gathered::Gathered;
@@ -88,7 +86,7 @@ struct Opening {
     deadline: Pin<Box<Sleep>>,
 }
 
-/// Finished connections, for `serve_with_incoming_shutdown`.
+/// Finished connections, for whoever serves them.
 #[derive(Debug)]
 pub struct Incoming(mpsc::Receiver<Connection>);
 
@@ -258,14 +256,6 @@ impl Connection {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Remote;
-
-    fn connect_info(&self) -> Remote {
-        self.remote.clone()
-    }
-}
-
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -322,14 +312,6 @@ impl Incoming {
     /// The next connection; `None` once the loop has ended.
     pub async fn next(&mut self) -> Option<Connection> {
         self.0.recv().await
-    }
-}
-
-impl Stream for Incoming {
-    type Item = io::Result<Connection>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx).map(|next| next.map(Ok))
     }
 }
 

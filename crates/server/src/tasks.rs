@@ -5,7 +5,7 @@
 //! because a broker without its reaper or its listeners keeps promises no more. [`Group`] holds
 //! short work such as handshakes and connections; dropping it aborts what is left.
 //!
-//! Nothing here is detached: whatever was started is awaited or aborted.
+//! Whatever was started is awaited or aborted; the calls of a connection alone are detached ([`RunCalls`]): they end with it.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -29,8 +29,8 @@ const SLICE_ROWS: usize = 256;
 const WATERMARKS_PER_CALL: usize = 1024;
 /// Cells of tasks looked at in one call.
 const CELLS_PER_CALL: u32 = 1024;
-/// Shards looked at in one call, of each map. They empty alike, so that all want to shrink at about the same time:
-/// to move the rows that are left in one takes longer than everything else a call does.
+/// Shards looked at in one call, of each map. They empty alike, so that all want to shrink at about the same time,
+/// and a call that moved the rows of many would be a long one.
 const SHARDS_PER_CALL: usize = 1;
 /// A shard shrinks when less than one part in this many is in use.
 const SHRINK_FACTOR: usize = 4;

@@ -112,8 +112,8 @@ async fn with_and_without_a_certificate() {
         .await
         .expect("connected");
     let connection = bench.incoming.next().await.expect("accepted");
-    let remote = connection.connect_info();
-    assert_eq!(remote.chain.expect("shown").first(), Some(&leaf));
+    let remote = connection.remote();
+    assert_eq!(remote.chain.as_deref().expect("shown").first(), Some(&leaf));
     assert!(remote.address.ip().is_loopback());
 }
 
