@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use locum_tests::work::{begin, grant, introspect, issue};
-use locum_tests::{Daemon, Site, eventually, plain_http};
+use locum_api::admin::v1::RevokeRequest;
+use locum_api::admin::v1::selector::Target;
+use locum_model::feed::Body;
+use locum_tests::follower::Follower;
+use locum_tests::work::{begin, grant, introspect, issue, revoke, seconds};
+use locum_tests::{Daemon, Party, Site, eventually, plain_http};
 
 use crate::LOCUMD;
 
@@ -55,6 +59,47 @@ async fn what_was_done_is_counted() {
         assert!(value.is_some_and(|value| value >= 0.0), "{line}");
     }
     assert!(!text.contains(&token) && !text.contains("refunder"), "no secret, and no name from outside");
+}
+
+/// Whose caller gives up, or gives less time than it takes, is counted as who is answered is.
+#[tokio::test]
+async fn a_request_without_an_answer_is_counted() {
+    let site = Site::new();
+    // No lease ends by itself here.
+    let audience = "audience = \"https://mail.acme.test\"";
+    site.edit("registry.toml", audience, &format!("{audience}\nstaleness_bound = \"60s\""));
+    let daemon = Daemon::start(LOCUMD, site).await;
+    let count = async |codes: &[&str]| {
+        let text = plain_http::metrics(&daemon).await.body;
+        let of = |code: &&str| {
+            let labels = ["grpc_method=\"Revoke\"", &format!("grpc_code=\"{code}\"")];
+            sample(&text, "grpc_server_handled_total", &labels).unwrap_or_default()
+        };
+        codes.iter().map(of).sum::<f64>()
+    };
+    // A verifier that never says what it has applied: a revocation waits for it.
+    let mut silent = Follower::new(&daemon, &daemon.at("services/mail-api"), "mail").await.expect("served");
+    silent.beat().await;
+    let operator = daemon.operator("operator");
+    let waits = |party: &Party| {
+        let mut revocation = party.revocation();
+        let target = Target::Workload("reader".to_owned());
+        let request = RevokeRequest { wait: seconds(20), ..revoke(target) };
+        tokio::spawn(async move { revocation.revoke(request).await.map(drop) })
+    };
+    let gives_up = waits(&operator);
+    // It has come when its revocation has.
+    while !matches!(silent.next().await.body, Body::Delta { .. }) {}
+    gives_up.abort();
+    eventually("the count of who gave up", || async { (count(&["CANCELLED"]).await == 1.0).then_some(()) })
+        .await;
+    let hurried = waits(&operator.header("grpc-timeout", "500m")).await.expect("it ends");
+    hurried.expect_err("too late");
+    // The caller looks at its own watch as well: which of the two is first is chance.
+    eventually("the count of who was too late", || async {
+        (count(&["CANCELLED", "DEADLINE_EXCEEDED"]).await == 2.0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use crate::tasks::{Group, RunCalls, Stopping};
 mod calls;
 mod message;
 
-pub use calls::{Answering, Answers, Routed};
+pub use calls::{Account, Answering, Answers, Routed};
 pub(crate) use message::whole;
 pub use message::{Said, one_message};
 
@@ -134,7 +134,11 @@ mod tests {
     struct Echo;
 
     impl Answers for Echo {
-        fn answer(self: &Arc<Self>, _remote: &Remote, request: Request<Incoming>) -> Answering {
+        type Account = ();
+
+        fn begin(self: &Arc<Self>, _request: &Request<Incoming>) {}
+
+        fn answer(self: &Arc<Self>, _: &Remote, request: Request<Incoming>, _account: &()) -> Answering {
             Answering::Now(match whole(request, 1_024) {
                 Either::Left(request) => one_message(64, |bytes| bytes.extend_from_slice(request.body())),
                 Either::Right(_) => tonic::Status::unimplemented("it has not come whole").into_http(),
@@ -272,5 +276,29 @@ mod tests {
         });
         within.await.expect("an answer and its trailers");
         assert_eq!(said, message);
+    }
+
+    /// Who is refused may still be sending: what comes of it is passed over, and others are answered.
+    #[tokio::test]
+    async fn a_refused_request_that_has_not_come_whole_leaves_the_connection_as_it_is() {
+        let (mut client, _tasks, _loops) = raw_client_of(Echo).await;
+        let head = [0x83, 0x87, 0x84, 0x41, 0x01, b'a'];
+        let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(1, 4, 1, &head)].concat();
+        client.write_all(&hello).await.expect("written");
+        let message = *b"\0\0\0\0\x05hello";
+        let within = tokio::time::timeout(Duration::from_secs(20), async {
+            // The refusal is a head alone.
+            while next_frame(&mut client).await.expect("a frame").0 != 1 {}
+            let rest = [frame(0, 1, 1, &message), frame(1, 4, 3, &head), frame(0, 1, 3, &message)];
+            client.write_all(&rest.concat()).await.expect("written");
+            loop {
+                let (kind, payload) = next_frame(&mut client).await.expect("the connection goes on");
+                assert_ne!(kind, GOAWAY, "{payload:?}");
+                if kind == 0 {
+                    return payload;
+                }
+            }
+        });
+        assert_eq!(within.await.expect("answered"), message);
     }
 }

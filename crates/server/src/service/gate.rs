@@ -7,16 +7,15 @@
 //! need is left in the request's extensions. Headers by which a proxy would vouch for somebody
 //! (`x-forwarded-client-cert` and the like) are not looked at.
 
-use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use http::{Extensions, HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, header};
 use hyper::body::{Bytes, Incoming};
 use locum_api::Role;
 use locum_api::roles;
+use locum_api::status::code_name;
 use locum_broker::Operator;
 use locum_identity::CurrentTrust;
 use locum_model::evidence::Login;
@@ -29,7 +28,7 @@ use super::asked::{self, Asked, Passage};
 use super::first_keys::FirstKeys;
 use super::request_id::RequestIds;
 use crate::accept::Remote;
-use crate::grpc::{Answering, Said, whole};
+use crate::grpc::{Account, whole};
 use crate::metrics::{Metrics, Rpc, RpcSeries};
 use crate::traces::{Notes, Open, Traces};
 
@@ -92,8 +91,7 @@ struct Method(Option<usize>);
 
 /// A request that was let through: whoever answers it has nothing else to answer it with.
 pub(crate) struct Admitted<'g> {
-    pub request: Request<Incoming>,
-    pub passing: Passing,
+    request: Request<Incoming>,
     passed: Passed<'g>,
 }
 
@@ -113,10 +111,16 @@ pub(crate) struct Passing {
     open: Option<Open>,
 }
 
+/// Which method is asked for, and where to note what is found out about the request.
+pub(crate) struct Asking {
+    method: Method,
+    notes: Notes,
+}
+
 /// A request whose message has come whole, or as a generated service takes it.
 pub(crate) enum Taken {
-    Whole(Passing, Result<Asked<Caller>, Status>, Request<Bytes>),
-    Body(Passing, Request<Body>),
+    Whole(Result<Asked<Caller>, Status>, Request<Bytes>),
+    Body(Request<Body>),
 }
 
 // === impl Admitted ===
@@ -128,29 +132,25 @@ impl Admitted<'_> {
 
     /// Its message if it has come whole; else the request with what handlers need in its extensions.
     pub(crate) fn take(self, bytes_max: usize) -> Taken {
-        let Self { request, passing, passed } = self;
+        let Self { request, passed } = self;
         match whole(request, bytes_max) {
-            Either::Left(request) => Taken::Whole(passing, asked::by(passed.passage), request),
-            Either::Right(mut request) => {
-                passed.leave_in(request.extensions_mut());
-                Taken::Body(passing, request)
-            }
+            Either::Left(request) => Taken::Whole(asked::by(passed.passage), request),
+            Either::Right(request) => Taken::Body(passed.leave_in(request)),
         }
     }
 
     /// The request as a generated service takes it, with what handlers need in its extensions.
-    pub(crate) fn generated(self) -> (Passing, Request<Body>) {
-        let Self { request, passing, passed } = self;
-        let mut request = request.map(Body::new);
-        passed.leave_in(request.extensions_mut());
-        (passing, request)
+    pub(crate) fn generated(self) -> Request<Body> {
+        let Self { request, passed } = self;
+        passed.leave_in(request.map(Body::new))
     }
 }
 
 // === impl Passed ===
 
 impl Passed<'_> {
-    fn leave_in(self, extensions: &mut Extensions) {
+    fn leave_in(self, mut request: Request<Body>) -> Request<Body> {
+        let extensions = request.extensions_mut();
         if let Some(entry) = self.operator {
             extensions.insert(entry.operator.clone());
             extensions.insert(OperatorRole(entry.role));
@@ -158,81 +158,60 @@ impl Passed<'_> {
         if let Some(passage) = self.passage {
             extensions.insert(passage);
         }
+        request
     }
 }
 
 // === impl Passing ===
 
 impl Passing {
-    /// There is nothing to wait for.
-    pub(crate) fn now(self, answer: Result<Response<Said>, Status>) -> Answering {
-        Answering::Now(self.answered(answer))
+    pub(crate) fn asking(&self) -> Asking {
+        Asking { method: self.method, notes: self.open.as_ref().map(Open::notes).unwrap_or_default() }
     }
+}
 
-    /// The answer that comes of `answer`.
-    pub(crate) fn later(
-        self,
-        answer: impl Future<Output = Result<Response<Said>, Status>> + Send + 'static,
-    ) -> Answering {
-        // Not an async block: it would hold the future twice.
-        Answering::Later(Box::pin(answer.map(|answer| self.answered(answer))))
-    }
-
-    /// The answer of a generated service.
-    pub(crate) fn generated(
-        self,
-        answer: impl Future<Output = Response<Body>> + Send + 'static,
-    ) -> Answering {
-        Answering::Later(Box::pin(answer.map(|response| {
-            let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-            self.count(code);
-            response.map(Said::from)
-        })))
-    }
-
-    fn answered(self, answer: Result<Response<Said>, Status>) -> Response<Said> {
-        match answer {
-            Ok(response) => {
-                self.count(Code::Ok);
-                response
-            }
-            Err(status) => {
-                self.count(status.code());
-                status.into_http()
-            }
-        }
-    }
-
-    fn count(self, code: Code) {
+impl Account for Passing {
+    fn answered(self, code: Code) {
         let took = self.gate.clock.elapsed().saturating_sub(self.started);
         self.gate.count(self.method, code, took);
         if let Some(open) = self.open {
             open.answered(code);
         }
     }
+
+    fn refused(self, status: &Status) {
+        let (method, code) = (self.method.path(), code_name(status.code()));
+        tracing::info!(method, code, detail = status.message(), "refused");
+        self.answered(status.code());
+    }
 }
 
 impl Gate {
-    /// Lets a request through with what handlers need, or answers why not.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        remote: &Remote,
-        request: Request<Incoming>,
-    ) -> Either<Answering, Admitted<'_>> {
+    /// Takes note of a request.
+    pub(crate) fn begin(self: &Arc<Self>, request: &Request<Incoming>) -> Passing {
         let method = Method::at(request.uri().path());
         let open = self.traces.as_ref().and_then(|traces| traces.open(request.headers(), method.path()));
-        let notes = open.as_ref().map(Open::notes).unwrap_or_default();
-        let passing = Passing { gate: Arc::clone(self), method, started: self.clock.elapsed(), open };
-        match self.judge(method, notes, (remote, request.headers())) {
-            Ok(passed) => Either::Right(Admitted { request, passing, passed }),
-            Err(status) => Either::Left(passing.now(Err(status))),
-        }
+        Passing { gate: Arc::clone(self), method, started: self.clock.elapsed(), open }
+    }
+
+    /// Lets a request through with what handlers need.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub(crate) fn admit(
+        &self,
+        asking: Asking,
+        remote: &Remote,
+        request: Request<Incoming>,
+    ) -> Result<Admitted<'_>, Status> {
+        let passed = self.judge(asking, (remote, request.headers()))?;
+        Ok(Admitted { request, passed })
     }
 
     fn judge(
         &self,
-        method: Method,
-        notes: Notes,
+        Asking { method, notes }: Asking,
         (remote, headers): (&Remote, &HeaderMap),
     ) -> Result<Passed<'_>, Status> {
         let request_id = self.request_ids.next();
@@ -265,7 +244,8 @@ impl Gate {
         }
         let proof_end = caller.expires_at();
         let workload = for_workloads.then_some(caller);
-        Ok(Passed { passage: Some(Passage { request_id, proof_end, notes, workload }), operator })
+        let passage = Some(Passage { request_id, proof_end, notes, workload });
+        Ok(Passed { passage, operator })
     }
 
     fn caller(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::{Request, header};
 use hyper::body::Incoming;
@@ -23,7 +24,7 @@ use super::archive::Archives;
 use super::check::Checks;
 use super::control::Control;
 use super::feed::{Feed, Hub};
-use super::gate::Gate;
+use super::gate::{Asking, Gate, Passing};
 use super::health::ServerHealth;
 use super::identity::Identities;
 use super::inspection::Inspection;
@@ -113,14 +114,21 @@ pub(crate) fn router(gate: Gate, wiring: Wiring) -> Result<Services, String> {
 }
 
 impl Answers for Services {
-    fn answer(self: &Arc<Self>, remote: &Remote, request: Request<Incoming>) -> Answering {
+    type Account = Passing;
+
+    fn begin(self: &Arc<Self>, request: &Request<Incoming>) -> Passing {
+        self.gate.begin(request)
+    }
+
+    fn answer(self: &Arc<Self>, remote: &Remote, request: Request<Incoming>, passing: &Passing) -> Answering {
+        let asking = passing.asking();
         if !request.headers().contains_key(header::AUTHORIZATION) {
-            return self.judged(remote, request);
+            return self.judged(asking, remote, request);
         }
         // To verify an assertion takes as long as some dozens of checks: others on the connection go on meanwhile.
         let (services, remote) = (Arc::clone(self), remote.clone());
         Answering::Later(Box::pin(async move {
-            match services.judged(&remote, request) {
+            match services.judged(asking, &remote, request) {
                 Answering::Now(response) => response,
                 Answering::Later(answer) => answer.await,
             }
@@ -129,25 +137,23 @@ impl Answers for Services {
 }
 
 impl Services {
-    fn judged(&self, remote: &Remote, request: Request<Incoming>) -> Answering {
-        let other = match self.gate.admit(remote, request) {
-            Either::Left(refused) => return refused,
-            Either::Right(admitted) => self.checks.answer(admitted),
+    fn judged(&self, asking: Asking, remote: &Remote, request: Request<Incoming>) -> Answering {
+        let other = match self.gate.admit(asking, remote, request) {
+            Err(refused) => return Answering::now(Err(refused)),
+            Ok(admitted) => self.checks.answer(admitted),
         };
         let other = match other {
             Either::Left(answering) => return answering,
             Either::Right(other) => self.tokens.answer(other),
         };
-        let (passing, request) = match other {
+        let request = match other {
             Either::Left(answering) => return answering,
             Either::Right(other) => other.generated(),
         };
         let answer = self.others.clone().call(request);
-        passing.generated(async move {
-            match answer.await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            }
-        })
+        Answering::generated(answer.map(|answer| match answer {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }))
     }
 }

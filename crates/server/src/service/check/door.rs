@@ -39,25 +39,25 @@ impl Checks {
         let checks = Arc::clone(self);
         Either::Left(match admitted.path() {
             INTROSPECT_TOKEN => match admitted.take(MESSAGE_BYTES_MAX) {
-                Taken::Whole(passing, asked, request) => {
+                Taken::Whole(asked, request) => {
                     match checks.introspect_token(asked, request.into_body(), Self::answered) {
-                        Either::Left(answer) => passing.now(answer),
-                        Either::Right(answer) => passing.later(answer),
+                        Either::Left(answer) => Answering::now(answer),
+                        Either::Right(answer) => Answering::later(answer),
                     }
                 }
-                Taken::Body(passing, request) => passing.generated(async move {
+                Taken::Body(request) => Answering::generated(async move {
                     bounded(CheckCodec).unary(IntrospectToken(checks), request).await
                 }),
             },
             INTROSPECT_TOKENS => {
-                let (passing, request) = admitted.generated();
-                passing.generated(async move {
+                let request = admitted.generated();
+                Answering::generated(async move {
                     bounded(CheckCodec).streaming(IntrospectTokens(checks), request).await
                 })
             }
             AUTHORIZE => {
-                let (passing, request) = admitted.generated();
-                passing.generated(async move {
+                let request = admitted.generated();
+                Answering::generated(async move {
                     bounded(AuthorizeCodec::default()).unary(Authorize(checks), request).await
                 })
             }

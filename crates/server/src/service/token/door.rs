@@ -38,7 +38,7 @@ impl Tokens {
         let tokens = Arc::clone(self);
         Either::Left(match admitted.path() {
             ISSUE_TOKEN => match admitted.take(GRPC_MESSAGE_BYTES_MAX) {
-                Taken::Whole(passing, asked, request) => {
+                Taken::Whole(asked, request) => {
                     let ready = asked.and_then(|asked| {
                         let shown = shown_proof(request.headers());
                         let ask = tokens.asked_for(&asked, shown, &read(request.body())?)?;
@@ -47,20 +47,20 @@ impl Tokens {
                     match ready {
                         Ok((asked, ask)) => {
                             let issued = async move { tokens.issue_token(asked, ask).await };
-                            passing.later(issued.map_ok(|message| said(&message)))
+                            Answering::later(issued.map_ok(|message| said(&message)))
                         }
-                        Err(refused) => passing.now(Err(refused)),
+                        Err(refused) => Answering::now(Err(refused)),
                     }
                 }
-                Taken::Body(passing, request) => passing.generated(async move {
+                Taken::Body(request) => Answering::generated(async move {
                     bounded(Messages::default()).unary(IssueToken(tokens), request).await
                 }),
             },
             REVOKE_TOKEN => match admitted.take(GRPC_MESSAGE_BYTES_MAX) {
-                Taken::Whole(passing, asked, request) => passing.later(async move {
+                Taken::Whole(asked, request) => Answering::later(async move {
                     Ok(said(&tokens.revoke_token(asked?, read(request.body())?).await?))
                 }),
-                Taken::Body(passing, request) => passing.generated(async move {
+                Taken::Body(request) => Answering::generated(async move {
                     bounded(Messages::default()).unary(RevokeToken(tokens), request).await
                 }),
             },
