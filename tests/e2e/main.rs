@@ -10,6 +10,7 @@ const LOCUM: &str = env!("CARGO_BIN_EXE_locum-under-test");
 const ANSWERING: &str = env!("CARGO_BIN_EXE_answering-under-test");
 
 mod start_task;
+mod stop;
 
 mod hold_task;
 mod renew_task;

@@ -15,6 +15,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,18 +32,27 @@ mod calls;
 mod message;
 
 pub use calls::{Account, Answering, Answers, Routed};
-pub(crate) use message::whole;
+pub(crate) use message::{LookedAt, whole};
 pub use message::{Said, one_message};
 
-/// Serves connections until told to stop or until there are no more; then lets what runs on them finish.
+/// How long requests may take to end when the process stops: less than it gives its loops.
+const DRAIN: Duration = Duration::from_secs(9);
+
+/// Serves connections until told to stop or until there are no more; then lets what runs on them finish, for 9 s at
+/// most: a peer that reads nothing does not decide how the process ends.
 ///
 /// # Errors
 ///
 /// When connections end although nobody said stop.
-pub async fn serve(
+pub async fn serve(answers: Arc<impl Answers>, incoming: Incoming, stopping: Stopping) -> Result<(), String> {
+    serve_draining(answers, incoming, stopping, DRAIN).await
+}
+
+async fn serve_draining(
     answers: Arc<impl Answers>,
     mut incoming: Incoming,
     mut stopping: Stopping,
+    drain: Duration,
 ) -> Result<(), String> {
     let mut connections = Group::new();
     loop {
@@ -59,12 +69,15 @@ pub async fn serve(
         }
     }
     drop(incoming);
-    while connections.next().await.is_some() {}
+    let all_ended = async { while connections.next().await.is_some() {} };
+    if tokio::time::timeout(drain, all_ended).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections are cut that did not end in time");
+    }
     Ok(())
 }
 
 /// One connection, to its end. After its age, or when the process stops, it takes no new requests, and what
-/// runs on it may finish: there is no grace after which streams that are held on purpose would be cut.
+/// runs on it may finish: its age alone cuts no stream that is held on purpose.
 async fn one(connection: Connection, answers: Arc<impl Answers>, mut stopping: Stopping) {
     let run = RunCalls::default();
     let calls = calls::Calls::new(answers, connection.remote().clone(), run.clone());
@@ -106,9 +119,6 @@ fn guarded(run: RunCalls) -> http2::Builder<RunCalls> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
     use rustls_pki_types::ServerName;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
@@ -154,6 +164,13 @@ mod tests {
 
     /// A guarded server, and a raw client on it.
     async fn raw_client_of(answers: impl Answers) -> (TlsStream<TcpStream>, Tasks, Group<()>) {
+        raw_client_draining(answers, DRAIN).await
+    }
+
+    async fn raw_client_draining(
+        answers: impl Answers,
+        drain: Duration,
+    ) -> (TlsStream<TcpStream>, Tasks, Group<()>) {
         let dir = tempfile::tempdir().expect("a directory");
         let pki = Pki::new();
         let (cert, key) = pki.write_server(dir.path());
@@ -165,7 +182,7 @@ mod tests {
         let (tasks, mut loops) = (Tasks::new(), Group::new());
         let (stopping, stopped) = (tasks.stopping(), tasks.stopping());
         loops.start(async move { drop(accept.run(stopping).await) });
-        loops.start(async move { drop(serve(Arc::new(answers), incoming, stopped).await) });
+        loops.start(async move { drop(serve_draining(Arc::new(answers), incoming, stopped, drain).await) });
         let tcp = TcpStream::connect(address).await.expect("connected");
         let name = ServerName::try_from("localhost").expect("a name");
         let connector = TlsConnector::from(pki.client_config(ClientOptions::default()));
@@ -276,6 +293,25 @@ mod tests {
         });
         within.await.expect("an answer and its trailers");
         assert_eq!(said, message);
+    }
+
+    /// Such a peer would hold up the end of the process.
+    #[tokio::test]
+    async fn who_gives_no_room_for_an_answer_is_cut_when_the_process_stops() {
+        let (mut client, tasks, mut loops) = raw_client_draining(Echo, Duration::from_millis(50)).await;
+        let settings = [0, 4, 0, 0, 0, 0];
+        let head = [0x83, 0x87, 0x84, 0x41, 0x01, b'a'];
+        let message = *b"\0\0\0\0\x05hello";
+        let asked =
+            [PREFACE, &frame(SETTINGS, 0, 0, &settings), &frame(1, 4, 1, &head), &frame(0, 1, 1, &message)];
+        client.write_all(&asked.concat()).await.expect("written");
+        while next_frame(&mut client).await.expect("a frame").0 != 1 {}
+        tasks.run(async {}, Duration::from_secs(1)).await.expect("no loops of its own");
+        let within = tokio::time::timeout(Duration::from_secs(20), async {
+            while loops.next().await.is_some() {}
+            while next_frame(&mut client).await.is_some() {}
+        });
+        within.await.expect("the loops end, and the connection with them");
     }
 
     /// Who is refused may still be sending: what comes of it is passed over, and others are answered.

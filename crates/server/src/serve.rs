@@ -169,6 +169,7 @@ pub async fn start(settings: Settings) -> Result<Running, NotStarted> {
         series: MethodSeries::default(),
         first_keys: FirstKeys::default(),
         traces,
+        stopping: tasks.stopping(),
     };
     let wiring = Wiring {
         broker: Arc::clone(&broker),

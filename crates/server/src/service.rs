@@ -6,6 +6,7 @@
 pub(crate) mod archive;
 mod asked;
 mod check;
+mod coming;
 mod control;
 pub mod feed;
 pub mod first_keys;

@@ -30,8 +30,8 @@ pub enum Said {
     Other(Body),
 }
 
-/// A body of which the first frame was looked at.
-struct LookedAt {
+/// A body of which the first frame may have been looked at.
+pub(crate) struct LookedAt {
     first: Option<Result<Frame<Bytes>, hyper::Error>>,
     rest: Incoming,
 }
@@ -85,6 +85,19 @@ impl hyper::body::Body for Said {
 
 // === impl LookedAt ===
 
+impl From<Incoming> for LookedAt {
+    fn from(rest: Incoming) -> Self {
+        Self { first: None, rest }
+    }
+}
+
+impl LookedAt {
+    /// Whether something of it is not here yet.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.first.is_none() && !self.rest.is_end_stream()
+    }
+}
+
 impl hyper::body::Body for LookedAt {
     type Data = Bytes;
     type Error = hyper::Error;
@@ -107,12 +120,16 @@ impl hyper::body::Body for LookedAt {
 // === free functions ===
 
 /// The one message of a request, if it has come whole and takes at most `bytes_max`; else the request, untouched.
-pub(crate) fn whole(request: Request<Incoming>, bytes_max: usize) -> Either<Request<Bytes>, Request<Body>> {
+pub(crate) fn whole(
+    request: Request<Incoming>,
+    bytes_max: usize,
+) -> Either<Request<Bytes>, Request<LookedAt>> {
     let (head, mut body) = request.into_parts();
     // Nobody is to be woken: who goes on to wait for more asks again.
     let first = match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
-        Poll::Pending => return Either::Right(Request::from_parts(head, Body::new(body))),
-        Poll::Ready(None) => return Either::Right(Request::from_parts(head, Body::empty())),
+        Poll::Pending | Poll::Ready(None) => {
+            return Either::Right(Request::from_parts(head, LookedAt::from(body)));
+        }
         Poll::Ready(Some(first)) => first,
     };
     if body.is_end_stream()
@@ -123,7 +140,7 @@ pub(crate) fn whole(request: Request<Incoming>, bytes_max: usize) -> Either<Requ
     {
         return Either::Left(Request::from_parts(head, message));
     }
-    Either::Right(Request::from_parts(head, Body::new(LookedAt { first: Some(first), rest: body })))
+    Either::Right(Request::from_parts(head, LookedAt { first: Some(first), rest: body }))
 }
 
 /// The message, where the bytes are one that is not compressed, and nothing more.

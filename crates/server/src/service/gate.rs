@@ -25,11 +25,13 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::asked::{self, Asked, Passage};
+use super::coming::Coming;
 use super::first_keys::FirstKeys;
-use super::request_id::RequestIds;
+use super::request_id::{RequestId, RequestIds};
 use crate::accept::Remote;
-use crate::grpc::{Account, whole};
+use crate::grpc::{Account, LookedAt, whole};
 use crate::metrics::{Metrics, Rpc, RpcSeries};
+use crate::tasks::Stopping;
 use crate::traces::{Notes, Open, Traces};
 
 /// Who an operator is, and what they may.
@@ -74,6 +76,8 @@ pub struct Gate {
     pub first_keys: FirstKeys,
     /// What records requests for a collector; none records none.
     pub traces: Option<Arc<Traces>>,
+    /// Tells when nothing more is waited for.
+    pub stopping: Stopping,
 }
 
 /// Where good answers of each method are counted, found once: the series of a method that nobody called is none.
@@ -93,10 +97,12 @@ struct Method(Option<usize>);
 pub(crate) struct Admitted<'g> {
     request: Request<Incoming>,
     passed: Passed<'g>,
+    stopping: &'g Stopping,
 }
 
 /// What the gate found out about a caller.
 struct Passed<'g> {
+    request_id: RequestId,
     /// None where anybody may ask.
     passage: Option<Passage>,
     /// Who asks in a role.
@@ -132,24 +138,27 @@ impl Admitted<'_> {
 
     /// Its message if it has come whole; else the request with what handlers need in its extensions.
     pub(crate) fn take(self, bytes_max: usize) -> Taken {
-        let Self { request, passed } = self;
+        let Self { request, passed, stopping } = self;
         match whole(request, bytes_max) {
             Either::Left(request) => Taken::Whole(asked::by(passed.passage), request),
-            Either::Right(request) => Taken::Body(passed.leave_in(request)),
+            Either::Right(request) => Taken::Body(passed.leave_in(request, stopping)),
         }
     }
 
     /// The request as a generated service takes it, with what handlers need in its extensions.
     pub(crate) fn generated(self) -> Request<Body> {
-        let Self { request, passed } = self;
-        passed.leave_in(request.map(Body::new))
+        let Self { request, passed, stopping } = self;
+        passed.leave_in(request.map(LookedAt::from), stopping)
     }
 }
 
 // === impl Passed ===
 
 impl Passed<'_> {
-    fn leave_in(self, mut request: Request<Body>) -> Request<Body> {
+    /// Leaves itself in the request, of which no more is waited for once the process stops.
+    fn leave_in(self, request: Request<LookedAt>, stopping: &Stopping) -> Request<Body> {
+        let coming = |body| Body::new(Coming::new(body, stopping.clone(), self.request_id));
+        let mut request = request.map(coming);
         let extensions = request.extensions_mut();
         if let Some(entry) = self.operator {
             extensions.insert(entry.operator.clone());
@@ -206,7 +215,7 @@ impl Gate {
         request: Request<Incoming>,
     ) -> Result<Admitted<'_>, Status> {
         let passed = self.judge(asking, (remote, request.headers()))?;
-        Ok(Admitted { request, passed })
+        Ok(Admitted { request, passed, stopping: &self.stopping })
     }
 
     fn judge(
@@ -218,7 +227,7 @@ impl Gate {
         notes.put("locum.request_id", || request_id.to_string());
         let allowed = method.roles().ok_or_else(|| Status::unimplemented("no such method"))?;
         if allowed.contains(&Role::Anonymous) {
-            return Ok(Passed { passage: None, operator: None });
+            return Ok(Passed { request_id, passage: None, operator: None });
         }
         let refuse_saying = |reason: Reason, detail: &str, told: Option<&str>| {
             tracing::info!(%request_id, method = method.path(), %reason, detail, "refused at the gate");
@@ -245,7 +254,7 @@ impl Gate {
         let proof_end = caller.expires_at();
         let workload = for_workloads.then_some(caller);
         let passage = Some(Passage { request_id, proof_end, notes, workload });
-        Ok(Passed { passage, operator })
+        Ok(Passed { request_id, passage, operator })
     }
 
     fn caller(
