@@ -8,12 +8,13 @@
 //! A snapshot's events are applied while its hash is computed, so that it is read once and nobody waits for the
 //! other. Should it not hold in the end, the caller drops what it made of them and starts over (decision 35).
 
+use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use locum_model::{Committed, Event};
 
-use crate::damage::{Damage, Flaw};
+use crate::damage::Flaw;
 use crate::files::FileLayer;
 use crate::format::cursor::Cursor;
 use crate::format::names::Listing;
@@ -53,6 +54,10 @@ struct Batch {
     made: Vec<Made>,
 }
 
+/// The thread that applies panicked: nothing is opened, and nothing more needs to be read.
+#[derive(Debug)]
+struct Gone;
+
 /// What the thread that applies is handed.
 enum Handed {
     Events(Batch),
@@ -75,9 +80,9 @@ pub(crate) fn recover(
         let mut belt = Belt::between(to, back);
         let reader =
             thread::Builder::new().name("locum-recovery".to_owned()).spawn_scoped(scope, move || {
-                let read = read(files, options, listing, &mut belt);
-                belt.hand_over();
-                read
+                let end = read(files, options, listing, &mut belt)?;
+                belt.hand_over()?;
+                Ok(end)
             });
         let reader = reader.map_err(|source| OpenError::Io { doing: "read by a second thread", source })?;
         let mut applied = Vec::with_capacity(BACK_AT_ONCE);
@@ -123,7 +128,7 @@ fn read(
         let stepped = cursor.step(u64::MAX);
         if let Ok(true) = stepped {
             while let Some(event) = cursor.event(&mut belt.decoder)? {
-                belt.put(event, Made::default());
+                belt.put(event, Made::default())?;
             }
             continue;
         }
@@ -150,16 +155,16 @@ fn read_snapshot(
     files: &dyn FileLayer,
     listing: &Listing,
     belt: &mut Belt,
-) -> Result<Option<SnapshotHeader>, Damage> {
+) -> Result<Option<SnapshotHeader>, OpenError> {
     for covers in listing.snapshots.iter().rev() {
         match unchecked(files, listing, *covers) {
             Ok(mut snapshot) => {
                 if put_all(&mut snapshot, belt)? {
                     return Ok(Some(*snapshot.header()));
                 }
-                belt.start_over();
+                belt.start_over()?;
             }
-            Err(damage) if is_grave(&damage) => return Err(damage),
+            Err(damage) if is_grave(&damage) => return Err(damage.into()),
             Err(_passed_over) => {}
         }
     }
@@ -167,13 +172,13 @@ fn read_snapshot(
 }
 
 /// Puts the events of a snapshot on the belt; whether they are what was written.
-fn put_all(snapshot: &mut SnapshotCursor, belt: &mut Belt) -> Result<bool, Damage> {
+fn put_all(snapshot: &mut SnapshotCursor, belt: &mut Belt) -> Result<bool, OpenError> {
     loop {
         match snapshot.event(&mut belt.decoder) {
-            Ok(Some((event, made))) => belt.put(event, made),
+            Ok(Some((event, made))) => belt.put(event, made)?,
             Ok(None) => return Ok(snapshot.check().is_ok()),
             // Of what was written so there is no older form: that is not passed over.
-            Err(damage) if snapshot.check().is_ok() => return Err(damage),
+            Err(damage) if snapshot.check().is_ok() => return Err(damage.into()),
             Err(_does_not_hold) => return Ok(false),
         }
     }
@@ -186,35 +191,69 @@ impl Belt {
         Self { decoder: Decoder::default(), batch: Batch::default(), to, back, spare: Vec::new(), away: 0 }
     }
 
-    fn put(&mut self, event: Committed<Event>, made: Made) {
+    fn put(&mut self, event: Committed<Event>, made: Made) -> Result<(), Gone> {
         self.batch.events.push(event);
         self.batch.made.push(made);
-        if self.batch.events.len() == BATCH_EVENTS {
-            self.hand_over();
-        }
+        if self.batch.events.len() == BATCH_EVENTS { self.hand_over() } else { Ok(()) }
     }
 
-    fn hand_over(&mut self) {
+    fn hand_over(&mut self) -> Result<(), Gone> {
         if self.batch.events.is_empty() {
-            return;
+            return Ok(());
         }
         if self.spare.is_empty() && self.away >= BATCHES_MAX {
-            // Nobody sends them only when the other thread panicked, and then nothing is opened.
-            self.spare = self.back.recv().unwrap_or_default();
+            self.spare = self.back.recv().map_err(|_gone| Gone)?;
             self.away -= self.spare.len();
         }
         let mut next = self.spare.pop().unwrap_or_default();
         for (applied, made) in next.events.drain(..).zip(next.made.drain(..)) {
             self.decoder.take_back(applied.into_event(), made);
         }
-        let _ = self.to.send(Handed::Events(std::mem::replace(&mut self.batch, next)));
+        self.to.send(Handed::Events(std::mem::replace(&mut self.batch, next))).map_err(|_gone| Gone)?;
         self.away += 1;
+        Ok(())
     }
 
     /// Everything so far was nothing.
-    fn start_over(&mut self) {
+    fn start_over(&mut self) -> Result<(), Gone> {
         self.batch.events.clear();
         self.batch.made.clear();
-        let _ = self.to.send(Handed::StartOver);
+        self.to.send(Handed::StartOver).map_err(|_gone| Gone)
+    }
+}
+
+// === impl Gone ===
+
+impl From<Gone> for OpenError {
+    /// Nobody sees it: the panic goes on once the thread that reads has ended.
+    fn from(_gone: Gone) -> Self {
+        Self::Io { doing: "applied", source: io::ErrorKind::BrokenPipe.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use locum_model::Position;
+
+    use super::*;
+
+    /// A journal may have gigabytes more.
+    #[test]
+    fn nothing_more_is_read_when_nobody_applies_it() {
+        let (to, from) = mpsc::channel();
+        let (returned, back) = mpsc::channel();
+        let mut belt = Belt::between(to, back);
+        let event = || {
+            let position = Position { home: 1, epoch: 1, sequence: 1 };
+            Committed::assertion(crate::tests::event(1), position)
+        };
+        for _ in 0..BATCH_EVENTS {
+            belt.put(event(), Made::default()).expect("somebody applies");
+        }
+        assert!(matches!(from.recv(), Ok(Handed::Events(batch)) if batch.events.len() == BATCH_EVENTS));
+        drop((from, returned));
+        let read = (0..).position(|_| belt.put(event(), Made::default()).is_err());
+        assert_eq!(read, Some(BATCH_EVENTS - 1), "it is known with the next batch");
+        assert!(belt.start_over().is_err());
     }
 }

@@ -22,7 +22,7 @@ fn options() -> Options {
 }
 
 /// An event that says its number, of a length that varies from 30 to 1,000 bytes.
-fn event(number: u64) -> Event {
+pub(crate) fn event(number: u64) -> Event {
     let reason = format!("{number} ").repeat((number * 37 % 240) as usize);
     Event::Unlocked(Unlocked { locks: vec![number], reason, by: By::Broker, at: Timestamp::from_seconds(1) })
 }
