@@ -170,6 +170,9 @@ def refund(order: str, orders_addr: str) -> None:
 
 
 if __name__ == "__main__":
+    for variable, what in (("LOCUM_ADDR", "the broker's address"), ("ORDERS_ADDR", "host:port of the orders API")):
+        if variable not in os.environ:
+            sys.exit(f"{variable} is not set: {what}")
     try:
         refund(sys.argv[1] if len(sys.argv) > 1 else "1881", os.environ["ORDERS_ADDR"])
     except grpc.RpcError as refused:

@@ -8,8 +8,8 @@ use crate::args::{LockArgs, LockCommand, UnlockArgs};
 use crate::clock::{now, relative};
 use crate::document;
 use crate::failure::Failure;
-use crate::output::{Output, Sheet, long, plain, wide};
-use crate::revoke::{counted, covers, shell_word};
+use crate::output::{Output, Sheet, counted, long, plain, wide};
+use crate::revoke::{covers, shell_word};
 use crate::selector::{SelectorArgs, shown};
 use crate::session::Session;
 

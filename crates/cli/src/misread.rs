@@ -35,6 +35,13 @@ const ELSEWHERE: [(&[&str], &[&str]); 20] = [
     (&["completion"], &["completions"]),
 ];
 
+/// What other tools call flags of ours.
+const FLAGS_ELSEWHERE: [(&[&str], &str); 3] = [
+    (&["--for", "--duration", "--expires-in", "--lifetime", "--until"], "--ttl"),
+    (&["--because", "--message", "--comment", "--why"], "--reason"),
+    (&["--force", "--assume-yes", "--no-confirm"], "--yes"),
+];
+
 /// What is asked of the server's own program.
 const SERVERS: [&str; 6] = ["serve", "demo", "check-config", "probe", "accept-clock", "journal"];
 
@@ -69,6 +76,13 @@ impl Misread {
             let tips = meant.iter().map(|line| format!("try '{line}'").into()).collect();
             told.remove(ContextKind::SuggestedSubcommand);
             told.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+        if let Some(ours) = flag_meant(&told, at) {
+            told.remove(ContextKind::SuggestedArg);
+            told.insert(
+                ContextKind::Suggested,
+                ContextValue::StyledStrs(vec![format!("try '{ours}'").into()]),
+            );
         }
         let text = told.render().to_string();
         let message = if told.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -123,6 +137,16 @@ fn meant(root: &Command, path: &str, word: &str) -> Vec<String> {
         all.retain(|leaf| if has_below { is_below(leaf) } else { !leaf.contains(' ') });
     }
     all.iter().map(|leaf| line(leaf)).collect()
+}
+
+/// The flag of this command that somebody meant who wrote another tool's.
+fn flag_meant(told: &clap::Error, at: &Command) -> Option<&'static str> {
+    let Some(ContextValue::String(theirs)) = told.get(ContextKind::InvalidArg) else { return None };
+    if told.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let (_, ours) = FLAGS_ELSEWHERE.iter().find(|(words, _)| words.contains(&theirs.as_str()))?;
+    at.get_arguments().any(|arg| arg.get_long() == ours.strip_prefix("--")).then_some(*ours)
 }
 
 /// Every command that does something, by its words.
@@ -186,6 +210,15 @@ mod tests {
             assert_eq!(misread(said).help, Some(told.join("; ")), "{said}");
         }
         assert_eq!(misread("locum serve --config x").help.as_deref(), Some("try 'locumd serve'"));
+    }
+
+    #[test]
+    fn a_flag_of_another_tool_is_told_by_its_name_here_where_there_is_one() {
+        let help = |said| misread(said).help;
+        assert_eq!(help("locum lock workload=x --for 10m --reason y").as_deref(), Some("try '--ttl'"));
+        assert_eq!(help("locum revoke workload=x --because y").as_deref(), Some("try '--reason'"));
+        assert_eq!(help("locum revoke workload=x --force").as_deref(), Some("try '--yes'"));
+        assert_ne!(help("locum status --for 10m").as_deref(), Some("try '--ttl'"));
     }
 
     #[test]

@@ -13,12 +13,14 @@ use serde_json::Value;
 use crate::exit;
 use crate::failure::Failure;
 
+mod counted;
 mod field;
 mod fold;
 mod format;
 mod lines;
 mod sheet;
 
+pub(crate) use counted::counted;
 pub(crate) use fold::folded;
 pub(crate) use format::Format;
 pub(crate) use lines::harmless;

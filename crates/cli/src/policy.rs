@@ -95,6 +95,11 @@ fn condition_line(policy: &PolicyStory, condition: &ConditionStory) -> String {
     format!("    {}:{}: {}{facts}", policy.file, condition.line, condition.text)
 }
 
+/// What decisions or cases do that are not what they were.
+fn come_out_otherwise(count: usize) -> &'static str {
+    if count == 1 { "comes out otherwise" } else { "come out otherwise" }
+}
+
 /// A decision and its story as a document.
 fn explanation_document(explanation: &Explanation) -> Value {
     let decision = match &explanation.decision {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::args::RevokeArgs;
 use crate::clock::{now, relative};
 use crate::failure::Failure;
-use crate::output::{Output, Sheet, escaped, long, plain};
+use crate::output::{Output, Sheet, counted, escaped, long, plain};
 use crate::selector::shown;
 use crate::session::Session;
 use crate::{document, input};
@@ -136,11 +136,6 @@ fn counts(name: &'static str, counts: &[NamedCount], output: &Output) -> Option<
     let row = |one: &NamedCount| vec![one.count.to_string(), one.name.clone()];
     let sheet = Sheet::new(&[plain("TOKENS"), long(name)], counts.iter().map(row));
     (!counts.is_empty()).then(|| output.sheet(&sheet))
-}
-
-/// `1 live token`, `12 live tokens`.
-pub(crate) fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A text as one word of a shell's command line.

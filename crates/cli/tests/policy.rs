@@ -182,7 +182,7 @@ fn the_record_is_replayed_under_proposed_policies() {
         "1.1.8  issue_token by `acme/refunder` for `advertise`: mail:send=mailbox/1",
         "  was: denied, POLICY_DENIED",
         "  now: permitted by senders-send-once; at most 60 s; single use",
-        "3 decisions replayed, 1 come out otherwise, 1 left out",
+        "3 decisions replayed, 1 comes out otherwise, 1 left out",
     ];
     let args = ["simulate", text(dir.path()), "--registry", REGISTRY, "--record", record];
     check(&args, 0, &parts);

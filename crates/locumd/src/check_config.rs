@@ -26,9 +26,12 @@ pub(crate) fn run(path: &Path, flags: &Flags, output: Format) -> Result<ExitCode
         "policy_files": policies,
         "operators": operators,
     });
-    let text = format!(
-        "{} is right: {workloads} workloads, {connectors} connectors, {policies} policy files, {operators} operators",
-        path.display(),
-    );
+    let nouns = ["workload", "connector", "policy file", "operator"];
+    let said: Vec<String> = counts
+        .iter()
+        .zip(nouns)
+        .map(|(count, noun)| format!("{count} {noun}{}", if *count == 1 { "" } else { "s" }))
+        .collect();
+    let text = format!("{} is right: {}", path.display(), said.join(", "));
     Ok(output.answer("config", value, &text))
 }

@@ -158,7 +158,7 @@ async fn an_export_is_whole_in_both_forms_and_goes_on() {
     shell.args(["-c", "\"$0\" audit export > \"$1\""]).arg(program.get_program()).arg(&file).env_clear();
     shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let (status, shown) = Terminal::start(shell, 80, 24).ends().await;
-    assert!(status.success() && shown.contains("\u{1b}[2K1 entries\r\u{1b}[2K"), "{shown:?}");
+    assert!(status.success() && shown.contains("\u{1b}[2K1 entry\r\u{1b}[2K"), "{shown:?}");
     assert_eq!(std::fs::read(&file).expect("written"), plain.stdout);
     let again = export(&["--after", &end]);
     assert_eq!((text(&again.stdout).as_str(), again.status.code()), ("", Some(0)));

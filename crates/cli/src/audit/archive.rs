@@ -9,7 +9,7 @@ use crate::args::RetentionArgs;
 use crate::clock::{largest, now, relative};
 use crate::document::{self, time};
 use crate::failure::Failure;
-use crate::output::{self, Output};
+use crate::output::{self, Output, counted};
 use crate::session::Session;
 
 /// Has the index made anew; progress goes to people alone.
@@ -25,7 +25,7 @@ pub(super) async fn reindex(session: &Session, output: &Output) -> Result<(), Fa
     match last {
         Some((indexed, total)) if indexed == total => {
             let value = json!({ "indexed": indexed, "total": total });
-            output.data(document::of("reindexed", value), || format!("{indexed} events indexed"))
+            output.data(document::of("reindexed", value), || format!("{} indexed", counted(indexed, "event")))
         }
         _ => Err(Failure::Partly(
             "the index is still being made; `locum audit status` shows how far it is".into(),
@@ -61,7 +61,9 @@ fn shown(plan: &RetentionPlan) -> String {
     };
     let mut lines = vec![format!("keeping {} days: what is older than {before} goes", days(keep))];
     lines.push(match plan.times {
-        Some((oldest, newest)) => format!("{} entries of the index, of {oldest} to {newest}", plan.entries),
+        Some((oldest, newest)) => {
+            format!("{} of the index, of {oldest} to {newest}", counted(plan.entries, "entry"))
+        }
         None => "no entries of the index".into(),
     });
     let mut of_tenants: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -128,7 +130,9 @@ fn forgotten_json(one: &Forgotten) -> Value {
 fn forgotten(one: &Forgotten) -> String {
     let when = one.time.map(|at| format!(" {}", relative(at, now()))).unwrap_or_default();
     let rule = one.retention.map(|keep| format!("; kept {}", largest(keep.as_secs()))).unwrap_or_default();
-    format!("{} entries, {} keys, {} texts{when}{rule}", one.entries, one.keys, one.texts)
+    let entries = counted(one.entries, "entry");
+    let keys = counted(one.keys, "key");
+    format!("{entries}, {keys}, {}{when}{rule}", counted(one.texts, "text"))
 }
 
 fn facts(status: &ArchiveStatus) -> String {
@@ -137,7 +141,7 @@ fn facts(status: &ArchiveStatus) -> String {
         (_, _, false, _) => format!("in trouble: {}", status.trouble),
         (_, false, ..) => "being opened".into(),
         (_, _, _, 0) => "current".into(),
-        (.., behind) => format!("{behind} events behind"),
+        (.., behind) => format!("{} behind", counted(behind, "event")),
     };
     let indexed = match status.indexed_time {
         Some(at) => format!("{} ({})", status.indexed, relative(at, now())),

@@ -6,7 +6,7 @@ use super::{Entries, ocsf};
 use crate::args::{CriteriaArgs, ExportArgs, ExportFormat, SearchArgs};
 use crate::clock::now;
 use crate::failure::Failure;
-use crate::output::{Output, harmless};
+use crate::output::{Output, counted, harmless};
 use crate::session::Session;
 use crate::{document, input};
 
@@ -36,7 +36,8 @@ pub(super) async fn search(args: &SearchArgs, session: &Session, output: &Output
     }
     entries.end(!next.is_empty())?;
     if behind > 0 {
-        output.note(&format!("the archive is {behind} events behind: what is newest may be missing"));
+        let behind = counted(behind, "event");
+        output.note(&format!("the archive is {behind} behind: what is newest may be missing"));
     }
     if !next.is_empty() {
         output.note(&format!("there is more; `-n` is {}", args.limit));
@@ -59,13 +60,13 @@ pub(super) async fn export(args: &ExportArgs, session: &Session, output: &Output
         output.text(&harmless(&document))?;
         // At once and then every so often, where the lines themselves do not show how far it is.
         if count.is_multiple_of(PROGRESS) && !output.has_terminal() {
-            output.progress(&format!("{} entries", count + 1));
+            output.progress(&counted(count + 1, "entry"));
         }
         count += 1;
     }
     output.progressed();
     let end = export.end().filter(|end| !end.is_empty()).unwrap_or("the beginning");
-    output.note(&format!("{count} entries, up to position {end}"));
+    output.note(&format!("{}, up to position {end}", counted(count, "entry")));
     Ok(())
 }
 

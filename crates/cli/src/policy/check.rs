@@ -11,7 +11,7 @@ use super::text_of;
 use crate::args::CheckArgs;
 use crate::document;
 use crate::failure::Failure;
-use crate::output::{Output, escaped};
+use crate::output::{Output, counted, escaped};
 use crate::session::Session;
 
 /// Runs it.
@@ -27,7 +27,8 @@ pub(crate) async fn run(args: &CheckArgs, session: &Session, output: &Output) ->
     };
     output.data(document::of("verdict", document::verdict(&verdict)), || {
         let lines: Vec<_> = verdict.problems.iter().map(line).collect();
-        if verdict.valid { format!("{} policies, all good", verdict.policies) } else { lines.join("\n") }
+        let policies = counted(verdict.policies.into(), "policy");
+        if verdict.valid { format!("{policies}, all good") } else { lines.join("\n") }
     })?;
     if verdict.valid { Ok(()) } else { Err(Failure::Denied("the policy set is not valid".to_owned())) }
 }

@@ -9,11 +9,11 @@ use super::place::{known, set};
 use super::recorded::{self, RECORD_BYTES_MAX};
 use super::simulate::{Replayed, replay};
 use super::test_cases::registry_of;
-use super::{outcome, text_of};
+use super::{come_out_otherwise, outcome, text_of};
 use crate::args::DiffArgs;
 use crate::document;
 use crate::failure::Failure;
-use crate::output::{Output, escaped};
+use crate::output::{Output, counted, escaped};
 
 /// A case that comes out otherwise under the new policies.
 struct CaseFlip {
@@ -40,15 +40,16 @@ pub(crate) fn run(args: &DiffArgs, output: &Output) -> Result<(), Failure> {
         "cases": Value::Array(cases.iter().map(case_document).collect()),
         "record": replayed.as_ref().map(Replayed::document),
     });
+    let flips = format!("{} {}", counted(cases.len() as u64, "case"), come_out_otherwise(cases.len()));
     output.data(document::of("diff", value), || {
         let mut lines: Vec<String> = changes.iter().flat_map(change_lines).collect();
         lines.extend(cases.iter().flat_map(case_lines));
-        lines.push(format!("{} policies changed, {} cases come out otherwise", changes.len(), cases.len()));
+        lines.push(format!("{} changed, {flips}", counted(changes.len() as u64, "policy")));
         lines.extend(replayed.iter().flat_map(Replayed::lines));
         lines.join("\n")
     })?;
     if args.fail_on_flips && !cases.is_empty() {
-        return Err(Failure::Denied(format!("{} cases come out otherwise", cases.len())));
+        return Err(Failure::Denied(flips));
     }
     replayed.map_or(Ok(()), |replayed| replayed.judge(args.fail_on_flips))
 }

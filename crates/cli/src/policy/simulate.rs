@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::place::Place;
 use super::recorded::{self, Record, Recorded};
-use super::{explanation_document, outcome};
+use super::{come_out_otherwise, explanation_document, outcome};
 use crate::args::SimulateArgs;
 use crate::document;
 use crate::failure::Failure;
-use crate::output::{Output, escaped};
+use crate::output::{Output, counted, escaped};
 use crate::session::Session;
 
 /// A recorded decision that comes out otherwise.
@@ -82,8 +82,10 @@ impl Replayed<'_> {
         }
         let Self { decisions, flips, left_out } = self;
         lines.push(format!(
-            "{decisions} decisions replayed, {} come out otherwise, {left_out} left out",
-            flips.len()
+            "{} replayed, {} {}, {left_out} left out",
+            counted(*decisions as u64, "decision"),
+            flips.len(),
+            come_out_otherwise(flips.len()),
         ));
         lines
     }
