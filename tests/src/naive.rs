@@ -1,4 +1,4 @@
-//! [`Naive`]: the check once more, as somebody would write it who has read the RFCs and knows none of our
+//! `Naive`: the check once more, as somebody would write it who has read the RFCs and knows none of our
 //! code: one token, one pass, everything looked up in what `serde_json` made of it.
 //!
 //! From RFC 7515 (compact form), RFC 7517 (the keys, by exact `kid`), RFC 7519 and RFC 9068 (claims),

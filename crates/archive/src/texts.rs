@@ -1,4 +1,4 @@
-//! [`Texts`]: what people wrote and the journal only commits to, sealed under a key for each tenant
+//! `Texts`: what people wrote and the journal only commits to, sealed under a key for each tenant
 //! and day.
 //!
 //! AES-256-GCM under a random nonce; tenant, day and commitment are authenticated along, so that a

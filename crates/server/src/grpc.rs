@@ -7,8 +7,8 @@
 //! is `UNIMPLEMENTED` and no bomb is ever inflated.
 //!
 //! What can be answered at once is answered where the connection is read, without a task of its own; everything
-//! else gets one ([`calls`]). Messages that have come whole are taken as they are, and answers of one message are
-//! written without a stream around them ([`message`]).
+//! else gets one (`calls`). Messages that have come whole are taken as they are, and answers of one message are
+//! written without a stream around them (`message`).
 //!
 //! The size of a message is a setting of each generated service: register it with
 //! `max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)`.

@@ -1,7 +1,7 @@
 //! Traces: one span for each request that was served, told to an OTLP collector where one is configured.
 //!
 //! What always holds: no request waits for a span. A span that is done is put into a queue of fixed length or, when
-//! that is full, counted and dropped; [`Exporter`] takes it from there. A span says who called, what was asked and
+//! that is full, counted and dropped; `Exporter` takes it from there. A span says who called, what was asked and
 //! how it ended, from closed lists and proved identities: no token, assertion or holder secret, no justification, no
 //! subject, nothing that a caller writes freely but the two ids of its `traceparent`.
 //!

@@ -1,7 +1,7 @@
 //! [`Recognised`]: what a token says whose bytes the table recognised, found in place.
 //!
 //! Most of a check would be the full reading of claims that were judged before. These bytes are, byte for
-//! byte, what was signed or verified here, so they have the one spelling that [`payload`](crate::payload)
+//! byte, what was signed or verified here, so they have the one spelling that `payload`
 //! writes. What an answer tells is then cut out of the decoded payload, which is allocated once; nothing is copied,
 //! parsed or checked that nobody asks for. Texts with an escape take the long way through [`Claims`].
 //!

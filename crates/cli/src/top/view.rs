@@ -7,7 +7,7 @@ use crate::clock::{largest, now};
 use crate::output::escaped;
 use crate::status::key_line;
 
-/// The header of [`line`].
+/// The header of [`line()`].
 pub(crate) const HEADER: &str = "TIME                  READY    ROWS   TASKS  LAG MS  FOLLOW  ISSUED/S  DENIED/S  ACTIVE/S  INACT/S  REVOKED/S";
 
 /// One look on one line, in columns.

@@ -1,11 +1,11 @@
 //! `locum.broker.v1.FeedService`: signed frames for offline verifiers.
 //!
 //! What all followers of a connector hear is made once: a *partition* has a chain of deltas
-//! ([`chain`]), the newest of which are kept ([`ring`]), and openings for those who start from nothing
-//! ([`snapshot`]). Together they are its [`Track`]. A follower has its own [`Course`] along it, and its
-//! own heartbeats, each for one of its pings ([`pings`]). None of these wait: the partition's pump ([`hub`])
-//! and the follower's stream ([`follower`]) do, and in the simulation a manual clock and a bad network.
-//! A stream that nobody reads is ended by the pump ([`line`]).
+//! (`chain`), the newest of which are kept (`ring`), and openings for those who start from nothing
+//! (`snapshot`). Together they are its [`Track`]. A follower has its own [`Course`] along it, and its
+//! own heartbeats, each for one of its pings (`pings`). None of these wait: the partition's pump (`hub`)
+//! and the follower's stream (`follower`) do, and in the simulation a manual clock and a bad network.
+//! A stream that nobody reads is ended by the pump (`line`).
 
 mod chain;
 mod course;

@@ -1,6 +1,6 @@
 //! The gate before every method: who calls, and is the method theirs?
 //!
-//! What answers a request takes it as [`Admitted`], which is made here alone, so that no handler can be reached without
+//! What answers a request takes it as `Admitted`, which is made here alone, so that no handler can be reached without
 //! it. A path that is not in the table of methods and roles is UNIMPLEMENTED for everybody. For the rest, the
 //! proof on this very request (certificate of the connection, bearer in `authorization`) becomes a
 //! [`Caller`]; the role that the caller has, if the method needs one, is looked up; what handlers

@@ -1,4 +1,4 @@
-//! [`RequestId`]: the id that a request has in logs and answers.
+//! `RequestId`: the id that a request has in logs and answers.
 
 use std::fmt;
 use std::ops::Deref;
