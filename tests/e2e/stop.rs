@@ -63,7 +63,7 @@ impl Open {
                     return Status::from_header_map(&trailers).expect("a status");
                 }
             }
-            panic!("no trailers")
+            unreachable!("a stream ends with trailers")
         });
         let more = (now != Now::AllSaid).then_some(more);
         if now != Now::Silent {
