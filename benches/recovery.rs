@@ -9,15 +9,35 @@ use locum_benches::memory::{in_own_process, resident_bytes};
 use locum_benches::on_disk::{broker_options, surroundings};
 use locum_benches::process::own_cpu;
 use locum_benches::turns::middle;
-use locum_benches::{Goal, Report, Row, jti, record, started, timed};
+use locum_benches::{Goal, ISSUED, Report, Row, jti, record, started, timed};
 use locum_journal::{DiskFiles, Given, Lane, Replay};
-use locum_model::{Committed, Event, TaskId};
+use locum_model::issue_record::RequestKey;
+use locum_model::{Committed, Event, IssueRecord, TaskId, TokenId};
 
 const TOKENS_PER_TASK: u64 = 10;
 /// One token in this many comes after the snapshot.
 const TAIL: u64 = 20;
 /// Events of one batch.
 const BATCH: usize = 1_000;
+
+/// Whether tokens were asked for with request ids, as the SDK asks.
+#[derive(Clone, Copy, PartialEq)]
+enum Ids {
+    None,
+    Given,
+}
+
+/// What recoveries of one journal took: the middle of some rounds.
+struct Recovered {
+    /// Bytes of the journal and its snapshot.
+    bytes: u64,
+    /// Seconds, whole and of reading and decoding alone.
+    took: [f64; 2],
+    /// Seconds of CPU, the same.
+    spent: [f64; 2],
+    /// Resident bytes, and those that stay when the tokens are over.
+    resident: [f64; 2],
+}
 
 /// How many events there were.
 #[derive(Default)]
@@ -43,7 +63,13 @@ fn main() {
     }
     if let Some(at) = arguments.iter().position(|argument| argument == "--write") {
         let tokens = arguments[at + 2].parse().expect("a number of tokens");
-        write(&Report::asked(), Path::new(&arguments[at + 1]), tokens);
+        let ids = arguments.iter().any(|argument| argument == "--ids");
+        write(
+            &Report::asked(),
+            Path::new(&arguments[at + 1]),
+            tokens,
+            if ids { Ids::Given } else { Ids::None },
+        );
         return;
     }
     let mut report = Report::asked();
@@ -53,43 +79,60 @@ fn main() {
 }
 
 fn run(report: &mut Report) {
-    let (tokens, rounds) = report.sized([(10_000_000, 3), (500_000, 3), (5_000, 1)]);
+    let tokens = report.sized([10_000_000, 500_000, 5_000]);
+    let plain = measured(report, tokens, Ids::None);
+    let goal = Goal::AtMost(6.0 * tokens as f64 / 10_000_000.0);
+    let each = |figure: f64, tokens: u64| figure / tokens as f64;
+    report.show(
+        Row::new(12, format!("recovery of {tokens} live tokens, whole broker"), plain.took[0], "s")
+            .beside("reading and decoding the same events alone", plain.took[1])
+            .goal(goal),
+    );
+    let cpu = |spent: f64, tokens: u64| each(spent * 1e6, tokens);
+    report.show(
+        Row::new(12, "CPU of a recovery, both threads, for each token", cpu(plain.spent[0], tokens), "µs")
+            .beside("reading and decoding alone", cpu(plain.spent[1], tokens)),
+    );
+    report.show(Row::new(12, "live tokens recovered", tokens as f64 / plain.took[0], "1/s"));
+    report.show(Row::new(12, "snapshot and segments a token", each(plain.bytes as f64, tokens), "B"));
+    report.show(Row::new(12, "resident after a recovery, a token", each(plain.resident[0], tokens), "B"));
+    let asked = report.sized([2_000_000, 500_000, 5_000]);
+    let ids = measured(report, asked, Ids::Given);
+    let what = format!("CPU of a recovery, for each of {asked} tokens asked for with request ids");
+    let row = Row::new(12, what, cpu(ids.spent[0], asked), "µs");
+    report.show(row.beside("without request ids", cpu(plain.spent[0], tokens)));
+    let what = "resident after it, a token asked for with a request id of 32 characters";
+    let row = Row::new(12, what, each(ids.resident[0], asked), "B");
+    report.show(row.beside("without request ids", each(plain.resident[0], tokens)));
+    let row = Row::new(12, "still resident a token when all that is over", each(ids.resident[1], asked), "B");
+    report.show(row.beside("while they lived", each(ids.resident[0], asked)));
+}
+
+fn measured(report: &Report, tokens: u64, ids: Ids) -> Recovered {
     let dir = tempfile::tempdir().expect("a temporary directory");
     report.progress(format!("writing a journal with {tokens} tokens"));
-    let bytes = write(report, dir.path(), tokens);
+    let bytes = write(report, dir.path(), tokens, ids);
     let own = |mode: &str| in_own_process(&[mode.to_owned(), dir.path().to_string_lossy().into_owned()]);
-    let (mut recovered, mut decoded, mut resident) = (Vec::new(), Vec::new(), Vec::new());
-    let mut spent = (Vec::new(), Vec::new());
+    let rounds = report.sized([3, 3, 1]);
+    let (mut whole, mut alone) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         report.progress(format!("recovering, round {} of {rounds}", round + 1));
         let figures = own("--recover");
         assert_eq!(figures[1], tokens as f64, "every token is back");
-        recovered.push(figures[0]);
-        resident.push(figures[2]);
-        spent.0.push(figures[3]);
-        let figures = own("--decode");
-        decoded.push(figures[0]);
-        spent.1.push(figures[1]);
+        whole.push(figures);
+        alone.push(own("--decode"));
     }
-    let (recovered, decoded) = (middle(recovered), middle(decoded));
-    let goal = Goal::AtMost(6.0 * tokens as f64 / 10_000_000.0);
-    report.show(
-        Row::new(12, format!("recovery of {tokens} live tokens, whole broker"), recovered, "s")
-            .beside("reading and decoding the same events alone", decoded)
-            .goal(goal),
-    );
-    let each = |spent| middle(spent) * 1e6 / tokens as f64;
-    report.show(
-        Row::new(12, "CPU of a recovery, both threads, for each token", each(spent.0), "µs")
-            .beside("reading and decoding alone", each(spent.1)),
-    );
-    report.show(Row::new(12, "live tokens recovered", tokens as f64 / recovered, "1/s"));
-    report.show(Row::new(12, "snapshot and segments a token", bytes as f64 / tokens as f64, "B"));
-    report.show(Row::new(12, "resident after a recovery, a token", middle(resident) / tokens as f64, "B"));
+    let of = |rounds: &[Vec<f64>], figure: usize| middle(rounds.iter().map(|round| round[figure]).collect());
+    Recovered {
+        bytes,
+        took: [of(&whole, 0), of(&alone, 0)],
+        spent: [of(&whole, 3), of(&alone, 1)],
+        resident: [of(&whole, 2), of(&whole, 4)],
+    }
 }
 
 /// Writes the journal and its snapshot; their size in bytes.
-fn write(report: &Report, dir: &Path, tokens: u64) -> u64 {
+fn write(report: &Report, dir: &Path, tokens: u64, ids: Ids) -> u64 {
     std::fs::create_dir_all(dir.join("journal")).expect("a directory");
     let files = Arc::new(DiskFiles::open(dir.join("journal")).expect("a journal directory"));
     let options = locum_journal::Options { home: 1, ..locum_journal::Options::default() };
@@ -100,7 +143,8 @@ fn write(report: &Report, dir: &Path, tokens: u64) -> u64 {
         if number % TOKENS_PER_TASK == 0 {
             batch.push(Event::TaskStarted(Arc::new(started(task))));
         }
-        batch.push(Event::TokenIssued(Arc::new(record(jti(number), task))));
+        let request = (ids == Ids::Given).then(|| request(jti(number)));
+        batch.push(Event::TokenIssued(Arc::new(IssueRecord { request, ..record(jti(number), task) })));
         if batch.len() >= BATCH || number + 1 == tokens {
             let batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             journal.writer.append(Lane::Ordinary, batch).expect("written");
@@ -118,7 +162,15 @@ fn write(report: &Report, dir: &Path, tokens: u64) -> u64 {
     listed.map(|entry| entry.and_then(|entry| entry.metadata()).map_or(0, |file| file.len())).sum()
 }
 
-/// Prints the seconds that a broker takes to come up, its tokens, its resident bytes, and its CPU.
+/// What a caller names a request, as long as the SDK's names, and the hash of what it asked.
+fn request(jti: TokenId) -> RequestKey {
+    let mut hash = [0; 32];
+    hash[..16].copy_from_slice(&jti.0);
+    RequestKey { id: format!("{:032x}", u128::from_be_bytes(jti.0).swap_bytes()), hash }
+}
+
+/// Prints the seconds that a broker takes to come up, its tokens, its resident bytes, its CPU, and the bytes
+/// that stay when all tokens are over and the reaper has been.
 #[expect(clippy::print_stdout, reason = "the answer to the process that asked")]
 fn recover(dir: &Path) {
     let before = resident_bytes();
@@ -126,7 +178,15 @@ fn recover(dir: &Path) {
         timed(|| locum_broker::Broker::open(broker_options(), surroundings(dir)).expect("a broker"));
     let resident = resident_bytes() - before;
     let spent = own_cpu().as_secs_f64();
-    println!("{} {} {resident} {spent}", took.as_secs_f64(), broker.table().counts().tokens);
+    let tokens = broker.table().counts().tokens;
+    let over = ISSUED.plus(Duration::from_secs(2_000));
+    let mut quiet = 0;
+    while quiet < 600 {
+        quiet = if broker.tick(over).freed > 0 { 0 } else { quiet + 1 };
+    }
+    assert_eq!(broker.table().counts().tokens, 0);
+    let left = resident_bytes().saturating_sub(before);
+    println!("{} {tokens} {resident} {spent} {left}", took.as_secs_f64());
 }
 
 /// Prints the seconds that it takes to read and decode alone, and its CPU.
