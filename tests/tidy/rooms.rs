@@ -82,6 +82,8 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("cedar-policy", &["policy"]),
     // The hot table. Its guards never leave it.
     ("dashmap", &["table"]),
+    // The table below the standard map: one that keeps no key beside what it finds by it.
+    ("hashbrown", &["broker"]),
     // Schedules its threads, in models; in no build that ships.
     ("shuttle", &["table"]),
     // Stored and served formats.

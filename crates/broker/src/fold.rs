@@ -21,7 +21,7 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use crate::feed::Feed;
 use crate::leases::Leases;
 use crate::state::State;
-use crate::state::requests::{Answered, RequestScope};
+use crate::state::requests::KeyedRequest;
 use crate::state::tasks::{Ended, HowEnded};
 use crate::state::timeline::Timeline;
 use crate::world::{Pinned, World};
@@ -217,8 +217,8 @@ impl Fold {
         started: &Arc<TaskStarted>,
     ) -> Verdict {
         state.tasks.counted(started.task);
-        let request = RequestScope::of_start(started);
-        if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, started.at).is_some()) {
+        let request = KeyedRequest::of_start(started);
+        if request.is_some_and(|request| state.requests.is_answered(&request, started.at)) {
             return Verdict::Repeated;
         }
         let above = state.tasks.chain(started.parent);
@@ -229,10 +229,10 @@ impl Fold {
         let applied = self.table.apply(committed);
         if matches!(applied, Applied::Started) {
             state.tasks.start(started, committed.position());
-            if let Some((scope, key)) = request {
-                let rests_on = state.tasks.chain(Some(started.task)).to_vec();
-                let answer = (key.hash, Answered::Task(started.task));
-                state.requests.remember(scope, answer, &rests_on, started.deadline);
+            if let Some(request) = request {
+                let State { tasks, requests, .. } = state;
+                let rests_on = tasks.chain(Some(started.task));
+                requests.remember_task(&request, started.task, rests_on, started.deadline);
             }
             self.leases.enter(started.task, started.at, started.lease, started.deadline);
         }
@@ -240,8 +240,8 @@ impl Fold {
     }
 
     fn issue(&self, state: &mut State, committed: &Committed<Event>, record: &Arc<IssueRecord>) -> Verdict {
-        let request = RequestScope::of_issue(record);
-        if request.as_ref().is_some_and(|(scope, _)| state.requests.answer(scope, record.at).is_some()) {
+        let request = KeyedRequest::of_issue(record);
+        if request.is_some_and(|request| state.requests.is_answered(&request, record.at)) {
             return Verdict::Repeated;
         }
         let asked = || {
@@ -255,9 +255,8 @@ impl Fold {
             return Verdict::Applied(Applied::TooLate(Reason::Locked));
         }
         let applied = self.table.apply(committed);
-        if let (Applied::Issued(_), Some((scope, key))) = (&applied, request) {
-            let answered = Answered::Token(Arc::clone(record));
-            state.requests.remember(scope, (key.hash, answered), &record.tasks, record.expires_at);
+        if let (Applied::Issued(_), Some(request)) = (&applied, request) {
+            state.requests.remember_token(&request, record);
         }
         Verdict::Applied(applied)
     }

@@ -23,7 +23,7 @@ use locum_token::dpop::{self, NotProved, Shown};
 use crate::broker::{Broker, DeniedAt};
 use crate::fold::Verdict;
 use crate::refusal::Refusal;
-use crate::state::requests::{Answered, RequestScope};
+use crate::state::requests::{Answered, KeyedRequest, Whose};
 use crate::task_access::{Holder, not_found};
 use crate::world::Pinned;
 
@@ -107,8 +107,6 @@ enum Prepared {
 struct Fresh {
     record: Arc<IssueRecord>,
     draft: Draft,
-    /// The request id that it was asked with, and the hash of what was asked.
-    request: Option<(RequestScope, [u8; 32])>,
     now: Timestamp,
 }
 
@@ -137,12 +135,9 @@ impl Broker {
         let workload = pinned.workload(caller)?;
         self.shows_holder(workload, ask.task, &ask.holder)?;
         let key = self.proved_key(&mut ask, caller, ((workload.tenant, workload.number), now))?;
-        let request = ask.request.as_ref().map(|key| {
-            let id = key.id.clone();
-            let (tenant, workload) = (workload.tenant, workload.number);
-            (RequestScope { tenant, workload, task: Some(ask.task), id }, key.hash)
-        });
-        if let Some(record) = self.issued_before(request.as_ref(), now)? {
+        let whose = Whose { tenant: workload.tenant, workload: workload.number, task: Some(ask.task) };
+        let request = ask.request.as_ref().map(|key| KeyedRequest::new(whose, key));
+        if let Some(record) = self.issued_before(request, now)? {
             return self.sign_again(pinned, record, now).map(Prepared::Before);
         }
         self.live_task(ask.task)?;
@@ -157,17 +152,17 @@ impl Broker {
         let draft = Draft::of(&self.options.issuer, &record)
             .map_err(|cause| Refusal::new(cause.reason(), "the claims do not fit into a token"))?;
         self.refuse_locked(|| crate::rests_on::targets_of_issue(&record), now)?;
-        Ok(Prepared::Now(Fresh { record, draft, request, now }))
+        Ok(Prepared::Now(Fresh { record, draft, now }))
     }
 
     async fn commit_and_sign(&self, pinned: &Pinned, prepared: Fresh) -> Result<Issued, Refusal> {
-        let Fresh { record, draft, request, now } = prepared;
-        let settled = self.commits.commit(Event::TokenIssued(record)).await?;
+        let Fresh { record, draft, now } = prepared;
+        let settled = self.commits.commit(Event::TokenIssued(Arc::clone(&record))).await?;
         match settled.verdict {
             Verdict::Applied(Applied::Issued(live)) => self.sign(pinned, &draft, &live),
             Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),
             // A request with the same id came in between: answer with what that one got.
-            Verdict::Repeated => match self.issued_before(request.as_ref(), now)? {
+            Verdict::Repeated => match self.issued_before(KeyedRequest::of_issue(&record), now)? {
                 Some(record) => self.sign_again(pinned, record, now),
                 None => Err(Reason::RequestIdReused.into()),
             },
@@ -209,14 +204,14 @@ impl Broker {
 
     fn issued_before(
         &self,
-        request: Option<&(RequestScope, [u8; 32])>,
+        request: Option<KeyedRequest<'_>>,
         now: Timestamp,
     ) -> Result<Option<Arc<IssueRecord>>, Refusal> {
-        let Some((scope, asked)) = request else { return Ok(None) };
-        match self.fold.state.read().requests.answer(scope, now) {
+        let Some(request) = request else { return Ok(None) };
+        match self.fold.state.read().requests.answer(&request, now) {
             None => Ok(None),
-            Some((hash, Answered::Token(record))) if hash == asked => Ok(Some(record.clone())),
-            Some(_) => {
+            Some(Answered::Token(record)) => Ok(Some(record)),
+            Some(Answered::Task(_) | Answered::Another) => {
                 let detail = "this request id stands for another request of the task";
                 Err(Refusal::new(Reason::RequestIdReused, detail))
             }

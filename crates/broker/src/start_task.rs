@@ -18,7 +18,7 @@ use crate::broker::{Broker, DeniedAt};
 use crate::fold::Verdict;
 use crate::get_task::TaskView;
 use crate::refusal::Refusal;
-use crate::state::requests::{Answered, RequestScope};
+use crate::state::requests::{Answered, KeyedRequest, Whose};
 use crate::task_access::{Holder, holder_digest};
 use crate::world::Pinned;
 
@@ -80,14 +80,14 @@ impl Broker {
             crate::rests_on::lockable_of_start(&started, state.tasks.chain(started.parent))
         };
         self.refuse_locked(|| lockable, now)?;
+        let started = Arc::new(started);
         let task = started.task;
-        let request = RequestScope::of_start(&started).map(|(scope, key)| (scope, key.hash));
-        let settled = self.commits.commit(Event::TaskStarted(Arc::new(started))).await?;
+        let settled = self.commits.commit(Event::TaskStarted(Arc::clone(&started))).await?;
         match settled.verdict {
             Verdict::Applied(Applied::Started) => self.own_task(workload, task),
             Verdict::Applied(Applied::TooLate(reason)) => Err(reason.into()),
             Verdict::Repeated => {
-                match request.and_then(|(scope, hash)| self.answered_task(&scope, hash, now)) {
+                match KeyedRequest::of_start(&started).and_then(|request| self.answered_task(&request, now)) {
                     Some(task) => self.own_task(workload, task?),
                     None => Err(Reason::RequestIdReused.into()),
                 }
@@ -104,24 +104,14 @@ impl Broker {
         now: Timestamp,
     ) -> Result<Option<TaskId>, Refusal> {
         let Some(key) = &ask.request else { return Ok(None) };
-        let scope = RequestScope {
-            tenant: workload.tenant,
-            workload: workload.number,
-            task: None,
-            id: key.id.clone(),
-        };
-        self.answered_task(&scope, key.hash, now).transpose()
+        let whose = Whose { tenant: workload.tenant, workload: workload.number, task: None };
+        self.answered_task(&KeyedRequest::new(whose, key), now).transpose()
     }
 
-    fn answered_task(
-        &self,
-        scope: &RequestScope,
-        hash: [u8; 32],
-        now: Timestamp,
-    ) -> Option<Result<TaskId, Refusal>> {
-        match self.fold.state.read().requests.answer(scope, now)? {
-            (known, Answered::Task(task)) if *known == hash => Some(Ok(*task)),
-            _ => Some(Err(Reason::RequestIdReused.into())),
+    fn answered_task(&self, request: &KeyedRequest<'_>, now: Timestamp) -> Option<Result<TaskId, Refusal>> {
+        match self.fold.state.read().requests.answer(request, now)? {
+            Answered::Task(task) => Some(Ok(task)),
+            Answered::Token(_) | Answered::Another => Some(Err(Reason::RequestIdReused.into())),
         }
     }
 

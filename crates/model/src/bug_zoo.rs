@@ -34,6 +34,8 @@ pub enum Bug {
     UsesNotReplayed,
     /// A retry is a new request (I7).
     RequestIdIgnored,
+    /// Whatever is asked with a request id is a retry (I7).
+    RequestHashIgnored,
     /// A lock that lands between decision and commit is overlooked.
     LockSkippedInFold,
     /// A snapshot leaves revocations out (R2, J5).
@@ -130,7 +132,7 @@ pub enum Bug {
 
 impl Bug {
     /// The bugs that the zoo has to catch.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 53] = [
         Self::WatermarkOffByOne,
         Self::ConnectorForgotten,
         Self::ConnectorOwnerForgotten,
@@ -144,6 +146,7 @@ impl Bug {
         Self::AckBeforeDurable,
         Self::UsesNotReplayed,
         Self::RequestIdIgnored,
+        Self::RequestHashIgnored,
         Self::LockSkippedInFold,
         Self::SnapshotDropsRevocations,
         Self::SnapshotDropsEnds,

@@ -36,7 +36,7 @@ pub use jti::jti_of;
 pub use key_ring::{KeyRing, KeyRingError, KeyState, RingKey, generate};
 pub use key_store::{KeyStore, MemoryKeyStore};
 pub use locum_jose::base64url::{kid_text, parse_kid};
-pub use locum_jose::digest::sha256;
+pub use locum_jose::digest::{sha256, sha256_of_parts};
 pub use recognised::Recognised;
 pub use sign::{Draft, SignError, sign};
 pub use verify::{Refusal, read, verify, verify_by};

@@ -1,112 +1,193 @@
 //! Request ids that were answered, so that a retry is told from a new request.
+//!
+//! Nearly every token is asked for with one, so that little is kept of each (decision 40): its name, the hash of what
+//! was asked, and what its record has of its own. A retry has the record made again, and no other reader wants it.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `keyed_request` | a request id, and whose it is |
+//! | `own_part` | what is kept of a record, and the record again |
+//! | `once` | what many records have, kept once |
+//! | `held_tasks` | the tasks that answers rest on |
+//! | `by_second` | answers in the order in which they are forgotten |
+//! | `sharded` | a hash table that grows and shrinks in small steps |
 
-use std::collections::{BTreeMap, HashMap};
+mod by_second;
+mod held_tasks;
+mod keyed_request;
+mod once;
+mod own_part;
+mod sharded;
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use locum_model::event::TaskStarted;
-use locum_model::issue_record::RequestKey;
 use locum_model::limits::{REQUEST_ID_KEPT_AFTER_EXP, REQUEST_IDS_PER_WORKLOAD_MAX, REQUEST_TIMEOUT};
-use locum_model::{IssueRecord, TaskId, TenantNo, Timestamp, WorkloadNo};
+use locum_model::{IssueRecord, TaskId, Timestamp, TokenId, WorkloadNo};
 
-use crate::state::task_map::TaskMap;
-
-/// Whose request id: ids of different workloads, tasks and methods never meet.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct RequestScope {
-    pub tenant: TenantNo,
-    pub workload: WorkloadNo,
-    /// The task that a token is for; none for `StartTask`.
-    pub task: Option<TaskId>,
-    pub id: String,
-}
+use by_second::{BySecond, Place};
+use held_tasks::HeldTasks;
+use keyed_request::RequestName;
+pub(crate) use keyed_request::{KeyedRequest, Whose};
+use own_part::{Common, OwnPart};
+use sharded::{Hashed, Sharded};
 
 /// What a request id stands for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answered {
+    /// This task, begun by the same request.
     Task(TaskId),
+    /// This token, issued for the same request.
     Token(Arc<IssueRecord>),
+    /// What another request asked for.
+    Another,
 }
 
 /// The answered requests, bounded per workload and freed some time after what they answered.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    answered: HashMap<Arc<RequestScope>, Known>,
-    until: BTreeMap<Due, Arc<RequestScope>>,
+    answers: BySecond<Answer>,
+    places: Sharded<Filed>,
+    names: RandomState,
+    common: Common,
     by_workload: HashMap<WorkloadNo, usize>,
     /// The tasks that the answers stand for or rest on: without their beginnings a replay would find the answers
     /// too late, and without their ends it would take them to be alive.
-    rests_on: TaskMap<usize>,
-    /// How many were remembered.
-    count: u64,
+    rests_on: HeldTasks,
 }
 
 /// One answered request.
 #[derive(Debug)]
-struct Known {
-    due: Due,
-    answer: ([u8; 32], Answered),
+struct Answer {
+    name: RequestName,
+    /// Of what was asked.
+    hash: [u8; 32],
+    /// When what it stands for ends.
+    until: Timestamp,
+    /// None once its name stands for something newer.
+    kept: Option<Kept>,
+}
+
+// Whoever adds to it adds that much to every token.
+const _: () = assert!(size_of::<Answer>() <= 112);
+
+/// What an answered request stands for, as it is kept.
+#[derive(Debug)]
+enum Kept {
+    Task(TaskId, Whose),
+    Token(OwnPart),
+    Whole(Box<Whole>),
+}
+
+/// What cannot be made again of its parts. No broker writes such an event, but what a journal has counts.
+#[derive(Debug)]
+struct Whole {
+    answered: Answered,
+    whose: Whose,
     rests_on: Box<[TaskId]>,
 }
 
-/// When a request is forgotten, and which it was of all that were remembered: no two are the same.
-type Due = (Timestamp, u64);
-
-// === impl RequestScope ===
-
-impl RequestScope {
-    /// Of a task's beginning.
-    pub(crate) fn of_start(started: &TaskStarted) -> Option<(Self, &RequestKey)> {
-        let key = started.request.as_ref()?;
-        let scope =
-            Self { tenant: started.tenant, workload: started.workload, task: None, id: key.id.clone() };
-        Some((scope, key))
-    }
-
-    /// Of a token.
-    pub(crate) fn of_issue(record: &IssueRecord) -> Option<(Self, &RequestKey)> {
-        let key = record.request.as_ref()?;
-        let workload = record.standing.actors.last()?.workload;
-        let task = Some(record.task());
-        Some((Self { tenant: record.standing.tenant, workload, task, id: key.id.clone() }, key))
-    }
+/// Where the answer of a name lies.
+#[derive(Clone, Copy, Debug)]
+struct Filed {
+    tag: u32,
+    place: Place,
 }
 
 // === impl Requests ===
 
 impl Requests {
-    /// What a request id was answered with, and the hash of that request; none once it is forgotten.
+    /// What a request id was answered with; none once it is forgotten.
     ///
     /// INVARIANT: `at`, and not the reaper, says when that is, so that a replay, which has no reaper,
     /// judges every event as it was judged.
-    pub(crate) fn answer(&self, scope: &RequestScope, at: Timestamp) -> Option<&([u8; 32], Answered)> {
-        self.answered.get(scope).filter(|known| at < known.due.0).map(|known| &known.answer)
+    pub(crate) fn answer(&self, request: &KeyedRequest<'_>, at: Timestamp) -> Option<Answered> {
+        let answer = self.known(request, at)?;
+        let kept = answer.kept.as_ref()?;
+        let same = answer.hash == request.key.hash;
+        #[cfg(bug_zoo)]
+        let same = same || locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::RequestHashIgnored);
+        // Whose it is goes into its name. Two of one name, should anybody ever find them, get nothing of each other.
+        if !same || kept.whose() != request.whose {
+            return Some(Answered::Another);
+        }
+        Some(match kept {
+            Kept::Task(task, _) => Answered::Task(*task),
+            Kept::Token(own) => Answered::Token(Arc::new(own.record(
+                answer.until,
+                self.rests_on.chain(own.task),
+                request.key,
+            ))),
+            Kept::Whole(whole) => whole.answered.clone(),
+        })
     }
 
-    /// Remembers an answer, and the tasks that it rests on, until `until` and a little longer.
-    pub(crate) fn remember(
+    /// Whether [`Requests::answer`] has one, without making it.
+    pub(crate) fn is_answered(&self, request: &KeyedRequest<'_>, at: Timestamp) -> bool {
+        self.known(request, at).is_some()
+    }
+
+    fn known(&self, request: &KeyedRequest<'_>, at: Timestamp) -> Option<&Answer> {
+        self.find(request.name).filter(|answer| at < answer.due())
+    }
+
+    fn find(&self, name: RequestName) -> Option<&Answer> {
+        let is = |filed: &Filed| self.answers.get(filed.place).is_some_and(|answer| answer.name == name);
+        let filed = self.places.find(self.tag(name).hash(), is)?;
+        self.answers.get(filed.place)
+    }
+
+    fn tag(&self, name: RequestName) -> Tag {
+        Tag(self.names.hash_one(name) as u32)
+    }
+
+    /// Remembers that a request began `task`, which rests on itself and those above it, until `until` and a little longer.
+    pub(crate) fn remember_task(
         &mut self,
-        scope: RequestScope,
-        answer: ([u8; 32], Answered),
+        request: &KeyedRequest<'_>,
+        task: TaskId,
         rests_on: &[TaskId],
         until: Timestamp,
     ) {
+        let kept = if self.rests_on.hold(rests_on) && rests_on.last() == Some(&task) {
+            Kept::Task(task, request.whose)
+        } else {
+            whole(Answered::Task(task), request.whose, rests_on)
+        };
+        self.remember(request, kept, until);
+    }
+
+    /// Remembers the token that a request was answered with, until its end and a little longer.
+    pub(crate) fn remember_token(&mut self, request: &KeyedRequest<'_>, record: &Arc<IssueRecord>) {
+        let own = if self.rests_on.hold(&record.tasks) { self.common.part(record) } else { None };
+        let kept = match own {
+            Some(own) => Kept::Token(own),
+            None => whole(Answered::Token(Arc::clone(record)), request.whose, &record.tasks),
+        };
+        self.remember(request, kept, record.expires_at);
+    }
+
+    fn remember(&mut self, request: &KeyedRequest<'_>, kept: Kept, until: Timestamp) {
         #[cfg(bug_zoo)]
         if locum_model::bug_zoo::is_planted(locum_model::bug_zoo::Bug::RequestIdIgnored) {
-            return;
+            return self.let_go(kept);
         }
-        self.count += 1;
-        let due = (until.plus(REQUEST_ID_KEPT_AFTER_EXP), self.count);
-        let workload = scope.workload;
-        let scope = Arc::new(scope);
-        self.until.insert(due, Arc::clone(&scope));
-        rests_on.iter().for_each(|task| *self.rests_on.entry(*task).or_default() += 1);
-        match self.answered.insert(scope, Known { due, answer, rests_on: rests_on.into() }) {
-            // Forgotten by its time and not freed yet.
-            Some(before) => {
-                self.until.remove(&before.due);
-                self.let_go(&before.rests_on);
-            }
-            None => *self.by_workload.entry(workload).or_default() += 1,
+        let (name, hash) = (request.name, request.key.hash);
+        let answer = Answer { name, hash, until, kept: Some(kept) };
+        let place = self.answers.put(answer.due(), answer);
+        let tag = self.tag(name);
+        let answers = &self.answers;
+        let is = |filed: &Filed| answers.get(filed.place).is_some_and(|answer| answer.name == name);
+        let Some(filed) = self.places.find_mut(tag.hash(), is) else {
+            self.places.insert(Filed { tag: tag.0, place });
+            return *self.by_workload.entry(request.whose.workload).or_default() += 1;
+        };
+        // Forgotten by its time and not freed yet.
+        let before = std::mem::replace(&mut filed.place, place);
+        if let Some(kept) = self.answers.get_mut(before).and_then(|before| before.kept.take()) {
+            self.let_go(kept);
         }
     }
 
@@ -118,71 +199,104 @@ impl Requests {
     /// Whether some answered request stands for this token: not only for one of the same request id, which
     /// may be used again when it was forgotten.
     pub(crate) fn holds(&self, record: &IssueRecord) -> bool {
-        let answer = RequestScope::of_issue(record).and_then(|(scope, _)| self.answered.get(&scope));
-        matches!(answer, Some(Known { answer: (_, Answered::Token(known)), .. }) if known.jti == record.jti)
+        let request = KeyedRequest::of_issue(record);
+        let kept =
+            request.and_then(|request| self.find(request.name)).and_then(|answer| answer.kept.as_ref());
+        kept.and_then(Kept::token) == Some(record.jti)
     }
 
     /// Whether some answered request stands for this task, or rests on it.
     pub(crate) fn rest_on(&self, task: TaskId) -> bool {
-        self.rests_on.contains_key(&task)
-    }
-
-    fn let_go(&mut self, tasks: &[TaskId]) {
-        for task in tasks {
-            if let Some(count) = self.rests_on.get_mut(task) {
-                *count -= 1;
-                if *count == 0 {
-                    self.rests_on.remove(task);
-                }
-            }
-        }
+        self.rests_on.has(task)
     }
 
     /// Frees at most `most` requests whose time has been over for as long as any event may be under way.
     pub(crate) fn free(&mut self, now: Timestamp, most: usize) -> usize {
+        let is_due = |answer: &Answer| answer.due().plus(REQUEST_TIMEOUT) <= now;
         let mut freed = 0;
         while freed < most
-            && let Some(first) = self.until.first_entry()
-            && first.key().0.plus(REQUEST_TIMEOUT) <= now
+            && let Some((answer, place)) = self.answers.take_first(is_due)
         {
-            let scope = first.remove();
-            if let Some(known) = self.answered.remove(&scope) {
-                self.let_go(&known.rests_on);
-            }
-            if let Some(count) = self.by_workload.get_mut(&scope.workload) {
+            // One that another took the place of was let go then.
+            let Answer { name, kept: Some(kept), .. } = answer else { continue };
+            self.places.remove(self.tag(name).hash(), |filed| filed.place == place);
+            let workload = kept.whose().workload;
+            if let Some(count) = self.by_workload.get_mut(&workload) {
                 *count -= 1;
                 if *count == 0 {
-                    self.by_workload.remove(&scope.workload);
+                    self.by_workload.remove(&workload);
                 }
             }
+            self.let_go(kept);
             freed += 1;
         }
         freed
     }
+
+    fn let_go(&mut self, kept: Kept) {
+        match kept {
+            Kept::Task(task, _) => self.rests_on.let_go_chain(task),
+            Kept::Token(own) => {
+                self.rests_on.let_go_chain(own.task);
+                self.common.give_back(own);
+            }
+            Kept::Whole(whole) => self.rests_on.let_go(&whole.rests_on),
+        }
+    }
+}
+
+fn whole(answered: Answered, whose: Whose, rests_on: &[TaskId]) -> Kept {
+    Kept::Whole(Box::new(Whole { answered, whose, rests_on: rests_on.into() }))
+}
+
+// === impl Answer, Kept ===
+
+impl Answer {
+    /// From when it is forgotten.
+    fn due(&self) -> Timestamp {
+        self.until.plus(REQUEST_ID_KEPT_AFTER_EXP)
+    }
+}
+
+impl Kept {
+    fn whose(&self) -> Whose {
+        match self {
+            Self::Task(_, whose) => *whose,
+            Self::Token(own) => own.whose(),
+            Self::Whole(whole) => whole.whose,
+        }
+    }
+
+    fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Token(own) => Some(own.jti),
+            Self::Whole(whole) => match &whole.answered {
+                Answered::Token(record) => Some(record.jti),
+                Answered::Task(_) | Answered::Another => None,
+            },
+            Self::Task(..) => None,
+        }
+    }
+}
+
+// === impl Filed ===
+
+/// What is kept of the hash of a name. The hash is keyed: nobody can choose ids that lie in one place.
+#[derive(Clone, Copy)]
+struct Tag(u32);
+
+impl Hashed for Tag {
+    /// The table looks at both ends.
+    fn hash(&self) -> u64 {
+        u64::from(self.0) << u32::BITS | u64::from(self.0)
+    }
+}
+
+impl Hashed for Filed {
+    fn hash(&self) -> u64 {
+        Tag(self.tag).hash()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_that_is_used_again_stands_for_its_new_task_alone() {
-        let at = Timestamp::from_seconds;
-        let scope = RequestScope {
-            tenant: TenantNo(1),
-            workload: WorkloadNo(1),
-            task: None,
-            id: "start-0".to_owned(),
-        };
-        let [above, first, second] = [1, 2, 3].map(|count| TaskId::new(1, count));
-        let mut requests = Requests::default();
-        requests.remember(scope.clone(), ([0; 32], Answered::Task(first)), &[above, first], at(100));
-        assert!([above, first].into_iter().all(|task| requests.rest_on(task)));
-        requests.remember(scope.clone(), ([1; 32], Answered::Task(second)), &[above, second], at(1_000_000));
-        assert!(!requests.rest_on(first), "what ended the first may be forgotten by now");
-        assert!([above, second].into_iter().all(|task| requests.rest_on(task)));
-        assert_eq!(requests.free(at(2_000_000), usize::MAX), 1);
-        assert!(![above, second].into_iter().any(|task| requests.rest_on(task)));
-        assert!(requests.answer(&scope, at(100)).is_none() && requests.has_room(WorkloadNo(1)));
-    }
-}
+mod tests;

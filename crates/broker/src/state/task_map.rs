@@ -12,7 +12,7 @@ use locum_model::TaskId;
 pub(crate) type TaskMap<V> = HashMap<TaskId, V, ByCount>;
 
 /// An odd constant without pattern (2^64 divided by the golden ratio).
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The bits by which a map tells apart what lies in one place.
 const TOP_BITS: u64 = 0x7f << 57;
 
