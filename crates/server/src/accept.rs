@@ -30,8 +30,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::tasks::{Group, Stopping};
+use ahead::Ahead;
 use gathered::Gathered;
 
+mod ahead;
 mod gathered;
 
 /// Bytes of the HTTP/2 connection preface; no request of HTTP/1.1 is shorter.
@@ -73,7 +75,7 @@ pub struct Remote {
 /// A connection whose handshake is done. Its place is free again when it is dropped.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Gathered<TlsStream<TcpStream>>,
+    stream: Gathered<TlsStream<Ahead<TcpStream>>>,
     remote: Remote,
     opening: Option<Opening>,
     _place: OwnedSemaphorePermit,
@@ -207,9 +209,9 @@ async fn handshake(
     acceptor: TlsAcceptor,
     tcp: TcpStream,
     without_alpn: WithoutAlpn,
-) -> io::Result<TlsStream<TcpStream>> {
+) -> io::Result<TlsStream<Ahead<TcpStream>>> {
     tcp.set_nodelay(true)?;
-    let stream = acceptor.accept(tcp).await?;
+    let stream = acceptor.accept(Ahead::new(tcp)).await?;
     // rustls lets a client through that offers no ALPN at all.
     match stream.get_ref().1.alpn_protocol() {
         Some(_) => Ok(stream),
@@ -218,7 +220,7 @@ async fn handshake(
     }
 }
 
-fn chain_of(stream: &TlsStream<TcpStream>) -> Option<Arc<[CertificateDer<'static>]>> {
+fn chain_of<S>(stream: &TlsStream<S>) -> Option<Arc<[CertificateDer<'static>]>> {
     let shown = stream.get_ref().1.peer_certificates()?;
     Some(shown.iter().map(|cert| cert.clone().into_owned()).collect())
 }
