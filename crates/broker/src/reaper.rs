@@ -37,16 +37,20 @@ impl Broker {
         for sum in reaped.checks {
             self.record_checks(sum);
         }
-        let freed = {
+        let (tasks, requests, more_tasks) = {
             let mut state = self.fold.state.write();
             state.locks.free(now);
-            state.tasks.free(now, REAP_TASKS_PER_TICK) + state.requests.free(now, REAP_ROWS_PER_TICK)
+            let tasks = state.tasks.free(now, REAP_TASKS_PER_TICK);
+            (tasks, state.requests.free(now, REAP_ROWS_PER_TICK), state.tasks.are_due(now))
         };
-        let freed = freed + self.fold.feed.free(now, REAP_ROWS_PER_TICK);
+        let told = self.fold.feed.free(now, REAP_ROWS_PER_TICK);
         self.flush_records(Some(now));
         self.keep_keys(now);
-        let more = reaped.more || due.len() == REAP_TASKS_PER_TICK || freed >= REAP_ROWS_PER_TICK;
-        Ticked { lapsed, freed: reaped.rows + freed, more }
+        let more = reaped.more
+            || due.len() == REAP_TASKS_PER_TICK
+            || more_tasks
+            || requests.max(told) >= REAP_ROWS_PER_TICK;
+        Ticked { lapsed, freed: reaped.rows + tasks + requests + told, more }
     }
 
     fn lapse(&self, task: TaskId, deadline: Timestamp, now: Timestamp) -> bool {

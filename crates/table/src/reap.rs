@@ -18,6 +18,7 @@ use locum_model::{SubjectKey, Target, Timestamp};
 use crate::answer::Reaped;
 use crate::hashing::{RowKey, Tag};
 use crate::row::{Row, due_second};
+use crate::slots::Pace;
 use crate::standing::Holder;
 use crate::table::{Table, Writer};
 use crate::task::TaskCells;
@@ -27,8 +28,9 @@ use crate::watermark::Entry;
 const SLICE_ROWS: usize = 256;
 /// Watermarks looked at in one call, and subjects considered in one round.
 const WATERMARKS_PER_CALL: usize = 1024;
-/// Cells of tasks looked at in one call.
+/// Cells of tasks looked at in one call, and in one that others follow at once.
 const CELLS_PER_CALL: u32 = 1024;
+const CELLS_PER_BUSY_CALL: u32 = 128;
 /// Shards looked at in one call, of each map. They empty alike, so that all want to shrink at about the same time,
 /// and a call that moved the rows of many would be a long one.
 const SHARDS_PER_CALL: usize = 1;
@@ -68,15 +70,16 @@ impl Table {
         while reaped.rows < rows_max && self.reap_slice(now, rows_max, &mut reaped) {}
         let mut writer = self.writer.lock();
         self.free_tasks(&mut writer);
-        self.walk_tasks(&mut writer, now);
+        let is_due = writer.calendar.first().is_some_and(|second| second <= due_second(now));
+        let pace = if is_due || !writer.rounds.maybe_free.is_empty() { Pace::Busy } else { Pace::Calm };
+        self.walk_tasks(&mut writer, now, pace);
         self.forget_watermarks(&mut writer, now);
         self.note_first_due(&writer);
-        reaped.more = writer.calendar.first().is_some_and(|second| second <= due_second(now))
-            || !writer.rounds.maybe_free.is_empty();
+        reaped.more = pace == Pace::Busy || !writer.rounds.maybe_free.is_empty();
         let shard = writer.rounds.next_shard;
         writer.rounds.next_shard = shard.wrapping_add(SHARDS_PER_CALL);
         self.rows.shrink(shard, SHARDS_PER_CALL);
-        let unheld = self.shrink_tasks(&mut writer);
+        let unheld = self.shrink_tasks(&mut writer, pace);
         drop(writer);
         drop(unheld);
         shrink(&self.uses, shard);
@@ -158,9 +161,9 @@ impl Table {
     }
 
     /// Takes a few empty chunks of task cells out of use, and gives what can be dropped of earlier ones.
-    fn shrink_tasks(&self, writer: &mut Writer) -> Option<Arc<TaskCells>> {
+    fn shrink_tasks(&self, writer: &mut Writer, pace: Pace) -> Option<Arc<TaskCells>> {
         let unheld = writer.slots.take_unheld();
-        if let Some(cells) = writer.slots.shrink() {
+        if let Some(cells) = writer.slots.shrink(pace) {
             self.tasks.replace(Arc::clone(&cells));
             self.rows.rest_on(&cells);
         }
@@ -169,12 +172,16 @@ impl Table {
 
     /// Goes on through the task cells: a revocation closes none of the tasks it kills, so that these
     /// are found here. A whole round also shows which subjects have no task left from before.
-    fn walk_tasks(&self, writer: &mut Writer, now: Timestamp) {
+    fn walk_tasks(&self, writer: &mut Writer, now: Timestamp, pace: Pace) {
         if writer.rounds.next_cell == 0 {
             self.consider_subjects(writer, now);
         }
         let from = writer.slots.next_made(writer.rounds.next_cell).unwrap_or(writer.slots.used());
-        let until = from.saturating_add(CELLS_PER_CALL).min(writer.slots.used());
+        let cells = match pace {
+            Pace::Calm => CELLS_PER_CALL,
+            Pace::Busy => CELLS_PER_BUSY_CALL,
+        };
+        let until = from.saturating_add(cells).min(writer.slots.used());
         for slot in from..until {
             self.free_if_done(writer, slot);
             let task = writer.slots.cells().get(slot).filter(|task| task.is_used());

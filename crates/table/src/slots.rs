@@ -47,6 +47,13 @@ pub(crate) struct Slots {
     laid_aside: Option<Arc<TaskCells>>,
 }
 
+/// Whether the reaper has more to do at once. To take any chunk out of use costs about the same as to take out a few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Calm,
+    Busy,
+}
+
 /// What is free in one chunk.
 #[derive(Debug, Default)]
 struct Chunk {
@@ -225,11 +232,15 @@ impl Slots {
 
     /// Lays the cells aside when more chunks are empty than shall stay, and gives those that take their
     /// place, without a few of them. The caller lets everybody find these before anything else changes.
-    pub(crate) fn shrink(&mut self) -> Option<Arc<TaskCells>> {
+    pub(crate) fn shrink(&mut self, pace: Pace) -> Option<Arc<TaskCells>> {
         let made = self.chunks.len() - self.absent.len();
         let spare = SPARE_CHUNKS + (made - self.empty) / CHUNKS_PER_SPARE;
         let count = self.empty.saturating_sub(spare).min(CHUNKS_PER_CALL);
-        if count == 0 || self.laid_aside.is_some() {
+        let least = match pace {
+            Pace::Calm => 1,
+            Pace::Busy => CHUNKS_PER_CALL,
+        };
+        if count < least || self.laid_aside.is_some() {
             return None;
         }
         let empty = |number: &u32| self.chunks[*number as usize].tasks == 0;

@@ -164,6 +164,11 @@ impl Tasks {
         }
         freed
     }
+
+    /// Whether a task is to be freed, or to be looked at again.
+    pub(crate) fn are_due(&self, now: Timestamp) -> bool {
+        self.retired.first().is_some_and(|(at, _)| *at <= now)
+    }
 }
 
 fn lower<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {

@@ -357,3 +357,24 @@ fn chunks_of_task_cells_are_given_back_and_made_again() {
     }
     assert_eq!(table.tasks_under(task_id(7), 10), []);
 }
+
+/// Each time that any go, every shard is touched: not for one chunk, while checks wait for the next call.
+#[cfg(not(shuttle))]
+#[test]
+fn while_more_is_due_chunks_of_task_cells_go_eight_at_a_time() {
+    let (table, mut journal) = (empty_table(), Journal::default());
+    let chunks = |table: &Table| table.writer.lock().slots.chunks();
+    let many = 20 * u64::from(crate::task::CHUNK_SLOTS);
+    for task in 1..=many {
+        journal.apply(&table, start(started(task, None, journal.newest())));
+        journal.apply(&table, issue(issued(u128::from(task), &[task], journal.newest())));
+    }
+    (1..=many).for_each(|task| drop(journal.apply(&table, ended(task, noon_plus(1)))));
+    let mut steps = Vec::new();
+    while let (before, true) = (chunks(&table), table.reap(noon_plus(120), 16).more) {
+        steps.extend(Some(before - chunks(&table)).filter(|gone| *gone > 0));
+    }
+    assert_eq!(steps, [8, 8]);
+    (0..4).for_each(|_| drop(table.reap(noon_plus(120), 16)));
+    assert_eq!(chunks(&table), 1, "one to spare");
+}
