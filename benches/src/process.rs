@@ -213,6 +213,6 @@ fn read_on(mut stderr: BufReader<ChildStderr>) {
 }
 
 #[expect(clippy::panic, reason = "a bench that cannot run has nothing to say")]
-fn broken(what: &str) -> ! {
+pub(crate) fn broken(what: &str) -> ! {
     panic!("{what}")
 }

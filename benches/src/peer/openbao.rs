@@ -12,10 +12,14 @@ use tempfile::TempDir;
 use super::{IN_FLIGHT, Rates, await_listener, folder, free_port};
 use crate::drive::flat_out;
 use crate::http1::{Asks, Plain, Question};
-use crate::process::{Cores, Process};
+use crate::process::{Cores, Process, broken};
 
 /// Tokens that are asked about.
 const TOKENS: usize = 500;
+/// How long it may take to come into office, as looks and the pause after each: with the multiplier below it
+/// waits for ten to twenty seconds before it stands for election.
+const LOOKS_FOR_OFFICE: usize = 1_200;
+const LOOK_FOR_OFFICE: Duration = Duration::from_millis(50);
 
 /// A running, unsealed server.
 pub struct OpenBao {
@@ -115,12 +119,13 @@ impl OpenBao {
 
     async fn await_active(&self, line: &mut Plain) {
         let lookup = question(&self.root, "GET", "/v1/auth/token/lookup-self", &Value::Null);
-        for _ in 0..400 {
+        for _ in 0..LOOKS_FOR_OFFICE {
             if line.ask(&lookup).await.is_ok_and(|(status, _)| status == 200) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(LOOK_FOR_OFFICE).await;
         }
+        broken("OpenBao has not become active");
     }
 }
 
