@@ -1,5 +1,6 @@
 //! [`Broker`]: what the use cases share, and how it comes up.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -77,7 +78,7 @@ pub struct Broker {
     pub(crate) journal: Reader,
     pub(crate) denials: Denials,
     pub(crate) key_moves: Mutex<Vec<KeyMove>>,
-    pub(crate) lapses: Mutex<Vec<(TaskId, Answer)>>,
+    pub(crate) lapses: Mutex<VecDeque<(TaskId, Answer)>>,
     pub(crate) shelf: Shelf,
     pub(crate) verifiers: Verifiers,
     pub(crate) proofs: Proofs,

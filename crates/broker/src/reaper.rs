@@ -5,7 +5,7 @@
 
 use locum_journal::Given;
 use locum_model::event::{By, LapseCause, TaskLapsed};
-use locum_model::limits::{REAP_ROWS_PER_TICK, REAP_TASKS_PER_TICK};
+use locum_model::limits::{REAP_LAPSES_PER_TICK, REAP_ROWS_PER_TICK, REAP_TASKS_PER_TICK};
 use locum_model::{Event, TaskId, Timestamp};
 
 use tokio::sync::oneshot::error::TryRecvError;
@@ -28,7 +28,7 @@ impl Broker {
     /// Does what is due at `now`.
     pub fn tick(&self, now: Timestamp) -> Ticked {
         self.settle_lapses();
-        let due = self.fold.leases.take_due(now, REAP_TASKS_PER_TICK);
+        let due = self.fold.leases.take_due(now, REAP_LAPSES_PER_TICK);
         let mut lapsed = 0;
         for (task, deadline) in &due {
             lapsed += usize::from(self.lapse(*task, *deadline, now));
@@ -47,7 +47,7 @@ impl Broker {
         self.flush_records(Some(now));
         self.keep_keys(now);
         let more = reaped.more
-            || due.len() == REAP_TASKS_PER_TICK
+            || due.len() == REAP_LAPSES_PER_TICK
             || more_tasks
             || requests.max(told) >= REAP_ROWS_PER_TICK;
         Ticked { lapsed, freed: reaped.rows + tasks + requests + told, more }
@@ -69,7 +69,7 @@ impl Broker {
         let event = Event::TaskLapsed(TaskLapsed { task, cause, at: now });
         match self.commits.submit(event) {
             Ok(answer) => {
-                self.lapses.lock().push((task, answer));
+                self.lapses.lock().push_back((task, answer));
                 true
             }
             Err(_full) => {
@@ -79,16 +79,17 @@ impl Broker {
         }
     }
 
-    /// Puts back what could not be written down; the fold has removed what could.
+    /// Puts back what could not be written down; the fold has removed what could. They are answered in their order.
     fn settle_lapses(&self) {
-        self.lapses.lock().retain_mut(|(task, answer)| match answer.try_recv() {
-            Err(TryRecvError::Empty) => true,
-            Ok(Ok(_settled)) => false,
-            Ok(Err(_)) | Err(TryRecvError::Closed) => {
-                self.fold.leases.put_back(*task);
-                false
+        let mut lapses = self.lapses.lock();
+        while let Some((task, answer)) = lapses.front_mut() {
+            match answer.try_recv() {
+                Err(TryRecvError::Empty) => return,
+                Ok(Ok(_settled)) => {}
+                Ok(Err(_)) | Err(TryRecvError::Closed) => self.fold.leases.put_back(*task),
             }
-        });
+            lapses.pop_front();
+        }
     }
 
     /// Writes down coalesced denials whose span is over, or all of them and every check at the end.

@@ -169,7 +169,9 @@ pub const BATCH_EVENTS_MAX: usize = 1_024;
 pub const COMMIT_QUEUE_MAX: usize = 16 * 1024;
 /// Rows that one tick of the reaper frees: few, as checks on the same core wait for it.
 pub const REAP_ROWS_PER_TICK: usize = 64;
-/// Tasks that one tick of the reaper lapses, and that it frees: each takes as long as some rows.
+/// Tasks that one tick of the reaper lapses: a million must not keep it from being in time.
+pub const REAP_LAPSES_PER_TICK: usize = 64;
+/// Tasks that one tick of the reaper frees, besides those that its walk over all of them finds.
 pub const REAP_TASKS_PER_TICK: usize = 32;
 /// The reaper may be this late before new tasks and tokens are refused.
 pub const REAPER_LAG_MAX: Duration = Duration::from_secs(10);

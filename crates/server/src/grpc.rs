@@ -35,8 +35,8 @@ pub use calls::{Account, Answering, Answers, Routed};
 pub(crate) use message::{LookedAt, whole};
 pub use message::{Said, one_message};
 
-/// How long requests may take to end when the process stops: less than it gives its loops.
-const DRAIN: Duration = Duration::from_secs(9);
+/// How long requests may take to end when the process stops.
+pub(crate) const DRAIN: Duration = Duration::from_secs(9);
 
 /// Serves connections until told to stop or until there are no more; then lets what runs on them finish, for 9 s at
 /// most: a peer that reads nothing does not decide how the process ends.

@@ -43,8 +43,8 @@ use crate::tasks::{Fatal, Tasks, blocking, writer_thread};
 use crate::tls::{ClientCertificates, OwnCertificate, grpc_config, https_config};
 use crate::traces::Traces;
 
-/// How long streams and requests may take to end when the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long the loops may take to end when the server stops: a moment more than requests have.
+const DRAIN: Duration = grpc::DRAIN.saturating_add(Duration::from_secs(1));
 
 /// The server could not come up.
 #[derive(Debug, thiserror::Error)]

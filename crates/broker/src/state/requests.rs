@@ -210,13 +210,15 @@ impl Requests {
         self.rests_on.has(task)
     }
 
-    /// Frees at most `most` requests whose time has been over for as long as any event may be under way.
+    /// Frees at most `most` answers of requests whose time has been over for as long as any event may be under way, and
+    /// says how many: those that another took the place of among them.
     pub(crate) fn free(&mut self, now: Timestamp, most: usize) -> usize {
         let is_due = |answer: &Answer| answer.due().plus(REQUEST_TIMEOUT) <= now;
         let mut freed = 0;
         while freed < most
             && let Some((answer, place)) = self.answers.take_first(is_due)
         {
+            freed += 1;
             // One that another took the place of was let go then.
             let Answer { name, kept: Some(kept), .. } = answer else { continue };
             self.places.remove(self.tag(name).hash(), |filed| filed.place == place);
@@ -228,7 +230,6 @@ impl Requests {
                 }
             }
             self.let_go(kept);
-            freed += 1;
         }
         freed
     }

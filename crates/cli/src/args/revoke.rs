@@ -16,8 +16,8 @@ pub(crate) struct RevokeArgs {
     /// Only what was issued before: a span ago (`10m`), or an RFC 3339 time.
     #[arg(long, value_name = "WHEN")]
     pub(crate) issued_before: Option<String>,
-    /// Waits until no verifier on the feed can take a dead token for live any more, at most so long, or 20s;
-    /// who is missing then is named, and the exit code is 7.
+    /// Waits until no verifier on the feed can take a dead token for live any more, at most so long, or 20s
+    /// where nothing follows; who is missing then is named, and the exit code is 7.
     #[arg(long, value_name = "SPAN", value_parser = wait, num_args = 0..=1, default_missing_value = "20s")]
     pub(crate) wait: Option<Duration>,
     /// Shows what would die, and changes nothing.

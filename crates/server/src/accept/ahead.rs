@@ -8,10 +8,12 @@
 //! a connection on which little comes has no buffer and no copy.
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
 
 /// What is read at once, in bytes: two TLS records.
 const BYTES_MAX: usize = 32 << 10;
@@ -25,7 +27,7 @@ pub(super) struct Ahead<S> {
     /// Empty while little comes.
     buffer: Box<[u8]>,
     /// The bytes of `buffer` that are not asked for yet.
-    waiting: std::ops::Range<usize>,
+    waiting: Range<usize>,
     /// The last read took all that there was room for: more is likely to be there.
     has_more: bool,
 }
@@ -64,21 +66,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {
     ) -> Poll<io::Result<()>> {
         if self.waiting.is_empty() {
             if !self.has_more {
+                self.buffer = Box::default();
                 let room = buf.remaining();
                 ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
                 self.has_more = room >= BYTES_MUCH && buf.remaining() == 0;
                 return Poll::Ready(Ok(()));
             }
             let filled = self.poll_fill(cx);
-            if self.waiting.len() < BYTES_MUCH {
-                self.has_more = false;
-            }
+            self.has_more = self.waiting.len() >= BYTES_MUCH;
             if self.waiting.is_empty() {
                 self.buffer = Box::default();
             }
             ready!(filled)?;
         }
+        // What is here already counts as if it had been read now: others of this core have their turn as often.
+        let turn = ready!(coop::poll_proceed(cx));
         self.take(buf);
+        turn.made_progress();
         Poll::Ready(Ok(()))
     }
 }
@@ -186,9 +190,12 @@ mod tests {
         let mut ahead = sent(100, false);
         assert_eq!(read_on(&mut ahead, 4_096).len(), 100);
         assert!(ahead.buffer.is_empty() && !ahead.has_more);
-        ahead.stream.bytes.resize(100_000, 7);
-        assert_eq!(read_on(&mut ahead, 4_096).len(), 99_900);
-        assert!(ahead.buffer.is_empty() && !ahead.has_more);
+        for more in [99_900, 4_196, 8_191, 40_000, 4_096] {
+            let there = ahead.stream.bytes.len();
+            ahead.stream.bytes.resize(there + more, 7);
+            assert_eq!(read_on(&mut ahead, 4_096).len(), more);
+            assert!(ahead.buffer.is_empty() && !ahead.has_more, "after {more} bytes");
+        }
     }
 
     #[test]

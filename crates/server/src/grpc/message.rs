@@ -91,13 +91,6 @@ impl From<Incoming> for LookedAt {
     }
 }
 
-impl LookedAt {
-    /// Whether something of it is not here yet.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.first.is_none() && !self.rest.is_end_stream()
-    }
-}
-
 impl hyper::body::Body for LookedAt {
     type Data = Bytes;
     type Error = hyper::Error;

@@ -20,7 +20,7 @@ Made from the registry in the code. `telemetry.metrics` says where they are serv
 
 Labels are closed lists, so the number of series is bounded: there is none per task, token, workload or tenant. `reason`
 is one of [errors](errors.md), empty where there is none; `grpc_service` and `grpc_method` are those of [the API](api.md),
-`grpc_code` is one of `google.rpc.Code`: `CANCELLED` where the caller went away before its answer, `DEADLINE_EXCEEDED`
+`grpc_code` is one of `google.rpc.Code`: `CANCELLED` where the caller or its connection was gone before its answer, `DEADLINE_EXCEEDED`
 where the answer took too long. A series with labels begins when it first has something to count.
 ";
 

@@ -112,6 +112,7 @@ struct Passed<'g> {
 /// A request on its way through the gate and back: its answer is counted.
 pub(crate) struct Passing {
     gate: Arc<Gate>,
+    request_id: RequestId,
     method: Method,
     started: Duration,
     open: Option<Open>,
@@ -119,6 +120,7 @@ pub(crate) struct Passing {
 
 /// Which method is asked for, and where to note what is found out about the request.
 pub(crate) struct Asking {
+    request_id: RequestId,
     method: Method,
     notes: Notes,
 }
@@ -175,7 +177,8 @@ impl Passed<'_> {
 
 impl Passing {
     pub(crate) fn asking(&self) -> Asking {
-        Asking { method: self.method, notes: self.open.as_ref().map(Open::notes).unwrap_or_default() }
+        let notes = self.open.as_ref().map(Open::notes).unwrap_or_default();
+        Asking { request_id: self.request_id, method: self.method, notes }
     }
 }
 
@@ -189,8 +192,8 @@ impl Account for Passing {
     }
 
     fn refused(self, status: &Status) {
-        let (method, code) = (self.method.path(), code_name(status.code()));
-        tracing::info!(method, code, detail = status.message(), "refused");
+        let (request_id, method) = (self.request_id, self.method.path());
+        tracing::info!(%request_id, method, code = code_name(status.code()), detail = status.message(), "refused");
         self.answered(status.code());
     }
 }
@@ -200,7 +203,8 @@ impl Gate {
     pub(crate) fn begin(self: &Arc<Self>, request: &Request<Incoming>) -> Passing {
         let method = Method::at(request.uri().path());
         let open = self.traces.as_ref().and_then(|traces| traces.open(request.headers(), method.path()));
-        Passing { gate: Arc::clone(self), method, started: self.clock.elapsed(), open }
+        let (request_id, started) = (self.request_ids.next(), self.clock.elapsed());
+        Passing { gate: Arc::clone(self), request_id, method, started, open }
     }
 
     /// Lets a request through with what handlers need.
@@ -220,10 +224,9 @@ impl Gate {
 
     fn judge(
         &self,
-        Asking { method, notes }: Asking,
+        Asking { request_id, method, notes }: Asking,
         (remote, headers): (&Remote, &HeaderMap),
     ) -> Result<Passed<'_>, Status> {
-        let request_id = self.request_ids.next();
         notes.put("locum.request_id", || request_id.to_string());
         let allowed = method.roles().ok_or_else(|| Status::unimplemented("no such method"))?;
         if allowed.contains(&Role::Anonymous) {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use locum_model::Timestamp;
 
-/// Things of one page. Of answers that is more than the 128 KiB from which on the allocator maps a block by itself, as packages
-/// start the server, so that it goes back at once.
+/// Things of one page. A full one of answers has more than the 128 KiB from which on the allocator maps a block by itself, as
+/// packages start the server, so that it goes back at once.
 const PAGE: usize = if cfg!(test) { 4 } else { 1 << 11 };
 
 /// Things in buckets of one second.

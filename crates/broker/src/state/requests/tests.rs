@@ -189,7 +189,8 @@ fn take(step: &Step, number: u64, at: &mut Timestamp, both: (&mut Requests, &mut
         Step::Pass(millis) => *at = at.plus(Duration::from_millis(millis)),
         Step::Free => {
             let now = at.floor_to_second();
-            assert_eq!(requests.free(now, usize::MAX), oracle.free(now));
+            // Those that another took the place of count too, so that a step is bounded.
+            assert!(requests.free(now, usize::MAX) >= oracle.free(now));
         }
     }
 }
@@ -223,7 +224,7 @@ proptest! {
             agree(at, &requests, &oracle);
         }
         let over = at.plus(Duration::from_secs(2_000)).floor_to_second();
-        prop_assert_eq!(requests.free(over, usize::MAX), oracle.free(over));
+        prop_assert!(requests.free(over, usize::MAX) >= oracle.free(over));
         assert_empty(&requests);
     }
 }
@@ -249,7 +250,8 @@ fn an_id_that_is_used_again_stands_for_its_new_task_alone() {
     assert!([1, 3].into_iter().all(|number| requests.rest_on(task(number))));
     assert_eq!(requests.answer(&request, at(100)), Some(Answered::Another));
     assert_eq!(requests.answer(&again, at(100)), Some(Answered::Task(task(3))));
-    assert_eq!(requests.free(at(2_000_000), usize::MAX), 1);
+    // The one that was taken the place of counts, so that a step is bounded.
+    assert_eq!([1; 3].map(|most| requests.free(at(2_000_000), most)), [1, 1, 0]);
     assert!(requests.answer(&again, at(100)).is_none() && requests.has_room(WORKLOAD));
     assert_empty(&requests);
 }
