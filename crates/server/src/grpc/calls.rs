@@ -101,6 +101,14 @@ impl Answering {
         Self::Later(Box::pin(answer.map(|answer| answer.unwrap_or_else(Status::into_http))))
     }
 
+    /// The answer of whichever of these generated services a request is for.
+    pub(crate) fn routed(routes: &Routes, request: Request<Body>) -> Self {
+        Self::generated(routes.clone().call(request).map(|answer| match answer {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }))
+    }
+
     /// The answer of a generated service.
     pub(crate) fn generated(answer: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
         Self::Later(Box::pin(answer.map(|response| response.map(Said::from))))
@@ -115,11 +123,7 @@ impl Answers for Routed {
     fn begin(self: &Arc<Self>, _request: &Request<Incoming>) {}
 
     fn answer(self: &Arc<Self>, _remote: &Remote, request: Request<Incoming>, _account: &()) -> Answering {
-        let answer = self.0.clone().call(request.map(Body::new));
-        Answering::generated(answer.map(|answer| match answer {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }))
+        Answering::routed(&self.0, request.map(Body::new))
     }
 }
 

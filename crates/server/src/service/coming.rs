@@ -24,7 +24,7 @@ const HEARD_BYTES_MAX: usize = POLICY_BYTES_MAX + GRPC_MESSAGE_BYTES_MAX;
 pub(super) struct Coming {
     said: LookedAt,
     stopping: Stopping,
-    /// Bytes that came since the process stops.
+    /// Bytes that came since the process was told to stop.
     heard: usize,
     /// Made when it turns out that there is something to wait for.
     stopped: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,

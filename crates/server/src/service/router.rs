@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::{Request, header};
 use hyper::body::Incoming;
@@ -18,7 +17,6 @@ use locum_broker::Broker;
 use locum_model::limits::{GRPC_MESSAGE_BYTES_MAX, HOLDS_PER_WORKLOAD_MAX, POLICY_BYTES_MAX};
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
-use tower::Service as _;
 
 use super::archive::Archives;
 use super::check::Checks;
@@ -146,14 +144,9 @@ impl Services {
             Either::Left(answering) => return answering,
             Either::Right(other) => self.tokens.answer(other),
         };
-        let request = match other {
-            Either::Left(answering) => return answering,
-            Either::Right(other) => other.generated(),
-        };
-        let answer = self.others.clone().call(request);
-        Answering::generated(answer.map(|answer| match answer {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }))
+        match other {
+            Either::Left(answering) => answering,
+            Either::Right(other) => Answering::routed(&self.others, other.generated()),
+        }
     }
 }
