@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use locum_archive::{Archive, ArchiveError};
-use locum_model::limits::ARCHIVE_BEHIND_MAX;
+use locum_model::limits::{ARCHIVE_BEHIND_MAX, ARCHIVE_TEXTS_WAITING_MAX};
 use locum_model::{Position, Reason};
 
 use crate::broker::Broker;
@@ -40,6 +40,11 @@ impl Broker {
     /// Says that an archive will be attached: from now on texts are left for it.
     pub fn expect_archive(&self) {
         self.shelf.expected.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether feeding the archive can wait for others: no text that waits for it is about to be dropped.
+    pub fn archive_can_wait(&self) -> bool {
+        self.shelf.waiting.len() < ARCHIVE_TEXTS_WAITING_MAX / 4
     }
 
     /// Attaches the archive, once it is open; so many of its files were found damaged.

@@ -1,7 +1,7 @@
 //! The loop that keeps the archive: opens it, feeds it behind the commit, and lets it forget.
 //!
-//! Nothing waits for it. What fails is told (log, metric, status) and tried again; this loop never
-//! ends the process.
+//! Nothing waits for it, and where cores are short it waits for everybody else, unless texts of people would be
+//! lost by that. What fails is told (log, metric, status) and tried again; this loop never ends the process.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use locum_broker::{Broker, IndexStep};
 use locum_model::{Clock, Entropy};
 
 use crate::config::Settings;
-use crate::tasks::{Stopping, blocking};
+use crate::tasks::{Stopping, behind, blocking};
 
 /// Between two looks when nothing was committed, and between two tries of what failed.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ impl Keeper {
     /// Opens the archive; says whether it is open.
     async fn open(&self) -> bool {
         let (dir, entropy) = (self.dir.clone(), Arc::clone(&self.entropy));
-        let opened = blocking(move || open_in(&dir, entropy)).await;
+        let opened = behind(move || open_in(&dir, entropy)).await;
         match opened.and_then(|opened| opened) {
             Ok((archive, set_aside)) => {
                 self.broker.attach_archive(Arc::new(archive), set_aside);
@@ -110,7 +110,12 @@ impl Keeper {
 
     async fn step(&self) -> IndexStep {
         let broker = Arc::clone(&self.broker);
-        match blocking(move || broker.index_archive()).await {
+        let step = if broker.archive_can_wait() {
+            behind(move || broker.index_archive()).await
+        } else {
+            blocking(move || broker.index_archive()).await
+        };
+        match step {
             Ok(step) => step,
             Err(cause) => {
                 self.broker.archive_refused(cause);
@@ -123,7 +128,7 @@ impl Keeper {
     async fn forget(&self) -> bool {
         let (Some(keep), Ok(now)) = (self.retention, self.clock.now()) else { return false };
         let broker = Arc::clone(&self.broker);
-        blocking(move || broker.retain_archive(keep, now)).await.unwrap_or(false)
+        behind(move || broker.retain_archive(keep, now)).await.unwrap_or(false)
     }
 }
 

@@ -17,6 +17,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
+/// How nice what runs [`behind`] is: a tenth of a core where all others want it.
+const NICENESS_BEHIND: i32 = 10;
+
 /// The long-lived loops of the process.
 #[derive(Debug)]
 pub struct Tasks {
@@ -235,6 +238,25 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for RunCall
 /// A sentence when it panicked or the process is ending.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.map_err(|lost| lost.to_string())
+}
+
+/// Runs `work` that nobody waits for, on a thread of its own: where cores are short, everybody else goes first.
+///
+/// # Errors
+///
+/// A sentence when it panicked or the system gives no thread.
+pub async fn behind<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let (done, answer) = tokio::sync::oneshot::channel();
+    let body = move || {
+        // Of this thread alone, and for good: that is why it is not one of a pool. A sandbox may refuse it, and
+        // then it is as any other.
+        let _ = rustix::process::setpriority_process(None, NICENESS_BEHIND);
+        // Nobody waits for it any more where the server stops.
+        let _ = done.send(work());
+    };
+    let started = std::thread::Builder::new().name("behind".into()).spawn(body);
+    started.map_err(|cause| cause.to_string())?;
+    answer.await.map_err(|_panicked| "it panicked".to_owned())
 }
 
 /// Starts the journal's one writer on a thread of its own; the answer says how it ended.

@@ -49,6 +49,8 @@ struct Inode {
     durable: Vec<u8>,
     /// Changes since the last sync, in order.
     unsynced: Vec<Change>,
+    /// The most bytes that ever waited for a sync.
+    most_unsynced: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -121,11 +123,17 @@ impl MemoryFiles {
         disk.names.get(name).map(|inode| disk.inodes[*inode].cached.clone())
     }
 
+    /// The most bytes of a file that ever waited for a sync: whoever syncs another file meanwhile waits for them.
+    pub fn most_unsynced(&self, name: &str) -> Option<usize> {
+        let disk = self.disk();
+        disk.names.get(name).map(|inode| disk.inodes[*inode].most_unsynced)
+    }
+
     /// Puts `bytes` into a file, durably and behind everybody's back.
     pub fn replace(&self, name: &str, bytes: Vec<u8>) {
         let mut disk = self.disk();
         let inode = disk.inode_named(name);
-        disk.inodes[inode] = Inode { cached: bytes.clone(), durable: bytes, unsynced: Vec::new() };
+        disk.inodes[inode] = Inode { cached: bytes.clone(), durable: bytes, ..Inode::default() };
         disk.durable_names.insert(name.to_owned(), inode);
     }
 
@@ -375,6 +383,11 @@ impl Inode {
     fn write(&mut self, at: usize, bytes: Vec<u8>) {
         put(&mut self.cached, at, &bytes);
         self.unsynced.push(Change::Write { at, bytes });
+        let written = self.unsynced.iter().map(|change| match change {
+            Change::Write { bytes, .. } => bytes.len(),
+            Change::Length(_) => 0,
+        });
+        self.most_unsynced = self.most_unsynced.max(written.sum());
     }
 
     /// Everything un-synced becomes durable.

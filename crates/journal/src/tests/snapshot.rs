@@ -37,6 +37,18 @@ fn a_start_reads_the_snapshot_and_what_comes_after() {
     assert_eq!(verify(&files, &mut |_| {}).expect("holds").events, 100);
 }
 
+/// Or a commit that comes while it is written would wait for all of it.
+#[test]
+fn a_snapshot_is_synced_as_it_is_written() {
+    let files = MemoryFiles::new();
+    let journal = filled(&files, 300);
+    let report = journal.reader.snapshot(&|_| true, Given::default()).expect("a snapshot");
+    let name = names(&files, "snapshot-").pop().expect("a snapshot");
+    let most = files.most_unsynced(&name).expect("a file");
+    assert!(report.bytes > 4 << 10, "large enough to tell");
+    assert!(most < 2 << 10, "{most} of {} bytes were given to the disk at once", report.bytes);
+}
+
 #[test]
 fn how_much_a_start_will_read_is_foreseen_by_the_newest_head() {
     let files = MemoryFiles::new();
