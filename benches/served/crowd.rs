@@ -68,7 +68,9 @@ pub(crate) async fn show(report: &mut Report, size: Size, peers: &Peers, drawing
 impl Crowd {
     async fn stand(tokens: u64, size: Size, drawing: Drawing) -> Self {
         let few = usize::try_from(tokens).unwrap_or(usize::MAX);
-        let past = Past { tokens, crowds: 1, ttl: TTL, apart: Duration::ZERO, asked: size.tokens.min(few) };
+        let asked = size.tokens.min(few);
+        let past =
+            Past { tokens, per_task: 10, lease: TTL, crowds: 1, ttl: TTL, apart: Duration::ZERO, asked };
         let made = past.make().await;
         let served = Served::start_on(made.site, Cores::One);
         let checks = match drawing {

@@ -10,6 +10,7 @@ mod grow;
 mod hold_task;
 mod introspect_token;
 mod issue_token;
+mod leases;
 mod meanwhile;
 mod peers;
 mod revoke;
@@ -87,6 +88,7 @@ async fn main() {
     if report.wants(9) {
         meanwhile::show(&mut report, size).await;
         meanwhile::flood(&mut report, size).await;
+        leases::show(&mut report, size).await;
     }
     if report.wants(14) {
         start_up::show(&mut report, size).await;

@@ -21,6 +21,8 @@ use crate::stage::{IN_FLIGHT, LINES};
 const CROWDS: usize = 3;
 /// Spans of each crowd: calm, after its revocation, calm again, after its tokens expired.
 const SPANS: u32 = 4;
+/// Longer than the bench takes.
+const TASK_LEASE: Duration = Duration::from_secs(600);
 /// Forgeries a second for each check. Each costs a signature's verification.
 const FORGERIES: f64 = 0.25;
 /// Spans with forgeries, and as many without.
@@ -31,6 +33,8 @@ pub(crate) async fn show(report: &mut Report, size: Size) {
     report.progress(format_args!("a past with {CROWDS} times {dying} live tokens"));
     let past = Past {
         tokens: dying,
+        per_task: 10,
+        lease: TASK_LEASE,
         crowds: CROWDS,
         ttl: size.dying_ttl,
         apart: storm * SPANS,
@@ -108,7 +112,7 @@ pub(crate) async fn flood(report: &mut Report, size: Size) {
 
 impl Size {
     /// Tokens that are asked about while others die.
-    fn asked(self) -> usize {
+    pub(crate) fn asked(self) -> usize {
         self.tokens.min(2_000)
     }
 }

@@ -17,16 +17,18 @@ use crate::process::Cores;
 use crate::served::{Served, installation};
 use crate::{Even, jti};
 
-/// Tokens of each task.
-const TOKENS_PER_TASK: u64 = 10;
 /// The plugin whose tokens the past is full of: the first, where there are several.
 pub const CROWDED: usize = 1;
 
 /// What is to have happened.
 #[derive(Clone, Copy, Debug)]
 pub struct Past {
-    /// Live tokens of plugin [`CROWDED`], ten to a task.
+    /// Live tokens of plugin [`CROWDED`].
     pub tokens: u64,
+    /// Tokens of each of its tasks.
+    pub per_task: u64,
+    /// For how long each of those tasks is held, from when the server has come up.
+    pub lease: Duration,
     /// Plugins with as many, from [`CROWDED`] on.
     pub crowds: usize,
     /// How long the first plugin's live from now on.
@@ -84,9 +86,10 @@ impl Past {
         for (crowd, (task, token)) in patterns.enumerate() {
             for number in crowd as u64 * self.tokens..(crowd as u64 + 1) * self.tokens {
                 // Far beyond what the server itself will count to meanwhile.
-                let id = TaskId::new(1, 1_000_000 + number / TOKENS_PER_TASK);
-                if number % TOKENS_PER_TASK == 0 {
-                    events.push(Event::TaskStarted(Arc::new(another_task(task, id, even.draw()))));
+                let id = TaskId::new(1, 1_000_000 + number / self.per_task);
+                if number % self.per_task == 0 {
+                    let started = TaskStarted { lease: self.lease, ..another_task(task, id, even.draw()) };
+                    events.push(Event::TaskStarted(Arc::new(started)));
                 }
                 events.push(Event::TokenIssued(Arc::new(another_token(
                     token,

@@ -26,11 +26,16 @@ pub(crate) struct Course {
 }
 
 /// Every course.
-pub(crate) const ALL: [Course; 23] = [
+pub(crate) const ALL: [Course; 25] = [
     Course { name: "a task ends while a token is on its way", steps: requests::task_ends_meanwhile },
     Course { name: "a lock comes while a token is on its way", steps: requests::lock_comes_meanwhile },
     Course { name: "uses are spent before and after a crash", steps: requests::uses_are_spent },
     Course { name: "a tenant shows proofs without end", steps: requests::proofs_without_end },
+    Course { name: "more leases run out than are ended together", steps: requests::leases_run_out_together },
+    Course {
+        name: "many tokens that were checked expire together",
+        steps: requests::checked_tokens_expire_together,
+    },
     Course { name: "whatever a token rests on is revoked", steps: told::everything_is_revoked },
     Course { name: "a task dies of when it was started", steps: told::task_is_too_old },
     Course { name: "a heartbeat is late", steps: told::heartbeat_is_late },

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use locum_broker::NextTick;
 use locum_journal::Fault;
+use locum_model::limits::REAPER_ASKS_MAX;
 
 use crate::model::Dead;
 use crate::run::Run;
@@ -62,13 +64,14 @@ impl Run {
         span.saturating_sub(early)
     }
 
-    /// The reaper's turn.
-    pub(crate) fn tick(&mut self) {
-        let Some(now) = self.now() else { return };
+    /// The reaper's turn; when it wants the next, where there is a time.
+    pub(crate) fn tick(&mut self) -> Option<NextTick> {
+        let now = self.now()?;
         for task in std::mem::take(&mut self.unlapsed) {
             self.model.run_out_again(task);
         }
-        let due = self.model.run_out(now);
+        // No more are asked for than may be, so that nothing waits behind many.
+        let due = self.model.run_out(now, REAPER_ASKS_MAX.saturating_sub(self.lapsing.len()));
         let alive = |at: &usize| self.model.task_dead(*at);
         let sure = due.iter().filter(|at| alive(at) == Dead::No).count();
         let maybe = due.iter().filter(|at| alive(at) == Dead::Maybe).count();
@@ -79,11 +82,12 @@ impl Run {
         self.lapsing.extend(due.into_iter().filter(|at| self.model.task_dead(*at) != Dead::Yes));
         self.ticked_at = Some(now);
         self.ticked_position = self.model.position;
+        Some(ticked.next)
     }
 
     pub(crate) fn compact(&mut self) {
         let Some(now) = self.now() else { return };
-        match self.broker.compact(now) {
+        match self.broker.compact(now, &|| ()) {
             Ok(report) => {
                 self.trace.say(format_args!("compact: {} of {} kept", report.kept, report.read));
             }

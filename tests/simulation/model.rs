@@ -370,10 +370,12 @@ impl Model {
         }
     }
 
-    /// Takes the leases that ran out.
-    pub(crate) fn run_out(&mut self, now: Timestamp) -> Vec<usize> {
+    /// Takes the leases that ran out, at most `most`, those first that ran out first.
+    pub(crate) fn run_out(&mut self, now: Timestamp, most: usize) -> Vec<usize> {
         let due = |task: &Task| task.lease.is_some_and(|lease| lease.due <= now && !lease.ran_out);
-        let due: Vec<_> = (0..self.tasks.len()).filter(|at| due(&self.tasks[*at])).collect();
+        let mut due: Vec<_> = (0..self.tasks.len()).filter(|at| due(&self.tasks[*at])).collect();
+        due.sort_by_key(|at| (self.tasks[*at].lease.map(|lease| lease.due), self.tasks[*at].id));
+        due.truncate(most);
         for at in &due {
             let alive = self.task_dead(*at) != Dead::Yes;
             let lease = self.tasks[*at].lease.take().filter(|_| alive);

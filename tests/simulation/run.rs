@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use locum_broker::{Broker, Committer, Operator, Options, Pumped, RecordEntry, Surroundings, Tenants};
-use locum_journal::MemoryFiles;
+use locum_journal::{Lane, MemoryFiles};
 use locum_model::{Clock, Reason, Timestamp};
 use locum_token::MemoryKeyStore;
 
@@ -191,11 +191,13 @@ impl Run {
     /// Commits a batch and reads what is in the journal now.
     pub(crate) fn pump(&mut self) {
         match self.committer.pump() {
-            Ok(Pumped::Refused(count)) => {
+            Ok(Pumped::Refused(lane, count)) => {
                 assert!(self.troubled, "{count} were refused on a disk that is well");
                 self.trace.say(format_args!("the disk is full: {count} refused"));
-                // Lapses are urgent, so that they were in the batch if there were any.
-                self.unlapsed.append(&mut self.lapsing);
+                // Lapses are urgent, so that they were in its batch if there were any.
+                if lane == Lane::Urgent {
+                    self.unlapsed.append(&mut self.lapsing);
+                }
                 self.look_at_all();
             }
             Ok(pumped) => {

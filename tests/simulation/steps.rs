@@ -174,7 +174,7 @@ impl Run {
             }
             Step::Cancel => self.cancel(),
             Step::Time => self.time(),
-            Step::Tick => self.tick(),
+            Step::Tick => _ = self.tick(),
             Step::Compact => self.compact(),
             Step::Crash => self.some_crash(),
             Step::Disk => self.disk(),

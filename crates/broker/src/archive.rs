@@ -42,7 +42,12 @@ impl Broker {
         self.shelf.expected.store(true, Ordering::Relaxed);
     }
 
-    /// Whether feeding the archive can wait for others: no text that waits for it is about to be dropped.
+    /// Whether texts wait that are lost when the process ends.
+    pub fn archive_has_texts(&self) -> bool {
+        !self.shelf.waiting.is_empty()
+    }
+
+    /// Whether feeding the archive can wait for others: few texts wait for it, of which it has to drop some when they are many.
     pub fn archive_can_wait(&self) -> bool {
         self.shelf.waiting.len() < ARCHIVE_TEXTS_WAITING_MAX / 4
     }

@@ -1,6 +1,5 @@
 //! [`Broker`]: what the use cases share, and how it comes up.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,13 +13,14 @@ use locum_token::KeyStore;
 use locum_token::dpop::Proofs;
 use parking_lot::Mutex;
 
-use crate::commit::{Answer, Commits, Committer};
+use crate::commit::{Commits, Committer};
 use crate::denials::{Denial, Denials};
 use crate::fold::Fold;
 use crate::key_move::KeyMove;
 use crate::refusal::Refusal;
 use crate::restart::Restart;
 use crate::shelf::Shelf;
+use crate::under_way::UnderWay;
 use crate::verifiers::Verifiers;
 use crate::world::Pinned;
 
@@ -78,7 +78,8 @@ pub struct Broker {
     pub(crate) journal: Reader,
     pub(crate) denials: Denials,
     pub(crate) key_moves: Mutex<Vec<KeyMove>>,
-    pub(crate) lapses: Mutex<VecDeque<(TaskId, Answer)>>,
+    pub(crate) lapses: UnderWay<TaskId>,
+    pub(crate) sums: UnderWay<()>,
     pub(crate) shelf: Shelf,
     pub(crate) verifiers: Verifiers,
     pub(crate) proofs: Proofs,
@@ -130,7 +131,8 @@ impl Broker {
             journal: journal.reader,
             denials: Denials::default(),
             key_moves: Mutex::default(),
-            lapses: Mutex::default(),
+            lapses: UnderWay::default(),
+            sums: UnderWay::default(),
             shelf: Shelf::default(),
             verifiers,
             next_task: AtomicU64::new(tasks + 1),
@@ -140,9 +142,10 @@ impl Broker {
         Ok((Arc::new(broker), committer))
     }
 
-    /// Takes nothing more; what is queued is still committed. The committer then ends.
-    pub fn close(&self) {
-        self.flush_records(None);
+    /// Writes down what was summed up, and takes nothing more; what is queued is still committed. The committer then
+    /// ends.
+    pub async fn close(&self) {
+        self.write_all_sums().await;
         self.commits.close();
     }
 

@@ -59,6 +59,8 @@ pub struct Committer {
     clock: Arc<dyn Clock>,
     observer: Option<BatchObserver>,
     sealed: bool,
+    /// Which lane had the batch before.
+    before: Lane,
 }
 
 /// Told how many events a batch had and how long it took until it was durable.
@@ -123,22 +125,24 @@ impl Commits {
         self.queue(event, Wanted::Nothing).map(|(answer, _)| answer)
     }
 
+    /// Queues events for as long as there is room, and rings for the writer once. The answers of those that were
+    /// queued come in their order; they may be dropped.
+    pub(crate) fn submit_all(&self, events: impl Iterator<Item = Event>) -> Vec<Answer> {
+        let mut lanes = self.queue.lanes.lock();
+        let answers: Vec<_> = events.map_while(|event| lanes.put(lane_of(&event), event).ok()).collect();
+        let rings = !answers.is_empty() && lanes.are_ready();
+        drop(lanes);
+        if rings {
+            self.queue.filled.notify_one();
+        }
+        answers
+    }
+
     fn queue(&self, event: Event, wanted: Wanted) -> Result<(Answer, Option<Gathering>), Reason> {
-        let (reply, answer) = oneshot::channel();
         let lane = lane_of(&event);
         let mut lanes = self.queue.lanes.lock();
-        if lanes.closed {
-            return Err(Reason::Draining);
-        }
-        let queue = match lane {
-            Lane::Urgent => &mut lanes.urgent,
-            Lane::Ordinary => &mut lanes.ordinary,
-        };
-        if queue.len() >= COMMIT_QUEUE_MAX {
-            return Err(Reason::Overloaded);
-        }
-        queue.push_back(Waiting { event, reply });
-        let is_first = lane == Lane::Ordinary && queue.len() == 1 && !lanes.gathering;
+        let answer = lanes.put(lane, event)?;
+        let is_first = lane == Lane::Ordinary && lanes.ordinary.len() == 1 && !lanes.gathering;
         if is_first && wanted == Wanted::More {
             lanes.gathering = true;
             return Ok((answer, Some(Gathering { queue: Arc::clone(&self.queue) })));
@@ -229,6 +233,34 @@ impl Queue {
 }
 
 impl Lanes {
+    fn put(&mut self, lane: Lane, event: Event) -> Result<Answer, Reason> {
+        if self.closed {
+            return Err(Reason::Draining);
+        }
+        let queue = match lane {
+            Lane::Urgent => &mut self.urgent,
+            Lane::Ordinary => &mut self.ordinary,
+        };
+        if queue.len() >= COMMIT_QUEUE_MAX {
+            return Err(Reason::Overloaded);
+        }
+        let (reply, answer) = oneshot::channel();
+        queue.push_back(Waiting { event, reply });
+        Ok(answer)
+    }
+
+    /// Which lane has the next batch: the urgent one. Only where nothing but lapses stands in it, of which the reaper
+    /// brings more for as long as leases run out, they and what is ordinary have it in turn.
+    fn next_after(&self, before: Lane) -> Lane {
+        let is_lapse = |waiting: &Waiting| matches!(waiting.event, Event::TaskLapsed(_));
+        let ordinary_is_ready = !self.ordinary.is_empty() && !self.gathering;
+        match before {
+            _ if self.urgent.is_empty() => Lane::Ordinary,
+            Lane::Urgent if ordinary_is_ready && self.urgent.iter().all(is_lapse) => Lane::Ordinary,
+            _ => Lane::Urgent,
+        }
+    }
+
     /// Whether the writer has something to take.
     fn are_ready(&self) -> bool {
         !self.urgent.is_empty() || (!self.ordinary.is_empty() && (!self.gathering || self.closed))
@@ -242,7 +274,8 @@ impl Committer {
     pub(crate) fn new(writer: Writer, fold: Arc<Fold>, clock: Arc<dyn Clock>) -> (Self, Commits) {
         let queue = Arc::new(Queue::new(Arc::clone(&clock)));
         let commits = Commits { queue: Arc::clone(&queue) };
-        (Self { queue, writer, fold, clock, observer: None, sealed: true }, commits)
+        let before = Lane::Ordinary;
+        (Self { queue, writer, fold, clock, observer: None, sealed: true, before }, commits)
     }
 
     /// Tells `observer` about every batch from now on.
@@ -290,8 +323,10 @@ impl Committer {
                 }
                 Ok(Pumped::Committed(committed.len()))
             }
-            Err(AppendError::Full) => Ok(refuse_all(replies, Reason::StorageFull)),
-            Err(AppendError::TooLarge) => Ok(refuse_all(replies, Reason::RequestMalformed)),
+            Err(AppendError::Full) => Ok(Pumped::Refused(lane, refuse_all(replies, Reason::StorageFull))),
+            Err(AppendError::TooLarge) => {
+                Ok(Pumped::Refused(lane, refuse_all(replies, Reason::RequestMalformed)))
+            }
             Err(fatal @ AppendError::Fatal) => {
                 self.queue.lanes.lock().closed = true;
                 refuse_all(replies, Reason::JournalUnavailable);
@@ -339,9 +374,10 @@ impl Committer {
         }
     }
 
-    fn take_batch(&self) -> (Lane, Vec<Waiting>) {
+    fn take_batch(&mut self) -> (Lane, Vec<Waiting>) {
         let mut lanes = self.queue.lanes.lock();
-        let lane = if lanes.urgent.is_empty() { Lane::Ordinary } else { Lane::Urgent };
+        let lane = lanes.next_after(self.before);
+        self.before = lane;
         let queue = match lane {
             Lane::Urgent => &mut lanes.urgent,
             Lane::Ordinary => &mut lanes.ordinary,
@@ -366,21 +402,21 @@ pub enum Pumped {
     Idle,
     /// So many events were committed.
     Committed(usize),
-    /// So many were refused; nothing was written.
-    Refused(usize),
+    /// So many of a lane were refused; nothing was written.
+    Refused(Lane, usize),
 }
 
 fn refuse_all(
     replies: impl IntoIterator<Item = oneshot::Sender<Result<Settled, Reason>>>,
     reason: Reason,
-) -> Pumped {
+) -> usize {
     let mut refused = 0;
     for reply in replies {
         refused += 1;
         // The use case may have been cancelled.
         let _ = reply.send(Err(reason));
     }
-    Pumped::Refused(refused)
+    refused
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::damage::{Damage, Flaw};
 use crate::durable::Durable;
 use crate::files::FileLayer;
 use crate::format::cursor::Cursor;
+use crate::format::names::Listing;
 use crate::format::snapshot::Given;
 use crate::head::Head;
 use crate::snapshot::{self, SnapshotError, SnapshotReport};
@@ -96,6 +97,12 @@ impl Reader {
         given: Given,
     ) -> Result<SnapshotReport, SnapshotError> {
         snapshot::write(&self.durable, keep, given)
+    }
+
+    /// Everything up to this sequence is covered by a snapshot, by its name; 0 where there is none, or nobody can tell.
+    pub fn snapshot_covers(&self) -> u64 {
+        let listing = Listing::read(&*self.durable.files);
+        listing.ok().and_then(|listing| listing.snapshots.last().copied()).unwrap_or(0)
     }
 }
 

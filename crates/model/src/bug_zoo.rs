@@ -44,6 +44,8 @@ pub enum Bug {
     SnapshotDropsEnds,
     /// Nobody minds that a lease ran out (T1).
     LapseForgotten,
+    /// The reaper asks for what it finds without a bound.
+    ReaperAsksUnbounded,
     /// A renewal changes nothing.
     RenewalForgotten,
     /// A child lives longer than its parent (D1).
@@ -132,7 +134,7 @@ pub enum Bug {
 
 impl Bug {
     /// The bugs that the zoo has to catch.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::WatermarkOffByOne,
         Self::ConnectorForgotten,
         Self::ConnectorOwnerForgotten,
@@ -151,6 +153,7 @@ impl Bug {
         Self::SnapshotDropsRevocations,
         Self::SnapshotDropsEnds,
         Self::LapseForgotten,
+        Self::ReaperAsksUnbounded,
         Self::RenewalForgotten,
         Self::ChildOutlivesParent,
         Self::BeyondIntent,

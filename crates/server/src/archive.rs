@@ -14,6 +14,8 @@ use locum_model::{Clock, Entropy};
 use crate::config::Settings;
 use crate::tasks::{Stopping, behind, blocking};
 
+/// For how long an orderly end keeps texts that wait for the archive.
+const TEXTS_WITHIN: Duration = Duration::from_secs(2);
 /// Between two looks when nothing was committed, and between two tries of what failed.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Commits that come close together are indexed together.
@@ -48,24 +50,27 @@ impl Keeper {
         })
     }
 
-    /// Keeps the archive until the server stops.
+    /// Keeps the archive until the server stops. A step that is under way then is left behind.
     pub(crate) async fn run(self, mut stopping: Stopping) -> Result<(), String> {
+        tokio::select! {
+            () = stopping.wait() => {}
+            () = self.keep() => {}
+        }
+        self.keep_texts().await;
+        Ok(())
+    }
+
+    /// Feeds it and lets it forget, for ever.
+    async fn keep(&self) {
         let mut head = self.broker.tail_from(0).1;
         let mut next_retention = Duration::ZERO;
         while !self.open().await {
-            tokio::select! {
-                () = stopping.wait() => return Ok(()),
-                () = tokio::time::sleep(PERIOD) => {}
-            }
+            tokio::time::sleep(PERIOD).await;
         }
         loop {
             // What is committed from here on wakes the loop.
             head.borrow_and_update();
-            // A step that hangs on the disk is left behind when the server stops.
-            let step = tokio::select! {
-                () = stopping.wait() => return Ok(()),
-                step = self.step() => step,
-            };
+            let step = self.step().await;
             let pause = match step {
                 IndexStep::More => continue,
                 IndexStep::CaughtUp | IndexStep::Off => {
@@ -78,13 +83,9 @@ impl Keeper {
                 }
                 IndexStep::Failed => PERIOD,
             };
-            tokio::select! {
-                () = stopping.wait() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
-            }
+            tokio::time::sleep(pause).await;
             if step == IndexStep::CaughtUp {
                 tokio::select! {
-                    () = stopping.wait() => return Ok(()),
                     _changed = head.changed() => {}
                     () = tokio::time::sleep(PERIOD) => {}
                 }
@@ -92,11 +93,21 @@ impl Keeper {
         }
     }
 
+    /// Texts of people are in memory until their events are indexed: that is done before the process ends.
+    async fn keep_texts(&self) {
+        let step = async || {
+            let broker = Arc::clone(&self.broker);
+            blocking(move || broker.index_archive()).await
+        };
+        let all = async { while self.broker.archive_has_texts() && step().await == Ok(IndexStep::More) {} };
+        // What is not kept by then is lost with the process, as by a crash.
+        let _ = tokio::time::timeout(TEXTS_WITHIN, all).await;
+    }
+
     /// Opens the archive; says whether it is open.
     async fn open(&self) -> bool {
         let (dir, entropy) = (self.dir.clone(), Arc::clone(&self.entropy));
-        let opened = behind(move || open_in(&dir, entropy)).await;
-        match opened.and_then(|opened| opened) {
+        match self.aside(move || open_in(&dir, entropy)).await.and_then(|opened| opened) {
             Ok((archive, set_aside)) => {
                 self.broker.attach_archive(Arc::new(archive), set_aside);
                 true
@@ -110,12 +121,7 @@ impl Keeper {
 
     async fn step(&self) -> IndexStep {
         let broker = Arc::clone(&self.broker);
-        let step = if broker.archive_can_wait() {
-            behind(move || broker.index_archive()).await
-        } else {
-            blocking(move || broker.index_archive()).await
-        };
-        match step {
+        match self.aside(move || broker.index_archive()).await {
             Ok(step) => step,
             Err(cause) => {
                 self.broker.archive_refused(cause);
@@ -128,7 +134,12 @@ impl Keeper {
     async fn forget(&self) -> bool {
         let (Some(keep), Ok(now)) = (self.retention, self.clock.now()) else { return false };
         let broker = Arc::clone(&self.broker);
-        behind(move || broker.retain_archive(keep, now)).await.unwrap_or(false)
+        self.aside(move || broker.retain_archive(keep, now)).await.unwrap_or(false)
+    }
+
+    /// Does something that others go before, as long as nothing is lost by that.
+    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+        if self.broker.archive_can_wait() { behind(work).await } else { blocking(work).await }
     }
 }
 

@@ -1,11 +1,12 @@
-//! What runs beside the listeners for as long as the server does: the reaper and upkeep.
+//! What runs beside the listeners for as long as the server does: the reaper, the writer of snapshots, and upkeep.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use locum_broker::Broker;
-use locum_model::Clock;
+use locum_broker::{Broker, NextTick};
+use locum_journal::SnapshotReport;
+use locum_model::{Clock, Timestamp};
 
 use crate::clock::SystemClock;
 use crate::metrics::Metrics;
@@ -15,10 +16,16 @@ use crate::tasks::{Stopping, Tasks, blocking};
 
 /// How often the reaper looks.
 const REAPER_PERIOD: Duration = Duration::from_millis(50);
-/// How often the clock's mark is written, and certificates and bundles are looked at.
+/// How often the clock's mark is written, certificates and bundles are looked at, and whether a snapshot is due.
 const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
-/// Events between two snapshots.
+/// How long the writer of a snapshot sleeps between two bursts of work. The system gives a thread that never sleeps
+/// some milliseconds at a time, which checks on the same core would wait for.
+const BREATH: Duration = Duration::from_micros(500);
+/// Events between two snapshots, at least.
 const EVENTS_PER_SNAPSHOT: u64 = 200_000;
+/// And at least one for so many rows and tasks: a large one takes long to write, and what came since makes the next start
+/// longer by no more than about this part.
+const PART_PER_SNAPSHOT: u64 = 4;
 
 /// What the loops look after. Clones share.
 #[derive(Clone)]
@@ -45,6 +52,7 @@ impl Beside {
     pub(crate) fn start(self, tasks: &mut Tasks) -> Arc<AtomicU64> {
         let turns = Arc::new(AtomicU64::new(0));
         tasks.start("reaper", self.clone().reap(Arc::clone(&turns), tasks.stopping()));
+        tasks.start("snapshots", self.clone().write_snapshots(tasks.stopping()));
         tasks.start("upkeep", self.upkeep(tasks.stopping()));
         turns
     }
@@ -53,17 +61,25 @@ impl Beside {
         let Self { broker, clock, metrics, .. } = self;
         loop {
             // Without a time nothing is due; checks refuse meanwhile.
-            let more = clock.now().is_ok_and(|now| broker.tick(now).more);
+            let next = clock.now().map_or(NextTick::Later, |now| broker.tick(now).next);
             let status = broker.status();
             metrics.set_live(status.tokens, status.tasks);
             metrics.set_reaper_lag(status.reaper_lag);
             metrics.set_archive(&broker.archive_health());
             metrics.set_health(status.warnings.len(), status.followers);
             turns.fetch_add(1, Ordering::Relaxed);
-            // With more to do, whatever is ready goes first, and all that it makes ready: a check takes
-            // several turns of the scheduler.
             let pause = async {
-                if more { tokio::task::yield_now().await } else { tokio::time::sleep(REAPER_PERIOD).await }
+                match next {
+                    // Whatever is ready goes first, and all that it makes ready: a check takes several turns
+                    // of the scheduler.
+                    NextTick::AtOnce => tokio::task::yield_now().await,
+                    // A disk that hangs holds up what is written down, and nothing else that is due.
+                    NextTick::WhenWritten => tokio::select! {
+                        () = broker.reaped_is_written() => {}
+                        () = tokio::time::sleep(REAPER_PERIOD) => {}
+                    },
+                    NextTick::Later => tokio::time::sleep(REAPER_PERIOD).await,
+                }
             };
             tokio::select! {
                 () = stopping.wait() => return Ok(()),
@@ -73,9 +89,8 @@ impl Beside {
     }
 
     async fn upkeep(self, mut stopping: Stopping) -> Result<(), String> {
-        let Self { broker, clock, metrics, reload } = self;
+        let Self { clock, metrics, reload, .. } = self;
         let mut renewal = Renewal::new(Arc::clone(&reload));
-        let mut covered = broker.status().position.sequence;
         loop {
             // A certificate that was loaded has been parsed by TLS; what cannot be told is left as it was.
             if let Ok(until) = locum_identity::holds_until(&reload.own.leaf()) {
@@ -89,16 +104,44 @@ impl Beside {
                 tracing::error!(%cause, "the clock's mark could not be written");
             }
             renewal = blocking(move || renewal.look()).await?;
-            let head = broker.status().position.sequence;
+        }
+    }
+
+    /// Writes a snapshot whenever so much was committed that one is worth it.
+    async fn write_snapshots(self, mut stopping: Stopping) -> Result<(), String> {
+        let Self { broker, clock, .. } = self;
+        let mut tried = 0;
+        loop {
+            tokio::select! {
+                () = stopping.wait() => return Ok(()),
+                () = tokio::time::sleep(UPKEEP_PERIOD) => {}
+            }
+            let status = broker.status();
+            let (head, rows) = (status.position.sequence, (status.tokens + status.tasks) as u64);
             let Ok(now) = clock.now() else { continue };
-            if head - covered >= EVENTS_PER_SNAPSHOT {
-                covered = head;
-                let broker = Arc::clone(&broker);
-                match blocking(move || broker.compact(now).map_err(|cause| cause.to_string())).await {
-                    Ok(Ok(_report)) => tracing::info!(position = head, "snapshot written"),
-                    Ok(Err(cause)) | Err(cause) => tracing::error!(%cause, "no snapshot was written"),
+            // What cannot be written is not tried again at once.
+            let covered = broker.snapshot_covers().max(tried);
+            if head.saturating_sub(covered) < EVENTS_PER_SNAPSHOT.max(rows / PART_PER_SNAPSHOT) {
+                continue;
+            }
+            tried = head;
+            let broker = Arc::clone(&broker);
+            // One that is under way is left behind when the server stops: the next start takes it away.
+            let written = tokio::select! {
+                () = stopping.wait() => return Ok(()),
+                written = blocking(move || compact(&broker, now)) => written,
+            };
+            match written {
+                Ok(Ok(SnapshotReport { bytes: 0, .. })) => {}
+                Ok(Ok(SnapshotReport { covers, kept, bytes, .. })) => {
+                    tracing::info!(position = covers.sequence, kept, bytes, "snapshot written");
                 }
+                Ok(Err(cause)) | Err(cause) => tracing::error!(%cause, "no snapshot was written"),
             }
         }
     }
+}
+
+fn compact(broker: &Broker, now: Timestamp) -> Result<SnapshotReport, String> {
+    broker.compact(now, &|| std::thread::sleep(BREATH)).map_err(|cause| cause.to_string())
 }

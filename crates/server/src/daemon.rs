@@ -57,8 +57,10 @@ pub fn run(path: &Path, flags: &Flags, show: &dyn Fn(Listening)) -> Result<(), D
     let supervised = config::supervised()?;
     let supervisor = Arc::new(Supervisor::connect(&supervised).map_err(|cause| system(&cause))?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let served = serve_until_told(settings, &supervisor, show);
-    let ended = runtime.map_err(|cause| system(&cause))?.block_on(served);
+    let runtime = runtime.map_err(|cause| system(&cause))?;
+    let ended = runtime.block_on(serve_until_told(settings, &supervisor, show));
+    // What has to be on the disk is there: a snapshot that is being written is left behind.
+    runtime.shutdown_background();
     if let Err(cause) = &ended {
         supervisor.tell(&Notice::Status(&format!("failed: {cause}")));
     }

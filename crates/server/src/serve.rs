@@ -241,7 +241,7 @@ impl Running {
             }
             served = tasks.run(signal, DRAIN) => served,
         };
-        broker.close();
+        broker.close().await;
         let ended = writer.await.map_err(|_gone| Stopped::WriterGone)?;
         if let Err(cause) = clock.persist() {
             tracing::error!(%cause, "the clock's mark could not be written");

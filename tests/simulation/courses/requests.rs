@@ -5,14 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use locum_broker::{Binding, Holder, IssueToken, ShownProof};
+use locum_broker::{Binding, Holder, IssueToken, NextTick, ShownProof};
 use locum_model::Reason;
 use locum_model::event::Outcome;
+use locum_model::limits::REAPER_ASKS_MAX;
 use locum_token::dpop::ProofKey;
 
 use super::TTL;
 use crate::around::poll;
 use crate::ask::IssueAsk;
+use crate::model::Over;
 use crate::run::{ISSUER, Run};
 use crate::universe::scope;
 
@@ -101,6 +103,57 @@ fn prove_once(run: &mut Run, key: &ProofKey, ask: &IssueAsk) -> Reason {
         Box::pin(async move { broker.issue_token(&caller, question).await });
     let answered = poll(&mut asked).expect("decided before anything is committed");
     answered.expect_err("wider than its task").reason()
+}
+
+/// Lets the reaper come for as long as it has more to do at once; what it waits for then.
+fn tick_until_rest(run: &mut Run) -> NextTick {
+    let mut ticks = std::iter::repeat_with(|| run.tick().expect("the clock is settled"));
+    ticks.by_ref().take(1_000).find(|next| *next != NextTick::AtOnce).expect("it comes to rest")
+}
+
+/// Many leases run out in the same moment: a revocation waits for no more ends than are written together.
+pub(super) fn leases_run_out_together(run: &mut Run) {
+    let at = run.some_station();
+    let (all, together) = (REAPER_ASKS_MAX * 2 + 7, REAPER_ASKS_MAX);
+    let tasks: Vec<_> = (0..all).map(|_| run.task_for(at, TTL).task).collect();
+    run.clock.advance(Duration::from_secs(601));
+    let lapsed =
+        |run: &Run| tasks.iter().filter(|task| run.model.tasks[**task].over == Some(Over::Lapsed)).count();
+    for round in 0..2 {
+        assert_eq!(tick_until_rest(run), NextTick::WhenWritten);
+        assert_eq!(run.lapsing.len(), together, "round {round}: so many are asked for");
+        if round == 0 {
+            let named = run.name_task(tasks[all - 1]);
+            run.revoke(named, &[], None);
+        }
+        run.pump();
+        run.look_at_all();
+        assert_eq!((lapsed(run), run.pending.len()), (together * (round + 1), 0), "round {round}");
+    }
+    run.tick();
+    run.pump();
+    assert_eq!(lapsed(run), all - 1, "all but the revoked one");
+    assert_eq!(tick_until_rest(run), NextTick::Later);
+}
+
+/// Many tokens expire in the same moment: how they were checked is written down in turns, and none of it is lost.
+pub(super) fn checked_tokens_expire_together(run: &mut Run) {
+    let at = run.some_station();
+    let ask = run.task_for(at, TTL);
+    for _ in 0..REAPER_ASKS_MAX + 20 {
+        run.issue_token(ask.clone());
+    }
+    run.drain();
+    run.introspect_all();
+    run.clock.advance(Duration::from_secs(TTL + 1));
+    let mut written = Vec::new();
+    for next in [NextTick::WhenWritten, NextTick::Later] {
+        assert_eq!(tick_until_rest(run), next);
+        let before = run.model.sequence();
+        run.pump();
+        written.push(usize::try_from(run.model.sequence() - before).expect("few"));
+    }
+    assert_eq!(written, [REAPER_ASKS_MAX, 20], "sums that were written");
 }
 
 /// A number is never given twice, and a task that died does not come back for its number's sake.

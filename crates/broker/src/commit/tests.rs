@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 
 use locum_journal::{MemoryFiles, Options};
-use locum_model::event::{By, LapseCause, TaskLapsed, Unlocked};
+use locum_model::event::{By, LapseCause, Outcome, TaskEnded, TaskLapsed, Unlocked};
 use locum_model::{ClockUnsettled, DigestKey, TaskId, Timestamp};
 use locum_token::MemoryKeyStore;
 
@@ -102,6 +102,29 @@ fn urgent_events_wait_for_nobody() {
     assert_eq!(committer.pump().ok(), Some(Pumped::Committed(1)));
     assert!(matches!(poll(taking_away), Poll::Ready(Ok(_))));
     assert!(!is_ready(&commits), "the ordinary one is still gathering");
+}
+
+#[test]
+fn lapses_leave_every_other_batch_to_what_is_ordinary_and_nothing_else_does() {
+    let (mut committer, commits, _, _) = writer();
+    let lapses = |count| assert_eq!(commits.submit_all((0..count).map(|_| urgent())).len(), count);
+    let mut first = commits.submit(ordinary()).expect("there is room");
+    lapses(2);
+    assert_eq!(committer.pump().ok(), Some(Pumped::Committed(2)));
+    assert!(first.try_recv().is_err(), "what takes authority away goes first");
+    lapses(2);
+    assert_eq!(committer.pump().ok(), Some(Pumped::Committed(1)));
+    assert!(first.try_recv().is_ok(), "and not for ever");
+    let mut second = commits.submit(ordinary()).expect("there is room");
+    assert_eq!(committer.pump().ok(), Some(Pumped::Committed(2)));
+    lapses(2);
+    let at = Timestamp::from_seconds(1_000);
+    let ended =
+        TaskEnded { task: TaskId::new(1, 1), outcome: Outcome::Completed, reason: None, by: By::Broker, at };
+    drop(commits.submit(Event::TaskEnded(ended)).expect("there is room"));
+    assert_eq!(committer.pump().ok(), Some(Pumped::Committed(3)), "somebody asked for one of them");
+    assert_eq!(committer.pump().ok(), Some(Pumped::Committed(1)));
+    assert!(second.try_recv().is_ok());
 }
 
 #[test]

@@ -49,7 +49,8 @@ struct Inode {
     durable: Vec<u8>,
     /// Changes since the last sync, in order.
     unsynced: Vec<Change>,
-    /// The most bytes that ever waited for a sync.
+    /// How many bytes wait for a sync, and the most that ever did.
+    unsynced_bytes: usize,
     most_unsynced: usize,
 }
 
@@ -382,16 +383,14 @@ impl Disk {
 impl Inode {
     fn write(&mut self, at: usize, bytes: Vec<u8>) {
         put(&mut self.cached, at, &bytes);
+        self.unsynced_bytes += bytes.len();
+        self.most_unsynced = self.most_unsynced.max(self.unsynced_bytes);
         self.unsynced.push(Change::Write { at, bytes });
-        let written = self.unsynced.iter().map(|change| match change {
-            Change::Write { bytes, .. } => bytes.len(),
-            Change::Length(_) => 0,
-        });
-        self.most_unsynced = self.most_unsynced.max(written.sum());
     }
 
     /// Everything un-synced becomes durable.
     fn settle(&mut self) {
+        self.unsynced_bytes = 0;
         for change in self.unsynced.drain(..) {
             match change {
                 Change::Write { at, bytes } => put(&mut self.durable, at, &bytes),
@@ -403,6 +402,7 @@ impl Inode {
     /// What is un-synced becomes durable sector by sector, or is lost. Within one sector, what
     /// came later is not kept without what came before.
     fn lose(&mut self, dice: &mut Dice) {
+        self.unsynced_bytes = 0;
         let mut lost_sectors = std::collections::BTreeSet::new();
         for change in self.unsynced.drain(..) {
             match change {

@@ -176,7 +176,7 @@ async fn a_writer_that_hangs_in_a_flush_gives_no_sign_of_life() {
     });
     heard.await.expect("heard");
     prepared.await.expect("not cancelled").expect("committed in the end");
-    broker.close();
+    broker.close().await;
     tasks.run(async {}, Duration::from_secs(5)).await.expect("stopped in order");
 }
 

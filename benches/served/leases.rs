@@ -1,0 +1,144 @@
+//! Row 9: checks and revocations while a million leases run out in the same moment.
+//!
+//! A restart gives every task its lease anew. Where no holder comes back, as here, all of them run out at once.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use locum_api::admin::v1::GetStatusRequest;
+use locum_api::admin::v1::selector::Target;
+use locum_benches::drive::at_rate;
+use locum_benches::histogram::Histogram;
+use locum_benches::past::{CROWDED, Made, Past};
+use locum_benches::process::Cores;
+use locum_benches::served::{self, INTROSPECT, REVOKE, Served, says_active};
+use locum_benches::turns::middle;
+use locum_benches::wire::{Unary, framed};
+use locum_benches::{Goal, Report, Row};
+use locum_model::limits::REAPER_LAG_MAX;
+
+use crate::Size;
+use crate::stage::{IN_FLIGHT, LINES};
+
+/// From when the server has come up to when the leases run out: enough to be asking by then.
+const LEASE: Duration = Duration::from_secs(15);
+/// Longer than the bench takes: what dies does so with its task.
+const TTL: Duration = Duration::from_secs(600);
+/// How often a look is taken at how far it is.
+const LOOK: Duration = Duration::from_millis(50);
+/// What is asked is looked at in spans of this length.
+const SPAN: Duration = Duration::from_secs(1);
+/// Revocations a second, of what nobody has.
+const REVOKES: f64 = 100.0;
+const REVOKE_SLOTS: usize = 4;
+
+pub(crate) async fn show(report: &mut Report, size: Size) {
+    let Size { check_rate, storm, dying: tasks, .. } = size;
+    report.progress(format_args!("a past with {tasks} held tasks"));
+    let past = Past {
+        tokens: tasks,
+        per_task: 1,
+        lease: LEASE,
+        crowds: 1,
+        ttl: TTL,
+        apart: Duration::ZERO,
+        asked: size.asked(),
+    };
+    let Made { site, tokens, .. } = past.make().await;
+    let served = Served::start_on(site, Cores::One);
+    let up = now();
+    served.recognise(&tokens).await;
+    let questions = served::questions(&tokens);
+    let lines = served.backend().lines(LINES).await;
+    let checking = Unary::slots(&lines, IN_FLIGHT, INTROSPECT, &questions, says_active);
+    let operator = served.operator().lines(1).await;
+    let of_nobody = framed(&locum_tests::work::revoke(Target::Workload(format!("agent-{}", CROWDED + 1))));
+    let revoking = Unary::slots(&operator, REVOKE_SLOTS, REVOKE, &[of_nobody].into(), |_| true);
+    let begin = LEASE.checked_sub(storm + up.elapsed()).expect("setting up took too long: leases run out");
+    report
+        .progress(format_args!("checks at {check_rate:.0} a second until all have ended, from {begin:?} on"));
+    tokio::time::sleep(begin).await;
+    let (checks, revokes) = (RefCell::default(), RefCell::default());
+    let heard = |by: &RefCell<Vec<_>>, told| by.borrow_mut().push(told);
+    let span = storm + REAPER_LAG_MAX * 2;
+    let (storm, ..) = tokio::join!(
+        Storm::watch(&served, tasks, span),
+        at_rate(checking, check_rate, span, |told| heard(&checks, told)),
+        at_rate(revoking, REVOKES, span, |told| heard(&revokes, told)),
+    );
+    let [checks, revokes] = [checks, revokes].map(|told| storm.split(&told.into_inner()));
+    let while_they_do = format!("while {tasks} leases run out at once");
+    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let [calm, ours] = checks.each_ref().map(|of| in_the_middle(of, share));
+        let row = Row::new(9, format!("{name} of checks {while_they_do}"), ours, "µs").beside("calm", calm);
+        report.show(if name == "p99" { row.goal(Goal::RatioAtMost(2.0)) } else { row });
+        let [calm, ours] = revokes.each_ref().map(|of| in_the_middle(of, share));
+        let row = Row::new(9, format!("{name} of Revoke {while_they_do}"), ours, "µs");
+        report.show(row.beside("calm", calm));
+    }
+    let took = (storm.end - storm.begin).as_secs_f64();
+    let row =
+        Row::new(9, format!("until {tasks} leases that ran out at once have ended their tasks"), took, "s");
+    report.show(row.goal(Goal::AtMost(REAPER_LAG_MAX.as_secs_f64())));
+}
+
+/// From when the first lease ran out to when the last task had ended, since the load began.
+struct Storm {
+    begin: Duration,
+    end: Duration,
+}
+
+// === impl Storm ===
+
+impl Storm {
+    /// Looks on until so many events were committed that `tasks` have ended.
+    async fn watch(served: &Served, tasks: u64, span: Duration) -> Self {
+        let inspection = served.party("operators/admin");
+        let look = async || {
+            let answer = inspection.inspection().get_status(GetStatusRequest {}).await;
+            let status = answer.expect("an operator").into_inner();
+            let sequence =
+                status.position.rsplit('.').next().and_then(|sequence| sequence.parse::<u64>().ok());
+            sequence.expect("a position") - status.activity.expect("counted").revocations
+        };
+        let began = now();
+        let before = look().await;
+        let mut begin = Duration::ZERO;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let done = look().await - before;
+            // Sums of checks are committed too, a few now and then.
+            if done < tasks / 50 {
+                begin = began.elapsed();
+            }
+            if done >= tasks {
+                return Self { begin, end: began.elapsed() };
+            }
+            assert!(began.elapsed() < span, "{done} of {tasks} events after {span:?}");
+        }
+    }
+
+    /// What was asked in each span before, and in each meanwhile.
+    fn split(&self, told: &[(Duration, Duration)]) -> [Vec<Histogram>; 2] {
+        [Duration::ZERO..self.begin, self.begin..self.end].map(|span| {
+            let spans = (span.end - span.start).div_duration_f64(SPAN).floor() as usize;
+            let mut heard = vec![Histogram::default(); spans.max(1)];
+            let last = heard.len() - 1;
+            for (at, took) in told.iter().filter(|(at, _)| span.contains(at)) {
+                let number = (*at - span.start).div_duration_f64(SPAN) as usize;
+                heard[number.min(last)].add(*took);
+            }
+            heard
+        })
+    }
+}
+
+/// A quantile, in microseconds, of the span in the middle: a pause of the machine decides about one of them.
+fn in_the_middle(spans: &[Histogram], share: f64) -> f64 {
+    middle(spans.iter().map(|span| span.micros(share)).collect())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+fn now() -> Instant {
+    Instant::now()
+}
