@@ -16,6 +16,7 @@ use locum_benches::turns::middle;
 use locum_benches::wire::{Unary, framed};
 use locum_benches::{Goal, Report, Row};
 use locum_model::limits::REAPER_LAG_MAX;
+use locum_tests::Party;
 
 use crate::Size;
 use crate::stage::{IN_FLIGHT, LINES};
@@ -24,6 +25,8 @@ use crate::stage::{IN_FLIGHT, LINES};
 const LEASE: Duration = Duration::from_secs(15);
 /// Longer than the bench takes: what dies does so with its task.
 const TTL: Duration = Duration::from_secs(600);
+/// So much earlier than a calm span before it is asked, as nothing begins to the moment.
+const AHEAD: Duration = Duration::from_secs(1);
 /// How often a look is taken at how far it is.
 const LOOK: Duration = Duration::from_millis(50);
 /// What is asked is looked at in spans of this length.
@@ -54,7 +57,9 @@ pub(crate) async fn show(report: &mut Report, size: Size) {
     let operator = served.operator().lines(1).await;
     let of_nobody = framed(&locum_tests::work::revoke(Target::Workload(format!("agent-{}", CROWDED + 1))));
     let revoking = Unary::slots(&operator, REVOKE_SLOTS, REVOKE, &[of_nobody].into(), |_| true);
-    let begin = LEASE.checked_sub(storm + up.elapsed()).expect("setting up took too long: leases run out");
+    let eye = Eye::open(&served).await;
+    let begin = LEASE.checked_sub(storm + AHEAD + up.elapsed());
+    let begin = begin.expect("setting up took too long: leases run out");
     report
         .progress(format_args!("checks at {check_rate:.0} a second until all have ended, from {begin:?} on"));
     tokio::time::sleep(begin).await;
@@ -62,7 +67,7 @@ pub(crate) async fn show(report: &mut Report, size: Size) {
     let heard = |by: &RefCell<Vec<_>>, told| by.borrow_mut().push(told);
     let span = storm + REAPER_LAG_MAX * 2;
     let (storm, ..) = tokio::join!(
-        Storm::watch(&served, tasks, span),
+        eye.watch(tasks, span),
         at_rate(checking, check_rate, span, |told| heard(&checks, told)),
         at_rate(revoking, REVOKES, span, |told| heard(&revokes, told)),
     );
@@ -88,36 +93,54 @@ struct Storm {
     end: Duration,
 }
 
-// === impl Storm ===
+/// Looks at how many tasks have ended.
+struct Eye {
+    operator: Party,
+    /// Events before the first of them.
+    before: u64,
+}
 
-impl Storm {
+// === impl Eye ===
+
+impl Eye {
+    /// Opens while nothing ends yet.
+    async fn open(served: &Served) -> Self {
+        let mut eye = Self { operator: served.party("operators/admin"), before: 0 };
+        eye.before = eye.events().await;
+        eye
+    }
+
+    /// Events that were committed, but for revocations.
+    async fn events(&self) -> u64 {
+        let answer = self.operator.inspection().get_status(GetStatusRequest {}).await;
+        let status = answer.expect("an operator").into_inner();
+        let sequence = status.position.rsplit('.').next().and_then(|sequence| sequence.parse::<u64>().ok());
+        sequence.expect("a position") - status.activity.expect("counted").revocations
+    }
+
     /// Looks on until so many events were committed that `tasks` have ended.
-    async fn watch(served: &Served, tasks: u64, span: Duration) -> Self {
-        let inspection = served.party("operators/admin");
-        let look = async || {
-            let answer = inspection.inspection().get_status(GetStatusRequest {}).await;
-            let status = answer.expect("an operator").into_inner();
-            let sequence =
-                status.position.rsplit('.').next().and_then(|sequence| sequence.parse::<u64>().ok());
-            sequence.expect("a position") - status.activity.expect("counted").revocations
-        };
+    async fn watch(&self, tasks: u64, span: Duration) -> Storm {
         let began = now();
-        let before = look().await;
         let mut begin = Duration::ZERO;
         loop {
             tokio::time::sleep(LOOK).await;
-            let done = look().await - before;
+            let done = self.events().await - self.before;
             // Sums of checks are committed too, a few now and then.
             if done < tasks / 50 {
                 begin = began.elapsed();
             }
             if done >= tasks {
-                return Self { begin, end: began.elapsed() };
+                assert!(!begin.is_zero(), "the leases ran out before anybody asked");
+                return Storm { begin, end: began.elapsed() };
             }
             assert!(began.elapsed() < span, "{done} of {tasks} events after {span:?}");
         }
     }
+}
 
+// === impl Storm ===
+
+impl Storm {
     /// What was asked in each span before, and in each meanwhile.
     fn split(&self, told: &[(Duration, Duration)]) -> [Vec<Histogram>; 2] {
         [Duration::ZERO..self.begin, self.begin..self.end].map(|span| {
