@@ -153,6 +153,10 @@ impl Revocation {
 
     /// Waits until a position is everywhere, at most for `wait`; who is missing then.
     async fn wait_for_verifiers(&self, who: &Operator, position: Position, wait: Duration) -> Missing {
+        // The shortest sleep takes a millisecond.
+        if wait.is_zero() {
+            return self.broker.missing(who, position);
+        }
         let mut acknowledged = self.broker.acknowledgements();
         let mut stopping = self.stopping.clone();
         let over = tokio::time::sleep(wait);
@@ -161,10 +165,6 @@ impl Revocation {
         loop {
             acknowledged.mark_unchanged();
             let Some(awaited) = self.broker.awaited(position, verifier) else { return Missing::default() };
-            if wait.is_zero() {
-                // The shortest sleep there is takes a millisecond.
-                break;
-            }
             verifier = awaited.verifier;
             tokio::select! {
                 biased;
