@@ -17,8 +17,8 @@ use crate::commit::Answer;
 use crate::state::tasks::{Ended, HowEnded};
 use crate::under_way::UnderWay;
 
-/// Events of a snapshot between two breaths: some tenths of a millisecond.
-const EVENTS_PER_BREATH: u64 = 256;
+/// Events of a snapshot between two breaths: some tens of microseconds.
+const EVENTS_PER_BREATH: u64 = 8;
 /// For how long an orderly end writes down how tokens were checked.
 const SUMS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -166,8 +166,8 @@ impl Broker {
         self.journal.snapshot_covers()
     }
 
-    /// Writes a snapshot, so that the next start reads less. Takes its time: it calls `breathe` every 256 events,
-    /// and whoever wants the core meanwhile can have it.
+    /// Writes a snapshot, so that the next start reads less. It calls `breathe` every few events, which may take its
+    /// time: whoever wants the core meanwhile can have it.
     ///
     /// # Errors
     ///

@@ -10,6 +10,7 @@ use locum_model::{Clock, Timestamp};
 
 use crate::clock::SystemClock;
 use crate::metrics::Metrics;
+use crate::pace::paced;
 use crate::reload::Reload;
 use crate::renewal::Renewal;
 use crate::tasks::{Stopping, Tasks, blocking};
@@ -18,9 +19,6 @@ use crate::tasks::{Stopping, Tasks, blocking};
 const REAPER_PERIOD: Duration = Duration::from_millis(50);
 /// How often the clock's mark is written, certificates and bundles are looked at, and whether a snapshot is due.
 const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
-/// How long the writer of a snapshot sleeps between two bursts of work. The system gives a thread that never sleeps
-/// some milliseconds at a time, which checks on the same core would wait for.
-const BREATH: Duration = Duration::from_micros(500);
 /// Events between two snapshots, at least.
 const EVENTS_PER_SNAPSHOT: u64 = 200_000;
 /// And at least one for so many rows and tasks: a large one takes long to write, and what came since makes the next start
@@ -125,11 +123,11 @@ impl Beside {
                 continue;
             }
             tried = head;
-            let broker = Arc::clone(&broker);
+            let (broker, clock) = (Arc::clone(&broker), Arc::clone(&clock));
             // One that is under way is left behind when the server stops: the next start takes it away.
             let written = tokio::select! {
                 () = stopping.wait() => return Ok(()),
-                written = blocking(move || compact(&broker, now)) => written,
+                written = blocking(move || compact(&broker, &clock, now)) => written,
             };
             match written {
                 Ok(Ok(SnapshotReport { bytes: 0, .. })) => {}
@@ -142,6 +140,8 @@ impl Beside {
     }
 }
 
-fn compact(broker: &Broker, now: Timestamp) -> Result<SnapshotReport, String> {
-    broker.compact(now, &|| std::thread::sleep(BREATH)).map_err(|cause| cause.to_string())
+/// Rests again and again: the system gives a thread that never sleeps some milliseconds at a time, which checks and
+/// commits on the same core would wait for.
+fn compact(broker: &Broker, clock: &SystemClock, now: Timestamp) -> Result<SnapshotReport, String> {
+    broker.compact(now, &paced(clock, std::thread::sleep)).map_err(|cause| cause.to_string())
 }

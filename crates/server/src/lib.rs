@@ -23,6 +23,7 @@ pub mod journal_check;
 pub mod key_files;
 pub mod logging;
 pub mod metrics;
+mod pace;
 pub mod private_file;
 pub mod probe;
 mod quarantine;
