@@ -49,11 +49,19 @@ pub(crate) async fn show(report: &mut Report, size: Size, peers: &Peers, drawing
         report.progress(format_args!("a server with {tokens} live tokens"));
         crowds.push(Crowd::stand(tokens, size, drawing).await);
     }
+    report.progress("until the large ones have written their snapshots");
+    for crowd in &crowds {
+        crowd.served.snapshot_after(crowd.tokens).await;
+    }
     report.progress("revoking all that a workload has, in turns");
+    // All share the core: who has a turn has it alone.
+    crowds.iter().for_each(|crowd| crowd.served.process.pause());
     let (rounds, each) = size.rounds;
     for _ in 0..rounds {
         for crowd in &mut crowds {
+            crowd.served.process.resume();
             crowd.turn(each).await;
+            crowd.served.process.pause();
         }
     }
     rows(report, size, peers, &crowds);

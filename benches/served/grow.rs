@@ -99,8 +99,8 @@ async fn connections(report: &Report, size: Size) -> Picture {
             report.progress(format_args!("{name}, {count} connections"));
             let lines = served.backend().lines(count).await;
             let slots = Unary::slots(&lines, IN_FLIGHT, INTROSPECT, &questions, says_active);
-            let driven = costed(&served.process, slots, size.span / 3).await;
-            points.push((count as f64, driven.driven.rate()));
+            let came_to = costed(&served.process, slots, size.span / 3).await;
+            points.push((count as f64, came_to.rate));
         }
         curves.push(Curve { name: name.into(), points });
     }

@@ -11,7 +11,7 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 
 use crate::peers::{Peers, beside};
-use crate::stage::{IN_FLIGHT, LINES, Stage, costed};
+use crate::stage::{IN_FLIGHT, LINES, Stage};
 
 /// Tokens that are out on streams at once, whatever the batches.
 const TOKENS_OUT: usize = 1_024;
@@ -27,16 +27,14 @@ pub(crate) async fn unary(report: &mut Report, stage: &Stage, peers: &Peers) {
     };
     report.progress("unary checks, 64 in flight on 8 connections");
     let (backend, nothing) = (stage.served.backend(), &stage.nothing);
-    let ours = costed(&stage.served.process, slots(&backend).await, span).await;
-    let bare = costed(&nothing.process, slots(&nothing.door).await, span).await;
-    let (rate, bare_rate) = (ours.driven.rate(), bare.driven.rate());
+    let [ours, bare] = stage.beside_nothing(&backend, slots, || {}).await;
     let what = "IntrospectToken, unary, 64 in flight";
     let at_least = |ratio| Goal::RatioAtLeast(ratio);
-    report.show(Row::new(4, what, rate, "1/s").beside("an empty call", bare_rate).goal(at_least(0.9)));
+    report.show(Row::new(4, what, ours.rate, "1/s").beside("an empty call", bare.rate).goal(at_least(0.9)));
     beside(
         report,
         4,
-        (what, rate),
+        (what, ours.rate),
         &[
             ("Redis GET", peers.redis.map(|redis| redis.check), Goal::Told),
             ("PostgreSQL", peers.postgres.map(|rates| rates.check), at_least(9.0)),
@@ -46,7 +44,7 @@ pub(crate) async fn unary(report: &mut Report, stage: &Stage, peers: &Peers) {
     );
     let cost = Row::new(4, "IntrospectToken, unary: CPU of the server", ours.cpu_micros, "µs");
     report.show(cost.beside("an empty call", bare.cpu_micros).goal(Goal::RatioAtMost(1.11)));
-    let rate = bare_rate / 3.0;
+    let rate = bare.rate / 3.0;
     report.progress(format_args!("the same at {rate:.0} a second"));
     let ours = at_rate(slots(&backend).await, rate, span, drop).await;
     let bare = at_rate(slots(&nothing.door).await, rate, span, drop).await;
@@ -92,13 +90,12 @@ async fn stream(
         }
         slots
     };
-    let (span, each) = (stage.size.span, batch as f64);
-    let ours = costed(&stage.served.process, slots(&stage.served.backend()).await, span).await;
-    let bare = costed(&stage.nothing.process, slots(&stage.nothing.door).await, span).await;
-    let rate = ours.driven.rate() * each;
+    let each = batch as f64;
+    let [ours, bare] = stage.beside_nothing(&stage.served.backend(), slots, || {}).await;
+    let rate = ours.rate * each;
     let what = format!("IntrospectTokens, batches of {batch}");
     let row = Row::new(5, what.clone(), rate, "1/s");
-    report.show(row.beside("an empty stream", bare.driven.rate() * each).goal(Goal::AtLeast(goal)));
+    report.show(row.beside("an empty stream", bare.rate * each).goal(Goal::AtLeast(goal)));
     beside(report, 5, (&what, rate), &[(peer, peer_rate, Goal::RatioAtLeast(1.0))]);
     let cost = Row::new(5, format!("{what}: CPU of the server a token"), ours.cpu_micros / each, "µs");
     report.show(cost.beside("an empty stream", bare.cpu_micros / each));

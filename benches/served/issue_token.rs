@@ -7,13 +7,14 @@ use locum_benches::drive::flat_out;
 use locum_benches::parts;
 use locum_benches::process::{Cores, on_the_servers_core};
 use locum_benches::served::{self, ISSUE, Served};
-use locum_benches::wire::{Unary, framed};
+use locum_benches::turns::middle;
+use locum_benches::wire::{Door, Unary, framed};
 use locum_benches::{Goal, Report, Row, median};
 use prost::Message as _;
 use prost::bytes::Bytes;
 
 use crate::peers::{Peers, beside};
-use crate::stage::{IN_FLIGHT, LINES, Stage, costed};
+use crate::stage::{IN_FLIGHT, LINES, Stage};
 
 /// A plugin of its own, so that quotas are its own.
 const PLUGIN: usize = 2;
@@ -27,13 +28,18 @@ pub(crate) async fn show(report: &mut Report, stage: &Stage, peers: &Peers) {
     let served = &stage.served;
     let tasks = served.tasks(PLUGIN, TASKS).await;
     let asks: Arc<[Bytes]> = tasks.iter().map(|task| framed(&task.ask())).collect();
-    let lines = served.plugin(PLUGIN).lines(LINES).await;
-    let empty = stage.nothing.door.lines(LINES).await;
-    let span = stage.size.span;
-    let slots = |lines, count| Unary::slots(lines, count, ISSUE, &asks, is_token);
-    let ours = costed(&served.process, slots(&lines, IN_FLIGHT), span).await;
-    let bare = costed(&stage.nothing.process, slots(&empty, IN_FLIGHT), span).await;
-    let (sign, decide) = (parts::signature() / 1e3, parts::decision() / 1e3);
+    let slots = |lines: &[_], count| Unary::slots(lines, count, ISSUE, &asks, is_token);
+    let plugin = served.plugin(PLUGIN);
+    let (mut signatures, mut decisions) = (Vec::new(), Vec::new());
+    let parts_of_it = || {
+        on_the_servers_core(|| {
+            signatures.push(parts::signature() / 1e3);
+            decisions.push(parts::decision() / 1e3);
+        });
+    };
+    let load = async |door: &Door| slots(&door.lines(LINES).await, IN_FLIGHT);
+    let [ours, bare] = stage.beside_nothing(&plugin, load, parts_of_it).await;
+    let (sign, decide) = (middle(signatures), middle(decisions));
     let sum = sign + decide + bare.cpu_micros;
     let what = format!("an empty call, a signature ({sign:.1}) and a decision ({decide:.1})");
     report.show(
@@ -45,7 +51,7 @@ pub(crate) async fn show(report: &mut Report, stage: &Stage, peers: &Peers) {
     beside(
         report,
         6,
-        ("IssueToken, durable, 64 in flight", ours.driven.rate()),
+        ("IssueToken, durable, 64 in flight", ours.rate),
         &[
             ("Redis SET, synced", peers.redis_durable.map(|rates| rates.issue), at_least(0.7)),
             ("PostgreSQL INSERT", peers.postgres.map(|rates| rates.issue), at_least(3.0)),
@@ -53,10 +59,10 @@ pub(crate) async fn show(report: &mut Report, stage: &Stage, peers: &Peers) {
             ("OpenBao, service token", peers.openbao.map(|rates| rates.issue), at_least(60.0)),
         ],
     );
-    behind(report, stage, ours.driven.rate()).await;
+    behind(report, stage, ours.rate).await;
     report.progress("issuing, one in flight");
-    let one = flat_out(slots(&lines, 1), span, || {}).await;
-    let echo = flat_out(slots(&empty, 1), span, || {}).await;
+    let one = flat_out(slots(&plugin.lines(LINES).await, 1), stage.size.span, || {}).await;
+    let echo = flat_out(slots(&stage.nothing.door.lines(LINES).await, 1), stage.size.span, || {}).await;
     let syncs = on_the_servers_core(|| parts::bare_syncs(served.site.dir(), 500));
     let sync = median(syncs).as_secs_f64() * 1e6;
     report.show(

@@ -112,7 +112,7 @@ impl Size {
         verifiers: [(1, 1_000), (100, 400), (1_000, 200)],
         check_rate: 8_000.0,
         storm: Duration::from_secs(3),
-        dying_ttl: Duration::from_secs(110),
+        dying_ttl: Duration::from_secs(150),
         rounds: (10, 100),
         starts: 9,
         lookups: 300_000,

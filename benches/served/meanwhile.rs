@@ -18,7 +18,7 @@ use crate::Size;
 use crate::stage::{IN_FLIGHT, LINES};
 
 /// Crowds of tokens that die, one after the other: one pause of the machine would decide about a span by itself.
-const CROWDS: usize = 3;
+const CROWDS: usize = 5;
 /// Spans of each crowd: calm, after its revocation, calm again, after its tokens expired.
 const SPANS: u32 = 4;
 /// Longer than the bench takes.
@@ -43,6 +43,8 @@ pub(crate) async fn show(report: &mut Report, size: Size) {
     let Made { site, expires_at, tokens } = past.make().await;
     let served = Served::start_on(site, Cores::One);
     served.recognise(&tokens).await;
+    report.progress("until it has written its snapshot");
+    served.snapshot_after(CROWDS as u64 * dying).await;
     let operator = served.operator().line().await.expect("a connection");
     let questions = served::questions(&tokens);
     let lines = served.backend().lines(LINES).await;

@@ -4,9 +4,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use locum_benches::Report;
-use locum_benches::drive::{Driven, Slot, flat_out};
+use locum_benches::drive::{Slot, flat_out};
 use locum_benches::process::{Cores, Process, built};
 use locum_benches::served::{self, Served};
+use locum_benches::turns::middle;
 use locum_benches::wire::Door;
 
 use crate::Size;
@@ -54,10 +55,12 @@ impl Nothing {
     }
 }
 
-/// A load, and what each answer cost the server in CPU.
+/// What a load came to.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Costed {
-    pub driven: Driven,
-    /// Microseconds on a core, for each answer.
+    /// Answers a second.
+    pub rate: f64,
+    /// Microseconds of the server on a core, for each answer.
     pub cpu_micros: f64,
 }
 
@@ -67,5 +70,33 @@ pub(crate) async fn costed<S: Slot>(server: &Process, slots: Vec<S>, span: Durat
     let driven = flat_out(slots, span, || before = server.cpu()).await;
     let spent = server.cpu() - before;
     let cpu_micros = spent.as_secs_f64() * 1e6 / driven.answered.max(1) as f64;
-    Costed { driven, cpu_micros }
+    Costed { rate: driven.rate(), cpu_micros }
+}
+
+/// Rounds of [`Stage::beside_nothing`].
+const ROUNDS: u32 = 5;
+
+impl Stage {
+    /// Drives our server, come to by `door`, and the one that does nothing in turns, so that whatever else the
+    /// machine does slows them alike; for each the middle of its rounds. Both are idle when `between` is called, once
+    /// a round.
+    pub(crate) async fn beside_nothing<S: Slot>(
+        &self,
+        door: &Door,
+        slots: impl AsyncFn(&Door) -> Vec<S>,
+        mut between: impl FnMut(),
+    ) -> [Costed; 2] {
+        let mut rounds = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            let sides = [(&self.served.process, door), (&self.nothing.process, &self.nothing.door)];
+            for (rounds, (server, door)) in rounds.iter_mut().zip(sides) {
+                rounds.push(costed(server, slots(door).await, self.size.span / ROUNDS).await);
+            }
+            between();
+        }
+        rounds.map(|rounds| Costed {
+            rate: middle(rounds.iter().map(|round| round.rate).collect()),
+            cpu_micros: middle(rounds.iter().map(|round| round.cpu_micros).collect()),
+        })
+    }
 }

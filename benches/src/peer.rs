@@ -34,7 +34,7 @@ pub struct Rates {
 /// The folder of a peer's programs.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let built = built("locumd");
-    let target = built.ancestors().nth(2).expect("target/release/locumd");
+    let target = built.ancestors().nth(2).expect("target/PROFILE/locumd");
     target.join("tools/peers").join(name)
 }
 

@@ -115,13 +115,35 @@ impl Process {
         1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
     }
 
+    /// Stops it where it stands, so that others have its core to themselves.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be signalled.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be signalled.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("signalled");
+    }
+
     /// Ends it in order, and waits. Our connections to it are closed meanwhile: it waits for them.
     ///
     /// # Panics
     ///
     /// When it cannot be signalled.
     pub async fn terminate(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("signalled");
+        self.signal(Signal::TERM);
         let ended = tokio::task::spawn_blocking(move || self.child.wait().map(drop)).await;
         ended.expect("nothing panics").expect("it ended");
     }
@@ -158,9 +180,9 @@ impl std::fmt::Debug for Process {
 /// When it was not built.
 pub fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
-    let folder = own.ancestors().nth(2).expect("target/release/deps/program");
+    let folder = own.ancestors().nth(2).expect("target/PROFILE/deps/program");
     let path = folder.join(name);
-    assert!(path.exists(), "`{name}` is not built: run benches/run, or cargo build --release");
+    assert!(path.exists(), "`{name}` is not built in this profile: run benches/run");
     path
 }
 

@@ -1,9 +1,11 @@
 //! [`Served`]: a real `locumd` on a core of its own, with plugins, backends, an operator and policies.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use locum_api::broker::v1 as wire;
 use locum_tests::{Identity, Party, Site};
@@ -19,6 +21,9 @@ use crate::wire::{Door, Line, framed};
 pub const PLUGINS: usize = 12;
 /// Backends that are registered, all for the same connector: followers of the feed have a bound each.
 pub const BACKENDS: usize = 6;
+
+/// Events since the last snapshot, if any, from which a server writes one.
+const SNAPSHOT_FROM: u64 = 200_000;
 
 /// The method that most is about.
 pub const INTROSPECT: &str = "https://localhost/locum.broker.v1.CheckService/IntrospectToken";
@@ -74,6 +79,23 @@ impl Served {
         command.arg("serve").arg("--config").arg(site.config()).env_clear();
         let (process, grpc) = Process::start_until("locumd", &mut command, cores, listening);
         Self { process, grpc, site }
+    }
+
+    /// Waits for the snapshot that a server writes soon after it has started from a journal of so many events without
+    /// one: what comes after is to be measured beside nothing.
+    ///
+    /// # Panics
+    ///
+    /// When the journal's folder cannot be read.
+    pub async fn snapshot_after(&self, events: u64) {
+        let journal = self.site.path("data/journal");
+        let there = || {
+            let mut files = fs::read_dir(&journal).expect("a journal").flatten();
+            files.any(|file| file.file_name().to_string_lossy().starts_with("snapshot-"))
+        };
+        while events >= SNAPSHOT_FROM && !there() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Somebody's way in.
