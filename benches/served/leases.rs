@@ -21,8 +21,6 @@ use locum_tests::Party;
 use crate::Size;
 use crate::stage::{IN_FLIGHT, LINES};
 
-/// From when the server has come up to when the leases run out: enough to be asking by then.
-const LEASE: Duration = Duration::from_secs(15);
 /// Longer than the bench takes: what dies does so with its task.
 const TTL: Duration = Duration::from_secs(600);
 /// So much earlier than a calm span before it is asked, as nothing begins to the moment.
@@ -36,12 +34,12 @@ const REVOKES: f64 = 100.0;
 const REVOKE_SLOTS: usize = 4;
 
 pub(crate) async fn show(report: &mut Report, size: Size) {
-    let Size { check_rate, storm, dying: tasks, .. } = size;
+    let Size { check_rate, storm, dying: tasks, lease, .. } = size;
     report.progress(format_args!("a past with {tasks} held tasks"));
     let past = Past {
         tokens: tasks,
         per_task: 1,
-        lease: LEASE,
+        lease,
         crowds: 1,
         ttl: TTL,
         apart: Duration::ZERO,
@@ -57,8 +55,10 @@ pub(crate) async fn show(report: &mut Report, size: Size) {
     let operator = served.operator().lines(1).await;
     let of_nobody = framed(&locum_tests::work::revoke(Target::Workload(format!("agent-{}", CROWDED + 1))));
     let revoking = Unary::slots(&operator, REVOKE_SLOTS, REVOKE, &[of_nobody].into(), |_| true);
+    report.progress("until it has written its snapshot");
+    served.snapshot_after(2 * tasks).await;
     let eye = Eye::open(&served).await;
-    let begin = LEASE.checked_sub(storm + AHEAD + up.elapsed());
+    let begin = lease.checked_sub(storm + AHEAD + up.elapsed());
     let begin = begin.expect("setting up took too long: leases run out");
     report
         .progress(format_args!("checks at {check_rate:.0} a second until all have ended, from {begin:?} on"));

@@ -55,6 +55,8 @@ pub(crate) struct Size {
     pub storm: Duration,
     /// How long the others live: replaying them takes time, and they have to be alive when they are revoked.
     pub dying_ttl: Duration,
+    /// From when a server has come up to when the leases run out: enough to be asking by then.
+    pub lease: Duration,
     /// Rounds in which every crowd is revoked, and revocations of each.
     pub rounds: (usize, usize),
     /// Starts of the server.
@@ -113,6 +115,7 @@ impl Size {
         check_rate: 8_000.0,
         storm: Duration::from_secs(3),
         dying_ttl: Duration::from_secs(150),
+        lease: Duration::from_secs(60),
         rounds: (10, 100),
         starts: 9,
         lookups: 300_000,
@@ -126,6 +129,7 @@ impl Size {
         children: 100,
         verifiers: [(1, 100), (100, 20), (1_000, 20)],
         dying_ttl: Duration::from_secs(61),
+        lease: Duration::from_secs(15),
         ..Self::FULL
     };
     /// So little that a server without optimisation keeps up with it, and a neighbour too.
@@ -140,6 +144,7 @@ impl Size {
         check_rate: 100.0,
         storm: Duration::from_millis(300),
         dying_ttl: Duration::from_secs(8),
+        lease: Duration::from_secs(15),
         rounds: (2, 5),
         starts: 2,
         lookups: 2_000,

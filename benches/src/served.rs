@@ -24,6 +24,8 @@ pub const BACKENDS: usize = 6;
 
 /// Events since the last snapshot, if any, from which a server writes one.
 const SNAPSHOT_FROM: u64 = 200_000;
+/// Far longer than it takes.
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(300);
 
 /// The method that most is about.
 pub const INTROSPECT: &str = "https://localhost/locum.broker.v1.CheckService/IntrospectToken";
@@ -86,16 +88,19 @@ impl Served {
     ///
     /// # Panics
     ///
-    /// When the journal's folder cannot be read.
+    /// When there is none after five minutes.
     pub async fn snapshot_after(&self, events: u64) {
         let journal = self.site.path("data/journal");
         let there = || {
             let mut files = fs::read_dir(&journal).expect("a journal").flatten();
             files.any(|file| file.file_name().to_string_lossy().starts_with("snapshot-"))
         };
-        while events >= SNAPSHOT_FROM && !there() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        let written = async {
+            while events >= SNAPSHOT_FROM && !there() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(SNAPSHOT_WITHIN, written).await.expect("a snapshot");
     }
 
     /// Somebody's way in.

@@ -27,7 +27,7 @@ PEERS = ("Redis", "PostgreSQL", "oidc-provider", "OpenBao", "NATS")
 NUMBER = re.compile(r"\d[\d.,]*")
 # Smoke runs have a size of their own: with it and without it they are one run.
 SIZE = "--quick"
-# The same row where the packages' binary was built.
+# A row that had another name when the page was recorded.
 OTHERWISE = {
     "14. binary of locumd, as packages carry it": "14. binary of locumd, stripped; packages carry a smaller one"
 }

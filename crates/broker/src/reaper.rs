@@ -17,7 +17,7 @@ use crate::commit::Answer;
 use crate::state::tasks::{Ended, HowEnded};
 use crate::under_way::UnderWay;
 
-/// Events of a snapshot between two breaths: some tens of microseconds.
+/// Events of a snapshot between two breaths: some ten microseconds.
 const EVENTS_PER_BREATH: u64 = 8;
 /// For how long an orderly end writes down how tokens were checked.
 const SUMS_WITHIN: Duration = Duration::from_secs(5);

@@ -22,7 +22,7 @@ const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 /// Events between two snapshots, at least.
 const EVENTS_PER_SNAPSHOT: u64 = 200_000;
 /// And at least one for so many rows and tasks: a large one takes long to write, and what came since makes the next start
-/// longer by no more than about this part.
+/// longer by no more than about this part, and by what comes while it is written.
 const PART_PER_SNAPSHOT: u64 = 4;
 
 /// What the loops look after. Clones share.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use locum_model::Clock;
 
-/// How long it works before it rests: whoever wants the core meanwhile waits for no longer than this, at each turn that he
-/// needs. A revocation needs three.
+/// How long it works before it rests: whoever wants the core meanwhile waits for about this long, at each turn that he
+/// needs; a few times that where a whole batch is checked or 256 KiB are hashed and written. A revocation needs three turns.
 const WORK: Duration = Duration::from_micros(100);
 /// How many times as long as it worked it rests then: a third of a core, or of a disk, is its own. With a fifth, what is
 /// committed while a large snapshot is written would grow longer than the snapshot makes the next start shorter.
@@ -14,7 +14,7 @@ const RESTS: u32 = 2;
 /// The longest rest: after a disk that hung, or a core that others had.
 const REST_MAX: Duration = Duration::from_millis(20);
 
-/// What long work calls again and again, every few microseconds: it calls `rest` where it has worked for long enough.
+/// What long work calls again and again, every some ten microseconds: it calls `rest` where it has worked for long enough.
 pub(crate) fn paced(clock: &dyn Clock, rest: impl Fn(Duration)) -> impl Fn() {
     let begun = Cell::new(clock.elapsed());
     move || {
