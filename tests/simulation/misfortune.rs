@@ -1,5 +1,6 @@
 //! What the world does: callers leave, time passes, the reaper comes, disks fill and fail, power goes.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use locum_broker::NextTick;
@@ -87,8 +88,10 @@ impl Run {
 
     pub(crate) fn compact(&mut self) {
         let Some(now) = self.now() else { return };
-        match self.broker.compact(now, &|| ()) {
+        let breaths = Cell::new(0);
+        match self.broker.compact(now, &|| breaths.set(breaths.get() + 1)) {
             Ok(report) => {
+                assert_eq!(breaths.get(), report.read, "whoever writes it can rest before each event");
                 self.trace.say(format_args!("compact: {} of {} kept", report.kept, report.read));
             }
             Err(_error) => assert!(self.troubled, "a snapshot failed on a disk that is well"),

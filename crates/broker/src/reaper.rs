@@ -4,7 +4,6 @@
 //! any other. A tick submits and does not wait, so that a slow disk cannot hold it up; whoever calls it waits
 //! between two of them where so much is due that it is [written in turns](crate::under_way).
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use locum_journal::Given;
@@ -17,8 +16,6 @@ use crate::commit::Answer;
 use crate::state::tasks::{Ended, HowEnded};
 use crate::under_way::UnderWay;
 
-/// Events of a snapshot between two breaths: some ten microseconds.
-const EVENTS_PER_BREATH: u64 = 8;
 /// For how long an orderly end writes down how tokens were checked.
 const SUMS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -166,7 +163,7 @@ impl Broker {
         self.journal.snapshot_covers()
     }
 
-    /// Writes a snapshot, so that the next start reads less. It calls `breathe` every few events, which may take its
+    /// Writes a snapshot, so that the next start reads less. It calls `breathe` before each event, which may take its
     /// time: whoever wants the core meanwhile can have it.
     ///
     /// # Errors
@@ -183,12 +180,8 @@ impl Broker {
             state.requests.free(now, usize::MAX);
             Given { tasks: state.tasks.count_max(), locks: state.locks.number_max() }
         };
-        let looked_at = Cell::new(0_u64);
         let keep = |committed: &_| {
-            looked_at.set(looked_at.get() + 1);
-            if looked_at.get().is_multiple_of(EVENTS_PER_BREATH) {
-                breathe();
-            }
+            breathe();
             self.fold.still_matters(committed, now)
         };
         self.journal.snapshot(&keep, given)

@@ -14,7 +14,7 @@ const RESTS: u32 = 2;
 /// The longest rest: after a disk that hung, or a core that others had.
 const REST_MAX: Duration = Duration::from_millis(20);
 
-/// What long work calls again and again, every some ten microseconds: it calls `rest` where it has worked for long enough.
+/// What long work calls again and again, every few microseconds: it calls `rest` where it has worked for long enough.
 pub(crate) fn paced(clock: &dyn Clock, rest: impl Fn(Duration)) -> impl Fn() {
     let begun = Cell::new(clock.elapsed());
     move || {
