@@ -14,6 +14,9 @@ use crate::session::Session;
 use crate::{document, input, task, token_form, token_list};
 
 const WARNING: &str = "NOT VERIFIED: nobody checked its signature, its time or its revocation";
+/// A command line is no place for a token, and so it is not shown again.
+const TOKEN_FOR_CONNECTOR: &str = "that is a token, and a connector is expected: the token is read from standard input or \
+                                   `--token-file`";
 
 /// Runs one of the verbs.
 pub(crate) async fn run(command: TokenCommand, session: &Session, output: &Output) -> Result<(), Failure> {
@@ -69,6 +72,9 @@ fn expiry(at: locum_model::Timestamp) -> String {
 }
 
 async fn introspect(args: IntrospectArgs, session: &Session, output: &Output) -> Result<(), Failure> {
+    if parts(&args.connector).is_some() {
+        return Err(Failure::Usage(TOKEN_FOR_CONNECTOR.to_owned()));
+    }
     let token = input::token(args.token.token_file.as_deref())?;
     let checker = Checker::new(session.client()?);
     let Some(verified) = checker.introspect(token.as_str(), &args.connector).await? else {

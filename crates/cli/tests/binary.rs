@@ -278,6 +278,16 @@ fn no_flag_takes_a_secret() {
 }
 
 #[test]
+fn a_token_in_place_of_a_connector_is_told_where_it_belongs_and_not_shown() {
+    let token = token("{}", r#"{"sub":"alice"}"#);
+    let output = run(&["token", "introspect", &token], "");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("that is a token") && said.contains("--token-file"), "{said}");
+    assert!(!said.contains(&token), "{said}");
+}
+
+#[test]
 fn a_reader_that_goes_away_hears_nothing_more() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_locum"))
         .args(["token", "decode"])
