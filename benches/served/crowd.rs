@@ -13,7 +13,7 @@ use locum_benches::{Goal, Report, Row, parts, timed_async};
 use prost::bytes::Bytes;
 
 use crate::grow::{Picture, chart};
-use crate::peers::Peers;
+use crate::peers::openbao_tree;
 use crate::stage::{IN_FLIGHT, LINES, Nothing, costed};
 use crate::{Drawing, Size};
 
@@ -35,7 +35,8 @@ struct Crowd {
 }
 
 /// Revokes everything that a workload has, whatever that is; the pictures when they are wanted.
-pub(crate) async fn show(report: &mut Report, size: Size, peers: &Peers, drawing: Drawing) -> Vec<Picture> {
+pub(crate) async fn show(report: &mut Report, size: Size, drawing: Drawing) -> Vec<Picture> {
+    let tree = openbao_tree(report, size.children).await;
     let sizes = match drawing {
         Drawing::Wanted => [1]
             .into_iter()
@@ -64,7 +65,7 @@ pub(crate) async fn show(report: &mut Report, size: Size, peers: &Peers, drawing
             crowd.served.process.pause();
         }
     }
-    rows(report, size, peers, &crowds);
+    rows(report, size, tree, &crowds);
     match drawing {
         Drawing::Wanted => pictures(&crowds).into(),
         Drawing::Unwanted => Vec::new(),
@@ -134,7 +135,7 @@ async fn checks(served: &Served, asked: &[String], size: Size) -> [f64; 2] {
     [check.cpu_micros, bare.cpu_micros]
 }
 
-fn rows(report: &mut Report, size: Size, peers: &Peers, crowds: &[Crowd]) {
+fn rows(report: &mut Report, size: Size, tree: Option<Duration>, crowds: &[Crowd]) {
     for crowd in crowds.iter().filter(|crowd| [1, 1_000, size.crowd].contains(&crowd.tokens)) {
         let what = format!("Revoke, durable, of {} live tokens, p50", crowd.tokens);
         let row = Row::new(7, what, crowd.revoke_p50(), "µs").beside("one fdatasync", crowd.sync_p50());
@@ -144,9 +145,9 @@ fn rows(report: &mut Report, size: Size, peers: &Peers, crowds: &[Crowd]) {
     let what = format!("Revoke of {} live tokens", many.tokens);
     let row = Row::new(7, format!("{what}, p50"), many.revoke_p50(), "µs");
     report.show(row.beside("the same of 1 live token", few.revoke_p50()).goal(Goal::RatioAtMost(1.1)));
-    if let Some((tree, children)) = peers.openbao_tree {
+    if let Some(tree) = tree {
         let row = Row::new(7, format!("{what}, the first one"), many.first, "µs")
-            .beside(format!("OpenBao, {children} children"), tree.as_secs_f64() * 1e6);
+            .beside(format!("OpenBao, {} children", size.children), tree.as_secs_f64() * 1e6);
         report.show(row.goal(Goal::RatioAtMost(1e-5)));
     }
 }

@@ -4,30 +4,34 @@ use std::sync::Arc;
 
 use locum_api::broker::v1 as wire;
 use locum_benches::drive::at_rate;
+use locum_benches::histogram::Histogram;
+use locum_benches::peer::Call;
+use locum_benches::process::Process;
 use locum_benches::served::{self, INTROSPECT, INTROSPECT_STREAM, question, says_active};
 use locum_benches::wire::{Door, Unary, framed};
 use locum_benches::{Goal, Report, Row};
 use prost::Message as _;
 use prost::bytes::Bytes;
 
-use crate::peers::{Peers, beside};
+use crate::peers::{Peers, Rates, beside};
 use crate::stage::{IN_FLIGHT, LINES, Stage};
 
 /// Tokens that are out on streams at once, whatever the batches.
 const TOKENS_OUT: usize = 1_024;
 
-pub(crate) async fn unary(report: &mut Report, stage: &Stage, peers: &Peers) {
+pub(crate) async fn unary(report: &mut Report, stage: &Stage, peers: &mut Peers) {
     if !report.wants(4) {
         return;
     }
-    let span = stage.size.span;
     let questions = served::questions(&stage.tokens);
     let slots = async |door: &Door| {
         Unary::slots(&door.lines(LINES).await, IN_FLIGHT, INTROSPECT, &questions, says_active)
     };
     report.progress("unary checks, 64 in flight on 8 connections");
-    let (backend, nothing) = (stage.served.backend(), &stage.nothing);
-    let [ours, bare] = stage.beside_nothing(&backend, slots, || {}).await;
+    let backend = stage.served.backend();
+    let mut rates = Rates::default();
+    let between = async || peers.turn(report, Call::Check, stage.size.turn(), &mut rates).await;
+    let [ours, bare] = stage.flat_out(&backend, slots, between).await;
     let what = "IntrospectToken, unary, 64 in flight";
     let at_least = |ratio| Goal::RatioAtLeast(ratio);
     report.show(Row::new(4, what, ours.rate, "1/s").beside("an empty call", bare.rate).goal(at_least(0.9)));
@@ -36,22 +40,24 @@ pub(crate) async fn unary(report: &mut Report, stage: &Stage, peers: &Peers) {
         4,
         (what, ours.rate),
         &[
-            ("Redis GET", peers.redis.map(|redis| redis.check), Goal::Told),
-            ("PostgreSQL", peers.postgres.map(|rates| rates.check), at_least(9.0)),
-            ("oidc-provider", peers.oidc_provider.map(|rates| rates.check), at_least(25.0)),
-            ("OpenBao", peers.openbao.map(|rates| rates.check), at_least(20.0)),
+            ("Redis GET", &rates.redis, Goal::Told),
+            ("PostgreSQL", &rates.postgres, at_least(9.0)),
+            ("oidc-provider", &rates.oidc_provider, at_least(25.0)),
+            ("OpenBao", &rates.openbao, at_least(20.0)),
         ],
     );
     let cost = Row::new(4, "IntrospectToken, unary: CPU of the server", ours.cpu_micros, "µs");
     report.show(cost.beside("an empty call", bare.cpu_micros).goal(Goal::RatioAtMost(1.11)));
     let rate = bare.rate / 3.0;
     report.progress(format_args!("the same at {rate:.0} a second"));
-    let ours = at_rate(slots(&backend).await, rate, span, drop).await;
-    let bare = at_rate(slots(&nothing.door).await, rate, span, drop).await;
+    let turn = async |_: &Process, door: &Door| {
+        at_rate(slots(door).await, rate, stage.size.turn(), drop).await.latency
+    };
+    let [ours, bare] = stage.in_turns(&backend, turn, async || {}).await.map(Histogram::of_all);
     for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
         let what = format!("IntrospectToken at a third of that rate, {name}");
-        let row = Row::new(4, what, ours.latency.micros(share), "µs");
-        report.show(row.beside("an empty call", bare.latency.micros(share)));
+        let row = Row::new(4, what, ours.micros(share), "µs");
+        report.show(row.beside("an empty call", bare.micros(share)));
     }
 }
 
@@ -59,18 +65,15 @@ pub(crate) async fn streams(report: &mut Report, stage: &Stage, peers: &Peers) {
     if !report.wants(5) {
         return;
     }
-    let redis = |pick: fn(&crate::peers::InMemory) -> f64| peers.redis.as_ref().map(pick);
-    let by_16 = ("Redis GET pipelined x16", redis(|redis| redis.check_by_16));
-    let by_128 = ("Redis GET pipelined x128", redis(|redis| redis.check_by_128));
-    stream(report, stage, (16, 5e5), by_16).await;
-    stream(report, stage, (256, 7e5), by_128).await;
+    stream(report, stage, (16, 5e5), (peers, 16)).await;
+    stream(report, stage, (256, 7e5), (peers, 128)).await;
 }
 
 async fn stream(
     report: &mut Report,
     stage: &Stage,
     (batch, goal): (usize, f64),
-    (peer, peer_rate): (&'static str, Option<f64>),
+    (peers, pipelined): (&Peers, u32),
 ) {
     report.progress(format_args!("streams of checks, batches of {batch}"));
     let bodies: Arc<[Bytes]> = stage
@@ -91,12 +94,15 @@ async fn stream(
         slots
     };
     let each = batch as f64;
-    let [ours, bare] = stage.beside_nothing(&stage.served.backend(), slots, || {}).await;
+    let mut redis = Vec::new();
+    let between = async || redis.extend(peers.redis_pipelined(pipelined, stage.size.turn()));
+    let [ours, bare] = stage.flat_out(&stage.served.backend(), slots, between).await;
     let rate = ours.rate * each;
     let what = format!("IntrospectTokens, batches of {batch}");
     let row = Row::new(5, what.clone(), rate, "1/s");
     report.show(row.beside("an empty stream", bare.rate * each).goal(Goal::AtLeast(goal)));
-    beside(report, 5, (&what, rate), &[(peer, peer_rate, Goal::RatioAtLeast(1.0))]);
+    let peer = format!("Redis GET pipelined x{pipelined}");
+    beside(report, 5, (&what, rate), &[(&peer, &redis, Goal::RatioAtLeast(1.0))]);
     let cost = Row::new(5, format!("{what}: CPU of the server a token"), ours.cpu_micros / each, "µs");
     report.show(cost.beside("an empty stream", bare.cpu_micros / each));
 }

@@ -73,16 +73,15 @@ async fn main() {
     let drawing = if folder.is_some() { Drawing::Wanted } else { Drawing::Unwanted };
     let mut pictures = Vec::new();
     if (4..=7).any(|number| report.wants(number)) {
-        let peers = Peers::measure(&report, size).await;
+        let mut peers = Peers::start(&report).await;
         let stage = Stage::set(&report, size).await;
-        introspect_token::unary(&mut report, &stage, &peers).await;
+        introspect_token::unary(&mut report, &stage, &mut peers).await;
         introspect_token::streams(&mut report, &stage, &peers).await;
-        issue_token::show(&mut report, &stage, &peers).await;
-        revoke::show(&mut report, &stage, &peers).await;
-        drop(stage);
-        if report.wants(7) {
-            pictures = crowd::show(&mut report, size, &peers, drawing).await;
-        }
+        issue_token::show(&mut report, &stage, &mut peers).await;
+        revoke::show(&mut report, &stage, &mut peers).await;
+    }
+    if report.wants(7) {
+        pictures = crowd::show(&mut report, size, drawing).await;
     }
     if report.wants(8) {
         watch_revocations::show(&mut report, size).await;

@@ -73,28 +73,51 @@ pub(crate) async fn costed<S: Slot>(server: &Process, slots: Vec<S>, span: Durat
     Costed { rate: driven.rate(), cpu_micros }
 }
 
-/// Rounds of [`Stage::beside_nothing`].
-const ROUNDS: u32 = 5;
+/// Turns that each server takes.
+pub(crate) const ROUNDS: u32 = 5;
+
+impl Size {
+    /// How long a turn is.
+    pub(crate) fn turn(&self) -> Duration {
+        self.span / ROUNDS
+    }
+}
 
 impl Stage {
-    /// Drives our server, come to by `door`, and the one that does nothing in turns, so that whatever else the
-    /// machine does slows them alike; for each the middle of its rounds. Both are idle when `between` is called, once
-    /// a round.
-    pub(crate) async fn beside_nothing<S: Slot>(
+    /// Lets our server, come to by `door`, and the one that does nothing have turns alternately, so that whatever
+    /// else the machine does slows them alike. Whose turn it is not stands still; both do when `between` is called,
+    /// once a round. What each came to, for each round.
+    pub(crate) async fn in_turns<T>(
+        &self,
+        door: &Door,
+        turn: impl AsyncFn(&Process, &Door) -> T,
+        mut between: impl AsyncFnMut(),
+    ) -> [Vec<T>; 2] {
+        let sides = [(&self.served.process, door), (&self.nothing.process, &self.nothing.door)];
+        let mut rounds = [Vec::new(), Vec::new()];
+        sides.iter().for_each(|(server, _)| server.pause());
+        for _ in 0..ROUNDS {
+            for (rounds, (server, door)) in rounds.iter_mut().zip(sides) {
+                server.resume();
+                rounds.push(turn(server, door).await);
+                server.pause();
+            }
+            between().await;
+        }
+        sides.iter().for_each(|(server, _)| server.resume());
+        rounds
+    }
+
+    /// Drives both as fast as answers come, in turns; for each the middle of its rounds.
+    pub(crate) async fn flat_out<S: Slot>(
         &self,
         door: &Door,
         slots: impl AsyncFn(&Door) -> Vec<S>,
-        mut between: impl FnMut(),
+        between: impl AsyncFnMut(),
     ) -> [Costed; 2] {
-        let mut rounds = [Vec::new(), Vec::new()];
-        for _ in 0..ROUNDS {
-            let sides = [(&self.served.process, door), (&self.nothing.process, &self.nothing.door)];
-            for (rounds, (server, door)) in rounds.iter_mut().zip(sides) {
-                rounds.push(costed(server, slots(door).await, self.size.span / ROUNDS).await);
-            }
-            between();
-        }
-        rounds.map(|rounds| Costed {
+        let turn =
+            async |server: &Process, door: &Door| costed(server, slots(door).await, self.size.turn()).await;
+        self.in_turns(door, turn, between).await.map(|rounds| Costed {
             rate: middle(rounds.iter().map(|round| round.rate).collect()),
             cpu_micros: middle(rounds.iter().map(|round| round.cpu_micros).collect()),
         })

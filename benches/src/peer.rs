@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::process::built;
+use crate::process::{Process, built};
 
 pub mod nats;
 pub mod oidc_provider;
@@ -20,15 +20,24 @@ pub mod redis;
 /// Questions in flight at every peer, as at ours.
 pub const IN_FLIGHT: usize = 64;
 
-/// A peer's rates, in answers a second; each is missing where it was not asked for.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rates {
+/// What a peer is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
     /// Is this token good?
-    pub check: f64,
+    Check,
     /// A new token.
-    pub issue: f64,
+    Issue,
     /// An end to a token.
-    pub revoke: f64,
+    Revoke,
+}
+
+/// A running peer with tokens in it.
+pub trait Peer: Send + Sync + 'static {
+    /// Its process.
+    fn process(&self) -> &Process;
+
+    /// Answers a second over `span`; none when it is not asked that here.
+    fn rate(&self, call: Call, span: Duration) -> impl Future<Output = Option<f64>> + Send;
 }
 
 /// The folder of a peer's programs.

@@ -115,13 +115,14 @@ impl Process {
         1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
     }
 
-    /// Stops it where it stands, so that others have its core to themselves.
+    /// Stops it and its children where they stand, so that others have its core to themselves.
     ///
     /// # Panics
     ///
     /// When it cannot be signalled.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        self.signal_children(Signal::STOP);
     }
 
     /// Lets it go on.
@@ -130,11 +131,20 @@ impl Process {
     ///
     /// When it cannot be signalled.
     pub fn resume(&self) {
+        self.signal_children(Signal::CONT);
         self.signal(Signal::CONT);
     }
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("signalled");
+    }
+
+    /// One that has ended meanwhile is passed over.
+    fn signal_children(&self, signal: Signal) {
+        let children = self.children().into_iter().filter_map(|id| Pid::from_raw(id.try_into().ok()?));
+        for child in children {
+            let _ = kill_process(child, signal);
+        }
     }
 
     /// Ends it in order, and waits. Our connections to it are closed meanwhile: it waits for them.
@@ -151,15 +161,20 @@ impl Process {
     /// It and its children, for servers that fork.
     fn family(&self) -> Vec<u32> {
         let mut family = vec![self.id()];
+        family.extend(self.children());
+        family
+    }
+
+    fn children(&self) -> Vec<u32> {
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id()));
-        family
-            .extend(children.unwrap_or_default().split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
-        family
+        children.unwrap_or_default().split_whitespace().filter_map(|id| id.parse().ok()).collect()
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Children that stand still would not see that it is gone.
+        self.signal_children(Signal::CONT);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -59,9 +59,9 @@ def missing(measured: dict, shown: dict, said: str) -> list[str]:
     peer = ""
     for line in said.splitlines():
         step = line.removeprefix("   … ")
-        if step.startswith("it broke"):
-            gone.add(peer)
         peer = next((name for name in PEERS if step.startswith(name)), peer)
+        if step.startswith("it broke") or " broke in its turn" in step:
+            gone.add(peer)
     if gone:
         print(f"passed over: {', '.join(sorted(gone))}")
     beside_the_gone = tuple(gone)

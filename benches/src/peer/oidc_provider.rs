@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value;
 
-use super::{IN_FLIGHT, Rates, folder, free_port};
+use super::{Call, IN_FLIGHT, Peer, folder, free_port};
 use crate::drive::flat_out;
 use crate::http1::{Asks, Plain, Question};
 use crate::process::{Cores, Process};
@@ -23,11 +23,15 @@ const TOKENS: usize = 500;
 /// A running server.
 pub struct OidcProvider {
     address: SocketAddr,
-    _process: Process,
+    /// A question about each of some tokens.
+    checks: Arc<[Question]>,
+    /// An end to each of some others.
+    revocations: Arc<[Question]>,
+    process: Process,
 }
 
 impl OidcProvider {
-    /// Starts one, where it is installed.
+    /// Starts one, where it is installed, with opaque tokens in it.
     pub async fn start() -> Option<Self> {
         let home = folder("oidc-provider");
         home.join("node_modules/oidc-provider").exists().then_some(())?;
@@ -38,15 +42,8 @@ impl OidcProvider {
         command.arg(script).arg(address.port().to_string()).env("NODE_ENV", "production");
         let process = Process::start("node", &mut command, Cores::One);
         super::await_listener(address);
-        Some(Self { address, _process: process })
-    }
-
-    /// Its rates; `issue` is of JWTs.
-    pub async fn rates(&self, span: Duration) -> Rates {
-        let issue = form("/token", "grant_type=client_credentials&scope=read&resource=urn:jwt");
-        let issue = self.drive(vec![issue], span).await;
-        let mut line = Plain::open(self.address).await.expect("a connection");
-        let (mut asks, mut ends) = (Vec::new(), Vec::new());
+        let mut line = Plain::open(address).await.expect("a connection");
+        let (mut checks, mut revocations) = (Vec::new(), Vec::new());
         let ask = form("/token", "grant_type=client_credentials&scope=read&resource=urn:opaque");
         for n in 0..2 * TOKENS {
             let (status, body) = line.ask(&ask).await.expect("an answer");
@@ -55,21 +52,32 @@ impl OidcProvider {
             let token = answer["access_token"].as_str().expect("a token");
             let question = |path| form(path, &format!("token={token}"));
             if n < TOKENS {
-                asks.push(question("/token/introspection"))
+                checks.push(question("/token/introspection"))
             } else {
-                ends.push(question("/token/revocation"))
+                revocations.push(question("/token/revocation"))
             }
         }
-        let check = self.drive(asks, span).await;
-        // Revoking again is success too, and costs the same lookup and write.
-        let revoke = self.drive(ends, span).await;
-        Rates { check, issue, revoke }
+        Some(Self { address, checks: checks.into(), revocations: revocations.into(), process })
+    }
+}
+
+impl Peer for OidcProvider {
+    fn process(&self) -> &Process {
+        &self.process
     }
 
-    async fn drive(&self, questions: Vec<Question>, span: Duration) -> f64 {
-        let questions: Arc<[Question]> = questions.into();
+    /// What it issues are JWTs.
+    async fn rate(&self, call: Call, span: Duration) -> Option<f64> {
+        let questions = match call {
+            Call::Check => Arc::clone(&self.checks),
+            Call::Issue => {
+                [form("/token", "grant_type=client_credentials&scope=read&resource=urn:jwt")].into()
+            }
+            // Revoking again is success too, and costs the same lookup and write.
+            Call::Revoke => Arc::clone(&self.revocations),
+        };
         let slots = Asks::slots(self.address, IN_FLIGHT, &questions, not_inactive).await;
-        flat_out(slots, span, || {}).await.rate()
+        Some(flat_out(slots, span, || {}).await.rate())
     }
 }
 

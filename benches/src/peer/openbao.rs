@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{IN_FLIGHT, Rates, await_listener, folder, free_port};
+use super::{Call, IN_FLIGHT, Peer, await_listener, folder, free_port};
 use crate::drive::flat_out;
 use crate::http1::{Asks, Plain, Question};
 use crate::process::{Cores, Process, broken};
@@ -25,12 +25,14 @@ const LOOK_FOR_OFFICE: Duration = Duration::from_millis(50);
 pub struct OpenBao {
     address: SocketAddr,
     root: String,
-    _process: Process,
+    /// A question about each of some tokens.
+    checks: Arc<[Question]>,
+    process: Process,
     _dir: TempDir,
 }
 
 impl OpenBao {
-    /// Starts one, where it is installed.
+    /// Starts one, where it is installed, with service tokens in it.
     pub async fn start() -> Option<Self> {
         let binary = folder("openbao/bao");
         binary.exists().then_some(())?;
@@ -57,23 +59,15 @@ impl OpenBao {
         let key = json!({"key": keys["keys"][0]});
         said(&mut line, question("", "PUT", "/v1/sys/unseal", &key)).await;
         let root = keys["root_token"].as_str().expect("a root token").to_owned();
-        let bao = Self { address, root, _process: process, _dir: dir };
+        let mut bao = Self { address, root, checks: [].into(), process, _dir: dir };
         bao.await_active(&mut line).await;
-        Some(bao)
-    }
-
-    /// Its rates: `lookup-self`, a service token, `revoke-self`.
-    pub async fn rates(&self, span: Duration) -> Rates {
-        let create = question(&self.root, "POST", "/v1/auth/token/create", &token(None));
-        let issue = self.drive(vec![create], span, |body| !body.is_empty()).await;
-        let mut tokens = Vec::new();
-        let mut line = Plain::open(self.address).await.expect("a connection");
+        let mut checks = Vec::new();
         for _ in 0..TOKENS {
-            tokens.push(self.create(&mut line, &self.root, None).await);
+            let token = bao.create(&mut line, &bao.root, None).await;
+            checks.push(question(&token, "GET", "/v1/auth/token/lookup-self", &Value::Null));
         }
-        let ask = |token: &String| question(token, "GET", "/v1/auth/token/lookup-self", &Value::Null);
-        let check = self.drive(tokens.iter().map(ask).collect(), span, |body| !body.is_empty()).await;
-        Rates { check, issue, revoke: 0.0 }
+        bao.checks = checks.into();
+        Some(bao)
     }
 
     /// How long it takes to revoke a token that has `children`, until the last child is refused.
@@ -107,12 +101,6 @@ impl OpenBao {
         begun.elapsed()
     }
 
-    async fn drive(&self, questions: Vec<Question>, span: Duration, good: fn(&[u8]) -> bool) -> f64 {
-        let questions: Arc<[Question]> = questions.into();
-        let slots = Asks::slots(self.address, IN_FLIGHT, &questions, good).await;
-        flat_out(slots, span, || {}).await.rate()
-    }
-
     async fn create(&self, line: &mut Plain, by: &str, policy: Option<&str>) -> String {
         client_token(&said(line, question(by, "POST", "/v1/auth/token/create", &token(policy))).await)
     }
@@ -126,6 +114,23 @@ impl OpenBao {
             tokio::time::sleep(LOOK_FOR_OFFICE).await;
         }
         broken("OpenBao has not become active");
+    }
+}
+
+impl Peer for OpenBao {
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// `lookup-self` and service tokens; how it revokes is asked by [`OpenBao::revoke_tree`].
+    async fn rate(&self, call: Call, span: Duration) -> Option<f64> {
+        let questions = match call {
+            Call::Check => Arc::clone(&self.checks),
+            Call::Issue => [question(&self.root, "POST", "/v1/auth/token/create", &token(None))].into(),
+            Call::Revoke => return None,
+        };
+        let slots = Asks::slots(self.address, IN_FLIGHT, &questions, |body| !body.is_empty()).await;
+        Some(flat_out(slots, span, || {}).await.rate())
     }
 }
 

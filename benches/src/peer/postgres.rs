@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{IN_FLIGHT, Rates, await_listener, folder, free_port, output};
+use super::{Call, IN_FLIGHT, Peer, await_listener, folder, free_port, output};
 use crate::process::{Cores, Process};
 
 /// Debian's `nobody`: PostgreSQL refuses to run as root.
@@ -30,7 +30,7 @@ pub struct Postgres {
     port: u16,
     bin: PathBuf,
     dir: TempDir,
-    _process: Process,
+    process: Process,
 }
 
 impl Postgres {
@@ -52,7 +52,7 @@ impl Postgres {
         server.args(["-c", "max_connections=200", "-c", "shared_buffers=256MB"]);
         let process = Process::start("postgres", &mut server, Cores::One);
         await_listener(address);
-        let postgres = Self { port: address.port(), bin, dir, _process: process };
+        let postgres = Self { port: address.port(), bin, dir, process };
         // It listens a moment before it answers.
         for _ in 0..100 {
             if postgres.command("pg_isready").output().is_ok_and(|ready| ready.status.success()) {
@@ -62,23 +62,6 @@ impl Postgres {
         }
         output(postgres.command("psql").args(["-q", "-c", TABLE]));
         Some(postgres)
-    }
-
-    /// Its rates.
-    pub fn rates(&self, span: Duration) -> Rates {
-        Rates {
-            check: self.rate("check", CHECK, span),
-            issue: self.rate("issue", ISSUE, span),
-            revoke: self.rate("revoke", REVOKE, span),
-        }
-    }
-
-    fn rate(&self, name: &str, script: &str, span: Duration) -> f64 {
-        let file = self.dir.path().join(name);
-        std::fs::write(&file, script).expect("written");
-        // Counted, not timed: opening its 64 connections would eat a short span.
-        let trial = self.run(&file, 20);
-        self.run(&file, (trial * span.as_secs_f64() / IN_FLIGHT as f64) as u64)
     }
 
     /// Transactions a second, `each` of them by each client.
@@ -95,6 +78,25 @@ impl Postgres {
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "bench"]);
         command.env("PGDATABASE", "postgres");
         command
+    }
+}
+
+impl Peer for Postgres {
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    async fn rate(&self, call: Call, span: Duration) -> Option<f64> {
+        let script = match call {
+            Call::Check => CHECK,
+            Call::Issue => ISSUE,
+            Call::Revoke => REVOKE,
+        };
+        let file = self.dir.path().join("script");
+        std::fs::write(&file, script).expect("written");
+        // Counted, not timed: opening its 64 connections would eat a short span.
+        let trial = self.run(&file, 20);
+        Some(self.run(&file, (trial * span.as_secs_f64() / IN_FLIGHT as f64) as u64))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{IN_FLIGHT, await_listener, folder, free_port, output};
+use super::{Call, IN_FLIGHT, Peer, await_listener, folder, free_port, output};
 use crate::process::{Cores, Process};
 
 /// Keys that are there.
@@ -18,7 +18,7 @@ pub struct Redis {
     pub address: SocketAddr,
     /// What is stored beside a token, in bytes.
     value_bytes: usize,
-    _process: Process,
+    process: Process,
     _dir: TempDir,
 }
 
@@ -47,7 +47,7 @@ impl Redis {
         }
         let process = Process::start("redis-server", &mut command, Cores::One);
         await_listener(address);
-        Some(Self { address, value_bytes, _process: process, _dir: dir })
+        Some(Self { address, value_bytes, process, _dir: dir })
     }
 
     /// Stores a token behind every key.
@@ -58,23 +58,23 @@ impl Redis {
 
     /// Tokens looked up a second, `pipelined` in one write.
     pub fn checks(&self, pipelined: u32, span: Duration) -> f64 {
-        self.rate(pipelined, span, &["GET", "token:__rand_int__"])
+        self.over(span, pipelined, &["GET", "token:__rand_int__"])
     }
 
     /// Tokens stored a second, each with an expiry.
-    pub fn issues(&self, span: Duration) -> f64 {
+    fn issues(&self, span: Duration) -> f64 {
         let value = "v".repeat(self.value_bytes);
-        self.rate(1, span, &["SET", "token:__rand_int__", &value, "EX", "900"])
+        self.over(span, 1, &["SET", "token:__rand_int__", &value, "EX", "900"])
     }
 
     /// Tokens deleted a second. Few enough of them that nearly all are there: one that is gone costs no
     /// write.
-    pub fn revokes(&self) -> f64 {
+    fn revokes(&self) -> f64 {
         self.fill();
         self.run(KEYS / 8, 1, &["DEL", "token:__rand_int__"])
     }
 
-    fn rate(&self, pipelined: u32, span: Duration, command: &[&str]) -> f64 {
+    fn over(&self, span: Duration, pipelined: u32, command: &[&str]) -> f64 {
         let trial = self.run(5_000 * pipelined, pipelined, command);
         let count = (trial * span.as_secs_f64()).max(1_000.0) as u32;
         self.run(count, pipelined, command)
@@ -87,6 +87,20 @@ impl Redis {
         bench.args(["-c", &IN_FLIGHT.to_string(), "-P", &pipelined.to_string()]);
         bench.args(["-r", &KEYS.to_string(), "-n", &count.to_string()]).args(command);
         rate_of(&output(&mut bench)).expect("redis-benchmark says a rate")
+    }
+}
+
+impl Peer for Redis {
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    async fn rate(&self, call: Call, span: Duration) -> Option<f64> {
+        Some(match call {
+            Call::Check => self.checks(1, span),
+            Call::Issue => self.issues(span),
+            Call::Revoke => self.revokes(),
+        })
     }
 }
 
