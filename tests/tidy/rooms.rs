@@ -22,6 +22,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The edges.
     ("api", &["model"]),
     ("otlp", &[]),
+    ("slice", &[]),
     ("verifier", &["model", "jose", "token"]),
     ("sdk", &["model", "api", "verifier"]),
     ("server", SERVER),
@@ -48,6 +49,7 @@ const SERVER: &[&str] = &[
     "broker",
     "api",
     "otlp",
+    "slice",
     "verifier",
 ];
 
@@ -103,6 +105,8 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("serde", &["jose", "server", "proposal"]),
     ("serde_json", &["jose", "server", "cli", "demo", "locumd"]),
     // The system: files that are locked and synced, and clocks that count through suspend.
+    // System calls that rustix does not offer.
+    ("libc", &["slice"]),
     ("rustix", &["journal", "sdk", "server", "cli"]),
     // Waiting. The arms are synchronous.
     ("tokio", &["broker", "sdk", "server", "demo", "locumd", "cli"]),
