@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use locum_api::broker::v1 as wire;
 use locum_benches::drive::at_rate;
-use locum_benches::histogram::Histogram;
 use locum_benches::peer::Call;
 use locum_benches::process::Process;
 use locum_benches::served::{self, INTROSPECT, INTROSPECT_STREAM, question, says_active};
@@ -14,7 +13,7 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 
 use crate::peers::{Peers, Rates, beside};
-use crate::stage::{IN_FLIGHT, LINES, Stage};
+use crate::stage::{IN_FLIGHT, LINES, Stage, middle_micros};
 
 /// Tokens that are out on streams at once, whatever the batches.
 const TOKENS_OUT: usize = 1_024;
@@ -30,7 +29,7 @@ pub(crate) async fn unary(report: &mut Report, stage: &Stage, peers: &mut Peers)
     report.progress("unary checks, 64 in flight on 8 connections");
     let backend = stage.served.backend();
     let mut rates = Rates::default();
-    let between = async || peers.turn(report, Call::Check, stage.size.turn(), &mut rates).await;
+    let between = async || peers.turn(report, Call::Check, stage.size.turn_of_a_peer(), &mut rates).await;
     let [ours, bare] = stage.flat_out(&backend, slots, between).await;
     let what = "IntrospectToken, unary, 64 in flight";
     let at_least = |ratio| Goal::RatioAtLeast(ratio);
@@ -53,11 +52,11 @@ pub(crate) async fn unary(report: &mut Report, stage: &Stage, peers: &mut Peers)
     let turn = async |_: &Process, door: &Door| {
         at_rate(slots(door).await, rate, stage.size.turn(), drop).await.latency
     };
-    let [ours, bare] = stage.in_turns(&backend, turn, async || {}).await.map(Histogram::of_all);
+    let [ours, bare] = stage.in_turns(&backend, turn, async || {}).await;
     for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
         let what = format!("IntrospectToken at a third of that rate, {name}");
-        let row = Row::new(4, what, ours.micros(share), "µs");
-        report.show(row.beside("an empty call", bare.micros(share)));
+        let row = Row::new(4, what, middle_micros(&ours, share), "µs");
+        report.show(row.beside("an empty call", middle_micros(&bare, share)));
     }
 }
 
@@ -95,7 +94,7 @@ async fn stream(
     };
     let each = batch as f64;
     let mut redis = Vec::new();
-    let between = async || redis.extend(peers.redis_pipelined(pipelined, stage.size.turn()));
+    let between = async || redis.extend(peers.redis_pipelined(pipelined, stage.size.turn_of_a_peer()));
     let [ours, bare] = stage.flat_out(&stage.served.backend(), slots, between).await;
     let rate = ours.rate * each;
     let what = format!("IntrospectTokens, batches of {batch}");

@@ -16,7 +16,7 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 
 use crate::peers::{Peers, Rates, beside};
-use crate::stage::{IN_FLIGHT, LINES, ROUNDS, Stage};
+use crate::stage::{IN_FLIGHT, LINES, ROUNDS, Stage, middle_micros};
 
 /// A plugin of its own, so that quotas are its own.
 const PLUGIN: usize = 2;
@@ -40,7 +40,7 @@ pub(crate) async fn show(report: &mut Report, stage: &Stage, peers: &mut Peers) 
             signatures.push(parts::signature() / 1e3);
             decisions.push(parts::decision() / 1e3);
         });
-        peers.turn(report, Call::Issue, stage.size.turn(), &mut rates).await;
+        peers.turn(report, Call::Issue, stage.size.turn_of_a_peer(), &mut rates).await;
     };
     let load = async |door: &Door| slots(&door.lines(LINES).await, IN_FLIGHT);
     let [ours, bare] = stage.flat_out(&plugin, load, between).await;
@@ -75,7 +75,7 @@ pub(crate) async fn show(report: &mut Report, stage: &Stage, peers: &mut Peers) 
         took.into_iter().for_each(|took| syncs.add(took));
     };
     let latencies = stage.in_turns(&plugin, turn, between).await;
-    let [ours, bare] = latencies.map(|rounds| Histogram::of_all(rounds).micros(0.5));
+    let [ours, bare] = latencies.map(|rounds| middle_micros(&rounds, 0.5));
     let sync = syncs.micros(0.5);
     report.show(
         Row::new(6, "IssueToken, one in flight, p50", ours, "µs")

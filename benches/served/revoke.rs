@@ -31,7 +31,7 @@ pub(crate) async fn show(report: &mut Report, stage: &Stage, peers: &mut Peers) 
         let (_, took) = timed_async(served::ask_all(&lines, REVOKE_TOKEN, bodies.to_vec())).await;
         ours.push(bodies.len() as f64 / took.as_secs_f64());
         served.process.pause();
-        peers.turn(report, Call::Revoke, stage.size.turn(), &mut rates).await;
+        peers.turn(report, Call::Revoke, stage.size.turn_of_a_peer(), &mut rates).await;
         served.process.resume();
     }
     beside(

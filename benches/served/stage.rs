@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use locum_benches::Report;
 use locum_benches::drive::{Slot, flat_out};
+use locum_benches::histogram::Histogram;
 use locum_benches::process::{Cores, Process, built};
 use locum_benches::served::{self, Served};
 use locum_benches::turns::middle;
@@ -73,13 +74,23 @@ pub(crate) async fn costed<S: Slot>(server: &Process, slots: Vec<S>, span: Durat
     Costed { rate: driven.rate(), cpu_micros }
 }
 
+/// The middle of what `share` of each round's latencies did not exceed, in microseconds.
+pub(crate) fn middle_micros(rounds: &[Histogram], share: f64) -> f64 {
+    middle(rounds.iter().map(|round| round.micros(share)).collect())
+}
+
 /// Turns that each server takes.
 pub(crate) const ROUNDS: u32 = 5;
 
 impl Size {
-    /// How long a turn is.
+    /// How long a turn of ours is, and of the empty call.
     pub(crate) fn turn(&self) -> Duration {
         self.span / ROUNDS
+    }
+
+    /// How long one of a peer is: what drives it opens its connections in each.
+    pub(crate) fn turn_of_a_peer(&self) -> Duration {
+        self.span / 2
     }
 }
 

@@ -41,13 +41,6 @@ impl Histogram {
         self.most = self.most.max(other.most);
     }
 
-    /// One with the counts of all.
-    pub fn of_all(several: Vec<Self>) -> Self {
-        let mut all = Self::default();
-        several.iter().for_each(|one| all.merge(one));
-        all
-    }
-
     /// How many were counted.
     pub fn seen(&self) -> u64 {
         self.seen
