@@ -27,10 +27,6 @@ PEERS = ("Redis", "PostgreSQL", "oidc-provider", "OpenBao", "NATS")
 NUMBER = re.compile(r"\d[\d.,]*")
 # Smoke runs have a size of their own: with it and without it they are one run.
 SIZE = "--quick"
-# A row that had another name when the page was recorded.
-OTHERWISE = {
-    "14. binary of locumd, as packages carry it": "14. binary of locumd, stripped; packages carry a smaller one"
-}
 # Far more than a run takes: the machine may be busy, and peers are installed first.
 SECONDS_MAX = 900
 
@@ -47,8 +43,7 @@ def rows(shown: str) -> dict[tuple[str, str], dict]:
     """The rows of a JSON array by what they are about, whatever the sizes of the run."""
     found = {}
     for row in json.loads(shown):
-        name = OTHERWISE.get(row["row"], row["row"])
-        number, _, what = name.partition(". ")
+        number, _, what = row["row"].partition(". ")
         found[f"{number}. {NUMBER.sub('N', what)}", NUMBER.sub("N", row["alternative"])] = row
     return found
 
