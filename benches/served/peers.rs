@@ -114,7 +114,8 @@ impl<P: Peer> Standing<P> {
             Ok(rate) => rate,
             Err(cause) => {
                 report.progress(format_args!("{} broke in its turn: {cause}", self.name));
-                drop(peer);
+                // It ends before another one starts.
+                drop((peer, self.peer.take()));
                 self.set(report).await;
                 None
             }

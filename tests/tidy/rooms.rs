@@ -104,9 +104,9 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("config", &["server"]),
     ("serde", &["jose", "server", "proposal"]),
     ("serde_json", &["jose", "server", "cli", "demo", "locumd"]),
-    // The system: files that are locked and synced, and clocks that count through suspend.
     // System calls that rustix does not offer.
     ("libc", &["slice"]),
+    // The system: files that are locked and synced, and clocks that count through suspend.
     ("rustix", &["journal", "sdk", "server", "cli"]),
     // Waiting. The arms are synchronous.
     ("tokio", &["broker", "sdk", "server", "demo", "locumd", "cli"]),
