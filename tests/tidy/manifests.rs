@@ -54,15 +54,12 @@ pub(crate) fn outside(tree: &Workspace) -> Vec<Violation> {
     found
 }
 
-/// The one crate that may have unsafe code, and so cannot take lints that forbid it.
-const UNSAFE: &str = "crates/slice/Cargo.toml";
-
 /// Versions and lints outside the workspace's manifest.
 pub(crate) fn one_place(tree: &Workspace) -> Vec<Violation> {
     let mut found = Vec::new();
     for (path, text) in tree.manifests() {
         let lints = parse(text).get("lints").and_then(|lints| lints.get("workspace")?.as_bool());
-        if lints != Some(true) && path != UNSAFE {
+        if lints != Some(true) {
             found.push(Violation::at(path, 0, "does not take the workspace's lints"));
         }
         let own = all_edges(path, text, &["dependencies", "dev-dependencies", "build-dependencies"]);
@@ -195,7 +192,6 @@ mod tests {
         assert_caught(one_place, &[(path, "[dependencies]\n")], &["crates/token/Cargo.toml:0"]);
         let fine = format!("{LINTS}[dependencies]\ntokio = {{ workspace = true, features = [\"fs\"] }}\n");
         assert_caught(one_place, &[(path, &fine)], &[]);
-        assert_caught(one_place, &[(UNSAFE, "[dependencies]\nlibc.workspace = true\n")], &[]);
     }
 
     #[test]

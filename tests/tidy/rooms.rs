@@ -22,7 +22,6 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The edges.
     ("api", &["model"]),
     ("otlp", &[]),
-    ("slice", &[]),
     ("verifier", &["model", "jose", "token"]),
     ("sdk", &["model", "api", "verifier"]),
     ("server", SERVER),
@@ -49,7 +48,6 @@ const SERVER: &[&str] = &[
     "broker",
     "api",
     "otlp",
-    "slice",
     "verifier",
 ];
 
@@ -104,8 +102,6 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("config", &["server"]),
     ("serde", &["jose", "server", "proposal"]),
     ("serde_json", &["jose", "server", "cli", "demo", "locumd"]),
-    // System calls that rustix does not offer.
-    ("libc", &["slice"]),
     // The system: files that are locked and synced, and clocks that count through suspend.
     ("rustix", &["journal", "sdk", "server", "cli"]),
     // Waiting. The arms are synchronous.

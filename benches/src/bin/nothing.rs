@@ -38,7 +38,8 @@ fn main() -> Result<(), Error> {
         return Err("takes a settings file and a file with a token".into());
     };
     let token = std::fs::read_to_string(token)?;
-    tasks::runtime()?.block_on(serve(Path::new(&settings), Nothing::of(token)))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(Path::new(&settings), Nothing::of(token)))
 }
 
 #[expect(clippy::print_stderr, reason = "says where it listens")]

@@ -16,7 +16,6 @@ use crate::logging;
 use crate::reload::Reload;
 use crate::serve::{self, NotStarted, Stopped};
 use crate::supervisor::{Notice, Supervisor};
-use crate::tasks;
 
 /// Why a process ended that should not have.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +56,8 @@ pub fn run(path: &Path, flags: &Flags, show: &dyn Fn(Listening)) -> Result<(), D
     logging::install(settings.log).map_err(|cause| system(&cause))?;
     let supervised = config::supervised()?;
     let supervisor = Arc::new(Supervisor::connect(&supervised).map_err(|cause| system(&cause))?);
-    let runtime = tasks::runtime().map_err(|cause| system(&cause))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|cause| system(&cause))?;
     let ended = runtime.block_on(serve_until_told(settings, &supervisor, show));
     // What has to be on the disk is there: a snapshot that is being written is left behind.
     runtime.shutdown_background();

@@ -20,10 +20,6 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 /// How nice what runs [`behind`] is: a tenth of a core where all others want it.
 const NICENESS_BEHIND: i32 = 10;
 
-/// How long a thread keeps a core that another of ours waits for: who answers waits for the writer of the journal, the
-/// archive and the writer of a snapshot (decision 46).
-const TIME_SLICE: Duration = Duration::from_micros(200);
-
 /// The long-lived loops of the process.
 #[derive(Debug)]
 pub struct Tasks {
@@ -233,19 +229,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for RunCall
     }
 }
 
-// === threads ===
-
-/// The runtime of a process whose threads are all started by this one, which is why it asks for their time slice.
-///
-/// # Errors
-///
-/// What the system says when it gives no threads.
-pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    if let Err(cause) = locum_slice::set(TIME_SLICE) {
-        tracing::debug!(%cause, "threads keep the time slice that the system gives");
-    }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
-}
+// === work that blocks ===
 
 /// Runs `work` where blocking on the disk is allowed.
 ///
