@@ -18,12 +18,12 @@ use crate::damage::Flaw;
 use crate::files::FileLayer;
 use crate::format::cursor::Cursor;
 use crate::format::names::Listing;
-use crate::format::snapshot::{Given, SnapshotCursor, SnapshotHeader};
+use crate::format::snapshot::{Given, Next, SnapshotHeader};
 use crate::format::tail::{self, Tail};
 use crate::open_error::{OpenError, missing};
 use crate::options::Options;
 use crate::replay::Replay;
-use crate::snapshot::{is_grave, unchecked};
+use crate::snapshot::newest_that_holds;
 use crate::stored::{Decoder, Made};
 
 /// Events that change hands at once: enough that handing over costs nothing, few enough to stay in cache.
@@ -149,39 +149,20 @@ fn read(
 }
 
 /// Puts the newest snapshot that holds and that a segment follows on on the belt.
-///
-/// A damaged one is passed over: it only spares reading, and [`crate::verify`] tells of it.
 fn read_snapshot(
     files: &dyn FileLayer,
     listing: &Listing,
     belt: &mut Belt,
 ) -> Result<Option<SnapshotHeader>, OpenError> {
-    for covers in listing.snapshots.iter().rev() {
-        match unchecked(files, listing, *covers) {
-            Ok(mut snapshot) => {
-                if put_all(&mut snapshot, belt)? {
-                    return Ok(Some(*snapshot.header()));
-                }
-                belt.start_over()?;
+    newest_that_holds(files, listing, |mut snapshot| {
+        loop {
+            match snapshot.next(&mut belt.decoder)? {
+                Next::Event(event, made) => belt.put(event, made)?,
+                Next::End => return Ok(Some(*snapshot.header())),
+                Next::Broken => return belt.start_over().map(|()| None).map_err(OpenError::from),
             }
-            Err(damage) if is_grave(&damage) => return Err(damage.into()),
-            Err(_passed_over) => {}
         }
-    }
-    Ok(None)
-}
-
-/// Puts the events of a snapshot on the belt; whether they are what was written.
-fn put_all(snapshot: &mut SnapshotCursor, belt: &mut Belt) -> Result<bool, OpenError> {
-    loop {
-        match snapshot.event(&mut belt.decoder) {
-            Ok(Some((event, made))) => belt.put(event, made)?,
-            Ok(None) => return Ok(snapshot.check().is_ok()),
-            // Of what was written so there is no older form: that is not passed over.
-            Err(damage) if snapshot.check().is_ok() => return Err(damage.into()),
-            Err(_does_not_hold) => return Ok(false),
-        }
-    }
+    })
 }
 
 // === impl Belt ===

@@ -18,7 +18,7 @@ use crate::format::digest;
 use crate::format::names::{self, Listing, SNAPSHOT_PARTIAL};
 use crate::format::record::{self, RECORD_HEADER_BYTES};
 use crate::format::snapshot::{
-    Given, SNAPSHOT_HEADER_BYTES, SNAPSHOT_VERSION, SnapshotCursor, SnapshotHeader,
+    Given, Next, SNAPSHOT_HEADER_BYTES, SNAPSHOT_VERSION, SnapshotCursor, SnapshotHeader,
 };
 use crate::head::Head;
 use crate::stored::{Briefs, Decoder, Made};
@@ -92,19 +92,20 @@ pub(crate) fn write(
     let files = &*durable.files;
     let listing = Listing::read(files)?;
     let newest = *durable.extent().segments.last().expect("a journal has a segment");
-    let previous = newest_usable(files, &listing)?;
     let target = Cursor::open(files, newest)?;
-    let covered = previous.as_ref().map_or(0, |snapshot| snapshot.header().covers.sequence);
-    if covered + 1 >= newest {
-        let nothing = Position { sequence: 0, ..durable.head().position };
-        let covers = previous.map_or(nothing, |snapshot| snapshot.header().covers);
-        return Ok(SnapshotReport { covers, read: 0, kept: 0, bytes: 0 });
-    }
     if listing.partials.iter().any(|name| name == SNAPSHOT_PARTIAL) {
         files.remove(SNAPSHOT_PARTIAL)?;
     }
-    let outcome =
-        compact(files, keep, previous, &target).and_then(|(draft, head)| draft.finish(files, head, given));
+    let outcome = begin(files, &listing, keep, newest).and_then(|begun| match begun {
+        Begun::Nothing(covers) => {
+            let covers = covers.unwrap_or(Position { sequence: 0, ..durable.head().position });
+            Ok(SnapshotReport { covers, read: 0, kept: 0, bytes: 0 })
+        }
+        Begun::Draft(mut draft, covered) => {
+            let head = draft.go_on(files, keep, covered, &target)?;
+            draft.finish(files, head, given)
+        }
+    });
     if outcome.is_err() {
         // What is left of it is removed by the next snapshot or start, if not now.
         let _ = files.remove(SNAPSHOT_PARTIAL);
@@ -112,18 +113,64 @@ pub(crate) fn write(
     outcome
 }
 
-/// The newest snapshot that holds and that a segment follows on.
+/// How a new snapshot begins.
+enum Begun {
+    /// With what matters of the one before it, where there is one, and up to which sequence.
+    Draft(Box<Draft>, u64),
+    /// Not at all: there is nothing that the one before it does not cover.
+    Nothing(Option<Position>),
+}
+
+/// Begins a snapshot of what is older than the segment that begins with `newest`.
+fn begin(
+    files: &dyn FileLayer,
+    listing: &Listing,
+    keep: &dyn Fn(&Committed<Event>) -> bool,
+    newest: u64,
+) -> Result<Begun, SnapshotError> {
+    let begun = newest_that_holds(files, listing, |mut snapshot| {
+        let covers = snapshot.header().covers;
+        if covers.sequence + 1 >= newest {
+            return Ok(snapshot.check().is_ok().then_some(Begun::Nothing(Some(covers))));
+        }
+        let mut draft = Draft::begin(files)?;
+        let mut decoder = Decoder::default();
+        loop {
+            match snapshot.next(&mut decoder)? {
+                Next::Event(event, made) => {
+                    draft.take(&event, keep)?;
+                    decoder.take_back(event.into_event(), made);
+                }
+                Next::End => return Ok(Some(Begun::Draft(draft.into(), covers.sequence))),
+                Next::Broken => {
+                    return files.remove(SNAPSHOT_PARTIAL).map(|()| None).map_err(SnapshotError::Io);
+                }
+            }
+        }
+    })?;
+    match begun {
+        Some(begun) => Ok(begun),
+        None if newest == 1 => Ok(Begun::Nothing(None)),
+        None => Ok(Begun::Draft(Draft::begin(files)?.into(), 0)),
+    }
+}
+
+/// What `read` makes of the newest snapshot that holds and that a segment follows on; it says none where one does not hold.
 ///
 /// A damaged one is passed over: it only spares reading, and [`crate::verify`] tells of it.
-fn newest_usable(files: &dyn FileLayer, listing: &Listing) -> Result<Option<SnapshotCursor>, Damage> {
+pub(crate) fn newest_that_holds<T, E: From<Damage>>(
+    files: &dyn FileLayer,
+    listing: &Listing,
+    mut read: impl FnMut(SnapshotCursor) -> Result<Option<T>, E>,
+) -> Result<Option<T>, E> {
     for covers in listing.snapshots.iter().rev() {
-        let usable = unchecked(files, listing, *covers).and_then(|mut snapshot| {
-            snapshot.check()?;
-            Ok(snapshot)
-        });
-        match usable {
-            Ok(snapshot) => return Ok(Some(snapshot)),
-            Err(damage) if is_grave(&damage) => return Err(damage),
+        match unchecked(files, listing, *covers) {
+            Ok(snapshot) => {
+                if let Some(made) = read(snapshot)? {
+                    return Ok(Some(made));
+                }
+            }
+            Err(damage) if is_grave(&damage) => return Err(damage.into()),
             Err(_passed_over) => {}
         }
     }
@@ -131,7 +178,7 @@ fn newest_usable(files: &dyn FileLayer, listing: &Listing) -> Result<Option<Snap
 }
 
 /// Whether no older snapshot may take the place of one of which this was found.
-pub(crate) fn is_grave(damage: &Damage) -> bool {
+fn is_grave(damage: &Damage) -> bool {
     matches!(damage.flaw, Flaw::FutureFormat { .. } | Flaw::Missing)
 }
 
@@ -150,11 +197,7 @@ pub fn foreseen(files: &dyn FileLayer) -> u64 {
 
 /// The snapshot that covers everything up to `covers`, on which a segment follows. Its hash is still to be
 /// checked, but where something else is wrong: what does not hold says nothing.
-pub(crate) fn unchecked(
-    files: &dyn FileLayer,
-    listing: &Listing,
-    covers: u64,
-) -> Result<SnapshotCursor, Damage> {
+fn unchecked(files: &dyn FileLayer, listing: &Listing, covers: u64) -> Result<SnapshotCursor, Damage> {
     let mut snapshot = SnapshotCursor::open(files, covers)?;
     match is_followed(files, listing, &snapshot) {
         Ok(()) => Ok(snapshot),
@@ -174,40 +217,6 @@ fn is_followed(files: &dyn FileLayer, listing: &Listing, snapshot: &SnapshotCurs
     if follows { Ok(()) } else { Err(snapshot.damage(Flaw::Chain)) }
 }
 
-/// Writes what `keep` keeps of `previous` and of all segments after it and before `target`.
-fn compact(
-    files: &dyn FileLayer,
-    keep: &dyn Fn(&Committed<Event>) -> bool,
-    previous: Option<SnapshotCursor>,
-    target: &Cursor,
-) -> Result<(Draft, Head), SnapshotError> {
-    let covered = previous.as_ref().map_or(0, |snapshot| snapshot.header().covers.sequence);
-    let mut draft = Draft::begin(files)?;
-    let mut decoder = Decoder::default();
-    if let Some(mut snapshot) = previous {
-        while let Some((event, made)) = snapshot.event(&mut decoder)? {
-            draft.take(&event, keep)?;
-            decoder.take_back(event.into_event(), made);
-        }
-    }
-    let mut cursor = Cursor::open(files, covered + 1)?;
-    loop {
-        while let Some(event) = cursor.event(&mut decoder)? {
-            draft.take(&event, keep)?;
-            decoder.take_back(event.into_event(), Made::default());
-        }
-        if cursor.step(u64::MAX)? {
-            continue;
-        }
-        let successor = cursor.follow(files, cursor.next_sequence())?;
-        if successor.header() == target.header() {
-            break;
-        }
-        cursor = successor;
-    }
-    Ok((draft, cursor.head()))
-}
-
 // === impl Draft ===
 
 impl Draft {
@@ -221,6 +230,32 @@ impl Draft {
             read: 0,
             kept: 0,
         })
+    }
+
+    /// Goes on with what matters of the segments after `covered` and before `target`; where they end.
+    fn go_on(
+        &mut self,
+        files: &dyn FileLayer,
+        keep: &dyn Fn(&Committed<Event>) -> bool,
+        covered: u64,
+        target: &Cursor,
+    ) -> Result<Head, SnapshotError> {
+        let mut decoder = Decoder::default();
+        let mut cursor = Cursor::open(files, covered + 1)?;
+        loop {
+            while let Some(event) = cursor.event(&mut decoder)? {
+                self.take(&event, keep)?;
+                decoder.take_back(event.into_event(), Made::default());
+            }
+            if cursor.step(u64::MAX)? {
+                continue;
+            }
+            let successor = cursor.follow(files, cursor.next_sequence())?;
+            if successor.header() == target.header() {
+                return Ok(cursor.head());
+            }
+            cursor = successor;
+        }
     }
 
     fn take(&mut self, event: &Committed<Event>, keep: &dyn Fn(&Committed<Event>) -> bool) -> io::Result<()> {

@@ -122,6 +122,17 @@ impl SnapshotHeader {
     }
 }
 
+/// What comes next of a snapshot whose hash is checked while its events are read.
+#[expect(clippy::large_enum_variant, reason = "it is an event but for once")]
+pub(crate) enum Next {
+    /// An event, and what it was made of. It may be of a snapshot that [does not hold](Next::Broken).
+    Event(Committed<Event>, Made),
+    /// Nothing more: those before are what was written.
+    End,
+    /// It is not what was written: nothing counts that came of it.
+    Broken,
+}
+
 /// Reads the events of a snapshot, in order.
 pub(crate) struct SnapshotCursor {
     name: String,
@@ -192,6 +203,20 @@ impl SnapshotCursor {
         let mut context = self.context.clone();
         context.update(&self.header.hashed());
         if digest(context) == self.hash { Ok(()) } else { Err(self.damage(Flaw::Snapshot)) }
+    }
+
+    /// The next event, or whether all of them are what was written. It is read once: what was read to take events is not
+    /// read again for its hash. Of `decoder` as for [`SnapshotCursor::event`].
+    ///
+    /// # Errors
+    ///
+    /// What was written is damaged: of that there is no older form, and it is not passed over.
+    pub(crate) fn next(&mut self, decoder: &mut Decoder) -> Result<Next, Damage> {
+        match self.event(decoder) {
+            Ok(Some((event, made))) => Ok(Next::Event(event, made)),
+            Ok(None) => Ok(self.check().map_or(Next::Broken, |()| Next::End)),
+            Err(damage) => self.check().map_or(Ok(Next::Broken), |()| Err(damage)),
+        }
     }
 
     /// The next event, and what it was made of. Where [`SnapshotCursor::check`] did not pass yet it may be of a

@@ -283,6 +283,35 @@ fn both_snapshots_damaged_are_dropped_one_after_the_other() {
     assert!(restart.dropped.len() == 2 && restart.dropped.iter().all(|dropped| *dropped > 0));
 }
 
+/// It is read once, and found out only after all of it went into the new one.
+#[test]
+fn nothing_of_a_snapshot_that_does_not_hold_is_in_the_next_one() {
+    let files = MemoryFiles::new();
+    let even = |event: &Committed<Event>| sequence(event).is_multiple_of(2);
+    let older = filled(&files, 900).reader.snapshot(&even, Given::default()).expect("a snapshot");
+    filled_on(&files, 901, 1_800).reader.snapshot(&|_| true, Given::default()).expect("another");
+    drop(filled_on(&files, 1_801, 2_700));
+    let snapshots = names(&files, "snapshot-");
+    let even_up_to = |last| (1..=2_700).filter(move |n| *n > last || n % 2 == 0).collect::<Vec<u64>>();
+    for (damaged, expected) in [(1, even_up_to(older.covers.sequence)), (0, (1..=2_700).collect())] {
+        for half in 0..3 {
+            let files = files.fork();
+            for name in &snapshots[damaged..] {
+                let mut bytes = files.contents(name).expect("its bytes");
+                let records = records(&bytes);
+                forge(&mut bytes, records[(records.len() - 1) * half / 2]);
+                files.replace(name, bytes);
+            }
+            let (journal, _) = opened(&files).expect("opens");
+            journal.reader.snapshot(&|_| true, Given::default()).expect("a third");
+            let restart = restarted(&files).expect("opens");
+            assert_eq!(restart.dropped, [0; 0], "the newest one holds");
+            assert_eq!(restart.taken.iter().map(sequence).collect::<Vec<_>>(), expected);
+            assert!(restart.taken.iter().all(|found| *found.event() == event(sequence(found))));
+        }
+    }
+}
+
 #[test]
 fn a_whole_snapshot_with_an_event_from_the_future_is_refused_and_not_passed_over() {
     let files = MemoryFiles::new();
