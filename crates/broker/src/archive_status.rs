@@ -45,13 +45,15 @@ pub struct PlannedRetention {
 impl Broker {
     /// How the archive does. Blocks on the disk.
     pub fn archive_status(&self) -> ArchiveStatus {
+        // First: where this says that nothing is behind, the position that is read after it says so too.
+        let health = self.archive_health();
         let archive = self.shelf.get();
         let indexed = archive.as_ref().and_then(|archive| archive.reached().ok().flatten());
         let size = archive.as_ref().and_then(|archive| archive.size().ok());
         let forgotten =
             archive.as_ref().and_then(|archive| archive.forgotten(ARCHIVE_FORGOTTEN_SHOWN_MAX).ok());
         ArchiveStatus {
-            health: self.archive_health(),
+            health,
             indexed,
             head: self.journal.head().position,
             size,
