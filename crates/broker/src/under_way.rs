@@ -37,9 +37,13 @@ impl<T> Default for UnderWay<T> {
 
 impl<T: Copy> UnderWay<T> {
     /// Sets how many may be under way, by how late the reaper is with such: where a flush takes long, so few would never
-    /// be enough, and what waits for them waits for the flush more than for them.
+    /// be enough, and what waits for them waits for the flush more than for them. Twice as many with each eighth of what
+    /// is allowed, from its half on: whoever is only a little late has others wait only a little longer.
     pub(crate) fn set_most(&self, late: Duration) {
-        self.0.lock().most = if late < REAPER_LAG_MAX / 2 { REAPER_ASKS_MAX } else { BATCH_EVENTS_MAX };
+        let eighths = late.saturating_sub(REAPER_LAG_MAX / 2).div_duration_f64(REAPER_LAG_MAX / 8) as u32;
+        let doubled = if late < REAPER_LAG_MAX / 2 { 0 } else { eighths.saturating_add(1) };
+        let most = REAPER_ASKS_MAX.saturating_mul(2_usize.saturating_pow(doubled));
+        self.0.lock().most = most.min(BATCH_EVENTS_MAX);
     }
 
     /// How many more may be asked for.
@@ -163,10 +167,17 @@ mod tests {
     #[test]
     fn who_is_late_asks_for_more() {
         let sums = UnderWay::<()>::default();
-        sums.set_most(REAPER_LAG_MAX / 2);
-        assert_eq!(sums.room(), BATCH_EVENTS_MAX);
-        sums.set_most(REAPER_LAG_MAX / 2 - Duration::from_millis(1));
-        assert_eq!(sums.room(), REAPER_ASKS_MAX);
+        let room = |late| {
+            sums.set_most(late);
+            sums.room()
+        };
+        let (half, eighth) = (REAPER_LAG_MAX / 2, REAPER_LAG_MAX / 8);
+        assert_eq!(room(half - Duration::from_millis(1)), REAPER_ASKS_MAX);
+        assert_eq!(room(half), 2 * REAPER_ASKS_MAX);
+        assert_eq!(room(half + eighth), 4 * REAPER_ASKS_MAX);
+        assert_eq!(room(half + 2 * eighth), BATCH_EVENTS_MAX);
+        assert_eq!(room(Duration::MAX), BATCH_EVENTS_MAX);
+        assert_eq!(room(Duration::ZERO), REAPER_ASKS_MAX, "and is not late any more");
     }
 
     #[test]

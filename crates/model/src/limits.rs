@@ -169,8 +169,8 @@ pub const BATCH_EVENTS_MAX: usize = 1_024;
 pub const COMMIT_QUEUE_MAX: usize = 16 * 1024;
 /// Rows that one tick of the reaper frees: few, as checks on the same core wait for it.
 pub const REAP_ROWS_PER_TICK: usize = 64;
-/// Events of one kind that the reaper has under way: who asks for something may wait for as many. They are as many as a
-/// batch may have once it is half as late as it may be.
+/// Events of one kind that the reaper has under way: who asks for something may wait for as many. From when it
+/// is half as late as it may be, they are more and more, and as many as a batch may have in the end.
 pub const REAPER_ASKS_MAX: usize = 128;
 /// Tasks that one tick of the reaper frees, besides those that its walk over all of them finds.
 pub const REAP_TASKS_PER_TICK: usize = 32;
