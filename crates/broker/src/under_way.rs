@@ -40,8 +40,10 @@ impl<T: Copy> UnderWay<T> {
     /// be enough, and what waits for them waits for the flush more than for them. Twice as many with each eighth of what
     /// is allowed, from its half on: whoever is only a little late has others wait only a little longer.
     pub(crate) fn set_most(&self, late: Duration) {
-        let eighths = late.saturating_sub(REAPER_LAG_MAX / 2).div_duration_f64(REAPER_LAG_MAX / 8) as u32;
-        let doubled = if late < REAPER_LAG_MAX / 2 { 0 } else { eighths.saturating_add(1) };
+        let doubled = late.checked_sub(REAPER_LAG_MAX / 2).map_or(0, |beyond| {
+            let eighths = beyond.div_duration_f64(REAPER_LAG_MAX / 8) as u32;
+            eighths.saturating_add(1)
+        });
         let most = REAPER_ASKS_MAX.saturating_mul(2_usize.saturating_pow(doubled));
         self.0.lock().most = most.min(BATCH_EVENTS_MAX);
     }

@@ -131,6 +131,7 @@ fn begin(
     let begun = newest_that_holds(files, listing, |mut snapshot| {
         let covers = snapshot.header().covers;
         if covers.sequence + 1 >= newest {
+            // One that does not hold is made anew from the one before it, although nothing is new.
             return Ok(snapshot.check().is_ok().then_some(Begun::Nothing(Some(covers))));
         }
         let mut draft = Draft::begin(files)?;
