@@ -39,7 +39,7 @@ const DELIMITED: u8 = 2;
 /// Appends one answer of a batch, which `write` writes: an `IntrospectTokensResponse` is nothing else. The answer to a
 /// token that must not be believed is empty: `active` is false, and that is not written.
 pub fn entry(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    message(1, out, write);
+    answer(1, out, write);
 }
 
 /// Appends the answer to an active token, with its grants: operations, and the patterns of the resources of each.
@@ -49,13 +49,13 @@ pub fn write_active<'a, R: Iterator<Item = &'a str>>(
     out: &mut Vec<u8>,
 ) {
     number(1, 1, out);
-    message(2, out, |out| {
+    answer(2, out, |out| {
         text(1, active.jti, out);
         text(2, active.subject, out);
         text(3, active.client_id, out);
         text(4, active.audience, out);
         for (operation, resources) in grants {
-            message(5, out, |out| {
+            part(5, out, |out| {
                 text(1, operation, out);
                 // Of a repeated field, an empty text too is written.
                 resources.for_each(|resource| delimited(2, resource.as_bytes(), out));
@@ -63,11 +63,11 @@ pub fn write_active<'a, R: Iterator<Item = &'a str>>(
         }
         timestamp(6, active.issued_at, out);
         timestamp(7, active.expires_at, out);
-        message(8, out, |out| task_id(active.task, out));
-        message(9, out, |out| task_id(active.root_task, out));
+        part(8, out, |out| task_id(active.task, out));
+        part(9, out, |out| task_id(active.root_task, out));
         match &active.confirmation {
-            Some(Confirmation::Certificate(digest)) => message(10, out, |out| delimited(1, digest, out)),
-            Some(Confirmation::Key(thumbprint)) => message(10, out, |out| delimited(2, thumbprint, out)),
+            Some(Confirmation::Certificate(digest)) => part(10, out, |out| delimited(1, digest, out)),
+            Some(Confirmation::Key(thumbprint)) => part(10, out, |out| delimited(2, thumbprint, out)),
             None => {}
         }
         if let Some(left) = active.uses_left {
@@ -104,30 +104,40 @@ fn text(field: u8, text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// What `write` appends, with its length before it. It is written first, and moved by as many bytes as its
-/// length then takes: nearly always by none.
-fn message(field: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+/// An answer: its length nearly always takes two bytes.
+fn answer(field: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    message(field, 2, out, write);
+}
+
+/// A part of one, of fewer bytes than 128 nearly always.
+fn part(field: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    message(field, 1, out, write);
+}
+
+/// What `write` appends, with its length before it. It is written first, behind room for a length of so many bytes,
+/// and moved where the length takes another number.
+fn message(field: u8, length_bytes_likely: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     key(field, DELIMITED, out);
     let at = out.len();
-    out.push(0);
+    let from = at + length_bytes_likely;
+    out.resize(from, 0);
     write(out);
-    let length = out.len() - at - 1;
-    if let Ok(short @ 0..=0x7f) = u8::try_from(length) {
-        out[at] = short;
-        return;
-    }
+    let length = out.len() - from;
     let mut prefix = [0; VARINT_BYTES_MAX];
     let mut free = &mut prefix[..];
     encode_varint(length as u64, &mut free);
     let bytes = VARINT_BYTES_MAX - free.len();
-    out.resize(out.len() + bytes - 1, 0);
-    out.copy_within(at + 1..at + 1 + length, at + bytes);
+    if bytes != length_bytes_likely {
+        out.resize(at + bytes.max(length_bytes_likely) + length, 0);
+        out.copy_within(from..from + length, at + bytes);
+        out.truncate(at + bytes + length);
+    }
     out[at..at + bytes].copy_from_slice(&prefix[..bytes]);
 }
 
 fn timestamp(field: u8, moment: Timestamp, out: &mut Vec<u8>) {
     let moment = timestamp_to_wire(moment);
-    message(field, out, |out| {
+    part(field, out, |out| {
         if moment.seconds != 0 {
             number(1, moment.seconds as u64, out);
         }

@@ -16,10 +16,11 @@ use crate::violation::Malformed;
 pub fn from_wire(confirmation: &wire::Confirmation, field: &str) -> Result<Confirmation, Malformed> {
     match &confirmation.key {
         Some(Key::CertificateSha256(digest)) => {
-            id::bytes_from_wire(digest, &format!("{field}.certificate_sha256")).map(Confirmation::Certificate)
+            id::bytes_from_wire(digest, format_args!("{field}.certificate_sha256"))
+                .map(Confirmation::Certificate)
         }
         Some(Key::KeySha256(thumbprint)) => {
-            id::bytes_from_wire(thumbprint, &format!("{field}.key_sha256")).map(Confirmation::Key)
+            id::bytes_from_wire(thumbprint, format_args!("{field}.key_sha256")).map(Confirmation::Key)
         }
         None => Err(Malformed::of(field, "must name one key")),
     }
@@ -80,7 +81,7 @@ pub(crate) fn presented_of<'a>(
     field: &str,
 ) -> Result<Presented<'a>, Malformed> {
     let certificate =
-        id::optional_bytes_from_wire(certificate_sha256, &format!("{field}.certificate_sha256"))?;
+        id::optional_bytes_from_wire(certificate_sha256, format_args!("{field}.certificate_sha256"))?;
     if let Some(proof) = &proof {
         for (name, text) in [("proof", proof.proof), ("method", proof.method), ("uri", proof.uri)] {
             if text.is_empty() {

@@ -2,6 +2,8 @@
 //!
 //! A refusal never repeats bytes: they may be a secret. It says how many there were.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use locum_model::limits::REQUEST_ID_BYTES_MAX;
@@ -100,7 +102,7 @@ pub fn position_from_wire(text: &str, field: &str) -> Result<Position, Malformed
 /// # Errors
 ///
 /// [`Malformed`] for any other length.
-pub fn bytes_from_wire<const N: usize>(bytes: &[u8], field: &str) -> Result<[u8; N], Malformed> {
+pub fn bytes_from_wire<const N: usize>(bytes: &[u8], field: impl fmt::Display) -> Result<[u8; N], Malformed> {
     bytes.first_chunk().filter(|_| bytes.len() == N).copied().ok_or_else(|| wrong_length::<N>(bytes, field))
 }
 
@@ -111,7 +113,7 @@ pub fn bytes_from_wire<const N: usize>(bytes: &[u8], field: &str) -> Result<[u8;
 /// [`Malformed`] for any other length.
 pub fn optional_bytes_from_wire<const N: usize>(
     bytes: &[u8],
-    field: &str,
+    field: impl fmt::Display,
 ) -> Result<Option<[u8; N]>, Malformed> {
     if bytes.is_empty() { Ok(None) } else { bytes_from_wire(bytes, field).map(Some) }
 }
@@ -130,8 +132,8 @@ pub fn request_id_from_wire(text: &str, field: &str) -> Result<Option<String>, M
     }
 }
 
-fn wrong_length<const N: usize>(bytes: &[u8], field: &str) -> Malformed {
-    Malformed::of(field, format_args!("must be {N} bytes, not {}", bytes.len()))
+fn wrong_length<const N: usize>(bytes: &[u8], field: impl fmt::Display) -> Malformed {
+    Malformed::of(field.to_string(), format_args!("must be {N} bytes, not {}", bytes.len()))
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ fn key_from_wire(key: &wire::FeedKey, field: &str) -> Result<Key, Malformed> {
         return Err(Malformed::of(format!("{field}.public_key"), format_args!("must be {length} bytes")));
     }
     Ok(Key {
-        kid: KeyId(bytes_from_wire(&key.kid, &format!("{field}.kid"))?),
+        kid: KeyId(bytes_from_wire(&key.kid, format_args!("{field}.kid"))?),
         purpose: purpose_from_wire(&key.purpose, &format!("{field}.purpose"))?,
         algorithm,
         public_key: key.public_key.clone(),
@@ -172,7 +172,7 @@ pub fn acknowledgement_from_wire(
     Ok(Acknowledgement {
         epoch: wire.epoch,
         sequence: sequence_from_wire(wire.sequence, &format!("{field}.sequence"))?,
-        head: bytes_from_wire(&wire.head, &format!("{field}.head"))?,
+        head: bytes_from_wire(&wire.head, format_args!("{field}.head"))?,
     })
 }
 
