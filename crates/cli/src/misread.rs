@@ -45,6 +45,11 @@ const FLAGS_ELSEWHERE: [(&[&str], &str); 3] = [
 /// What is asked of the server's own program.
 const SERVERS: [&str; 6] = ["serve", "demo", "check-config", "probe", "accept-clock", "journal"];
 
+/// What stands for a token where one is no argument. It is not repeated: what is told may go to a log.
+const HIDDEN: &str = "eyJ…";
+const TOKENS_ARE_READ: &str =
+    "give a token on standard input or in a file: a command line can be seen by others";
+
 /// A command line that is not one.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -65,6 +70,7 @@ impl Misread {
         args: impl IntoIterator<Item = OsString>,
     ) -> Self {
         let args: Vec<String> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        let has_token = hide_tokens(&mut told);
         root.build();
         let (at, path, next) = walked(&root, &args);
         let word = match told.get(ContextKind::InvalidSubcommand) {
@@ -84,6 +90,9 @@ impl Misread {
                 ContextValue::StyledStrs(vec![format!("try '{ours}'").into()]),
             );
         }
+        if has_token {
+            told.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![TOKENS_ARE_READ.into()]));
+        }
         let text = told.render().to_string();
         let message = if told.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             let names: Vec<&str> = at.get_subcommands().map(Command::get_name).collect();
@@ -102,6 +111,19 @@ impl Misread {
     pub(crate) fn print(&self) {
         let _told = self.told.print();
     }
+}
+
+/// Puts something else in the place of every token that clap would repeat; whether there was one.
+fn hide_tokens(told: &mut clap::Error) -> bool {
+    let is_token = |value: &ContextValue| match value {
+        ContextValue::String(text) => text.contains("eyJ") && text.matches('.').count() > 1,
+        _ => false,
+    };
+    let found: Vec<_> = told.context().filter(|(_, value)| is_token(value)).map(|(kind, _)| kind).collect();
+    for kind in &found {
+        told.insert(*kind, ContextValue::String(HIDDEN.to_owned()));
+    }
+    !found.is_empty()
 }
 
 /// The command that these arguments lead to, the words that led there, and the argument behind them.
@@ -230,6 +252,25 @@ mod tests {
         assert!(help("locum revoke task=task-1-1 --resaon x").contains("'--reason'"));
         for said in ["locum zzz", "locum task zzz", "locum lock", "locum lock zzz", "locum status zzz"] {
             assert_eq!(misread(said).help, None, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_no_argument_is_not_repeated() {
+        let token = "eyJhbGciOiJFUzI1NiJ9.eyJqdGkiOiI1YSJ9.c2lnbmF0dXJl";
+        for (said, message) in [
+            ("locum token decode TOKEN", "unexpected argument 'eyJ…' found"),
+            ("locum token introspect orders TOKEN", "unexpected argument 'eyJ…' found"),
+            ("locum token TOKEN", "unrecognized subcommand 'eyJ…'"),
+            ("locum task list -o TOKEN", "invalid value 'eyJ…' for '--output <FORMAT>'"),
+            ("locum --no-such=TOKEN status", "unexpected argument '--no-such' found"),
+        ] {
+            let told = misread(&said.replace("TOKEN", token));
+            assert!(told.message.starts_with(message), "{said}: {}", told.message);
+            let shown = [told.message.as_str(), &told.told.render().to_string()].join(" ");
+            assert!(!shown.contains(token), "{shown}");
+            let says_how = told.help.as_deref() == Some(TOKENS_ARE_READ);
+            assert_eq!(says_how, shown.contains(HIDDEN), "{said}");
         }
     }
 
