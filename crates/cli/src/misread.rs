@@ -70,7 +70,6 @@ impl Misread {
         args: impl IntoIterator<Item = OsString>,
     ) -> Self {
         let args: Vec<String> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        let has_token = hide_tokens(&mut told);
         root.build();
         let (at, path, next) = walked(&root, &args);
         let word = match told.get(ContextKind::InvalidSubcommand) {
@@ -90,9 +89,7 @@ impl Misread {
                 ContextValue::StyledStrs(vec![format!("try '{ours}'").into()]),
             );
         }
-        if has_token {
-            told.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![TOKENS_ARE_READ.into()]));
-        }
+        let told = without_tokens(told, &args);
         let text = told.render().to_string();
         let message = if told.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             let names: Vec<&str> = at.get_subcommands().map(Command::get_name).collect();
@@ -113,17 +110,22 @@ impl Misread {
     }
 }
 
-/// Puts something else in the place of every token that clap would repeat; whether there was one.
-fn hide_tokens(told: &mut clap::Error) -> bool {
-    let is_token = |value: &ContextValue| match value {
-        ContextValue::String(text) => text.contains("eyJ") && text.matches('.').count() > 1,
-        _ => false,
-    };
-    let found: Vec<_> = told.context().filter(|(_, value)| is_token(value)).map(|(kind, _)| kind).collect();
-    for kind in &found {
-        told.insert(*kind, ContextValue::String(HIDDEN.to_owned()));
+/// The same without the tokens among these arguments, and how to give one if there were any. They are sought in the
+/// text, as a value that is not read is repeated by what did not read it, too.
+fn without_tokens(mut told: clap::Error, args: &[String]) -> clap::Error {
+    let tokens: Vec<&str> = args
+        .iter()
+        .filter_map(|arg| arg.find("eyJ").map(|start| &arg[start..]))
+        .filter(|text| text.matches('.').count() > 1)
+        .collect();
+    let shown = told.render().to_string();
+    if !tokens.iter().any(|token| shown.contains(token)) {
+        return told;
     }
-    !found.is_empty()
+    told.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![TOKENS_ARE_READ.into()]));
+    let shown = told.render().to_string();
+    let hidden = tokens.iter().fold(shown, |shown, token| shown.replace(token, HIDDEN));
+    clap::Error::raw(told.kind(), hidden.trim_start_matches("error: "))
 }
 
 /// The command that these arguments lead to, the words that led there, and the argument behind them.
@@ -263,6 +265,8 @@ mod tests {
             ("locum token introspect orders TOKEN", "unexpected argument 'eyJ…' found"),
             ("locum token TOKEN", "unrecognized subcommand 'eyJ…'"),
             ("locum task list -o TOKEN", "invalid value 'eyJ…' for '--output <FORMAT>'"),
+            ("locum --timeout TOKEN status", "invalid value 'eyJ…' for '--timeout <SPAN>': `eyJ…` is"),
+            ("locum --timeout=TOKEN status", "invalid value 'eyJ…' for '--timeout <SPAN>': `eyJ…` is"),
             ("locum --no-such=TOKEN status", "unexpected argument '--no-such' found"),
         ] {
             let told = misread(&said.replace("TOKEN", token));
