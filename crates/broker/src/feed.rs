@@ -261,6 +261,9 @@ impl Ledger {
             entries.iter().for_each(|entry| self.in_force.raise(Some(*connector), *entry));
             self.times_of.entry(*connector).or_default().push(position.sequence, at);
         }
+        if self.followed.is_empty() {
+            return;
+        }
         let shared: Arc<[FeedEntry]> = routed.all.as_slice().into();
         for (connector, waiting) in &mut self.followed {
             let entries = match routed.some.get(connector) {

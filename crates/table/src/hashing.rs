@@ -31,9 +31,18 @@ pub(crate) struct Tag(u64);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AsItIs(u64);
 
-/// Spreads an integer whose high bits hardly change, such as a task id.
+/// For task ids, which the broker counts and nobody chooses: those that follow each other lie beside each other, as they
+/// are used together. A run of [`RUN`] lies in one shard of a `DashMap`, the next one in the next.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Spread(u64);
+pub(crate) struct ByCount(u64);
+
+/// Ids that lie in one shard beside each other, as a power of two.
+const RUN: u32 = 7;
+/// From here on upwards are the bits by which a `DashMap` chooses among [`TASK_SHARDS`]: below the seven by which a
+/// shard tells apart what lies in one place.
+const SHARD_SHIFT: u32 = 64 - 7 - TASK_SHARDS.ilog2();
+/// Shards of a map by task.
+pub(crate) const TASK_SHARDS: usize = 64;
 
 // === impl RowKey, Tag ===
 
@@ -97,7 +106,7 @@ impl Tag {
     }
 }
 
-// === impl AsItIs, Spread ===
+// === impl AsItIs, ByCount ===
 
 impl Hasher for AsItIs {
     fn finish(&self) -> u64 {
@@ -115,7 +124,7 @@ impl Hasher for AsItIs {
     }
 }
 
-impl Hasher for Spread {
+impl Hasher for ByCount {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -127,7 +136,13 @@ impl Hasher for Spread {
     }
 
     fn write_u64(&mut self, n: u64) {
-        self.0 = n.wrapping_mul(SPREAD);
+        let spread = n.wrapping_mul(SPREAD);
+        // The home stands at the top: ids that two homes counted are not in each other's way.
+        let run = (n >> RUN).wrapping_add((n >> 48).wrapping_mul(SPREAD));
+        let shards = TASK_SHARDS as u64;
+        let place = (run / shards) << RUN | n & ((1 << RUN) - 1);
+        let top = spread >> (64 - 7) << (64 - 7);
+        self.0 = top | (run % shards) << SHARD_SHIFT | place & ((1 << SHARD_SHIFT) - 1);
     }
 }
 
@@ -139,7 +154,7 @@ impl BuildHasher for AsItIs {
     }
 }
 
-impl BuildHasher for Spread {
+impl BuildHasher for ByCount {
     type Hasher = Self;
 
     fn build_hasher(&self) -> Self {
@@ -149,6 +164,10 @@ impl BuildHasher for Spread {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use dashmap::DashMap;
+    use locum_model::TaskId;
     use proptest::prelude::*;
 
     use super::*;
@@ -161,9 +180,30 @@ mod tests {
     }
 
     #[test]
+    fn tasks_that_count_lie_beside_each_other_in_every_shard() {
+        let shards = DashMap::<u64, (), _>::with_hasher_and_shard_amount(ByCount::default(), TASK_SHARDS);
+        let place = |home, count| {
+            let hash = shards.hash_usize(&TaskId::new(home, count).as_u64());
+            (shards.determine_shard(hash), hash as u64 & 0xf_ffff, hash >> 57)
+        };
+        let run: Vec<_> = (0..1 << RUN).map(|count| place(1, count)).collect();
+        assert!(run.windows(2).all(|pair| (pair[1].0, pair[1].1) == (pair[0].0, pair[0].1 + 1)));
+        let told_apart: BTreeSet<_> = run[..16].iter().map(|(_, _, tag)| tag).collect();
+        assert!(told_apart.len() > 12, "{} of 16", told_apart.len());
+        // Every place is taken once, and as many in each shard.
+        let all: BTreeSet<_> =
+            (0..1 << 16).map(|count| place(1, count)).map(|(shard, at, _)| (shard, at)).collect();
+        assert_eq!(all.len(), 1 << 16);
+        for shard in 0..TASK_SHARDS {
+            assert_eq!(all.iter().filter(|(of, _)| *of == shard).count(), (1 << 16) / TASK_SHARDS);
+        }
+        assert_ne!(place(1, 5).1, place(2, 5).1, "of another home");
+    }
+
+    #[test]
     fn ids_that_count_get_tags_that_spread() {
         let tags = (0..4096_u128).map(|n| RowKey::of(TokenId(n.to_be_bytes())).tag().0 >> 54);
-        let distinct: std::collections::BTreeSet<_> = tags.collect();
+        let distinct: BTreeSet<_> = tags.collect();
         assert!(distinct.len() > 900, "{} of 1024 shards", distinct.len());
     }
 }

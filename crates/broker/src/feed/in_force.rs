@@ -6,18 +6,21 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::ops::Bound;
 
-use locum_model::{ConnectorNo, Target, Timestamp};
+use locum_model::{ConnectorNo, Position, Target, Timestamp};
 
 use super::FeedEntry;
 
 /// The entries for all partitions, and those for one.
 #[derive(Default)]
 pub(crate) struct InForce {
-    all: BTreeMap<Target, FeedEntry>,
-    of: BTreeMap<ConnectorNo, BTreeMap<Target, FeedEntry>>,
+    all: Entries,
+    of: BTreeMap<ConnectorNo, Entries>,
     /// What may be forgotten when. An entry whose time was put off has a place at the earlier one too.
     due: BTreeMap<Timestamp, Vec<(Option<ConnectorNo>, Target)>>,
 }
+
+/// What is dead, and from when it may be forgotten.
+type Entries = BTreeMap<Target, (Position, Option<Timestamp>)>;
 
 /// How far a reader of a partition's entries is; the default is the beginning.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,18 +39,18 @@ impl InForce {
             None => &mut self.all,
         };
         let drop_after = match entries.entry(entry.target) {
-            Slot::Vacant(slot) => slot.insert(entry).drop_after,
+            Slot::Vacant(slot) => slot.insert((entry.below, entry.drop_after)).1,
             Slot::Occupied(mut slot) => {
-                let known = slot.get_mut();
-                let before = known.drop_after;
-                known.below = known.below.max(entry.below);
+                let (below, drop_after) = slot.get_mut();
+                let before = *drop_after;
+                *below = entry.below.max(*below);
                 // None is for ever.
-                known.drop_after = match (known.drop_after, entry.drop_after) {
+                *drop_after = match (before, entry.drop_after) {
                     (Some(one), Some(other)) => Some(one.max(other)),
                     (None, _) | (_, None) => None,
                 };
                 // What stays when it was has its place.
-                known.drop_after.filter(|_| known.drop_after != before)
+                drop_after.filter(|_| *drop_after != before)
             }
         };
         if let Some(at) = drop_after {
@@ -62,7 +65,7 @@ impl InForce {
         let after =
             |cursor: &Cursor| (cursor.after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         if !cursor.in_own {
-            let read: Vec<_> = self.all.range(after(cursor)).take(most).map(|(_, entry)| *entry).collect();
+            let read: Vec<_> = self.all.range(after(cursor)).take(most).map(shown).collect();
             if let Some(last) = read.last() {
                 cursor.after = Some(last.target);
                 return read;
@@ -70,7 +73,7 @@ impl InForce {
             *cursor = Cursor { after: None, in_own: true };
         }
         let own = self.of.get(&connector).map(|own| own.range(after(cursor)));
-        let read: Vec<_> = own.into_iter().flatten().take(most).map(|(_, entry)| *entry).collect();
+        let read: Vec<_> = own.into_iter().flatten().take(most).map(shown).collect();
         cursor.after = read.last().map(|entry| entry.target).or(cursor.after);
         read
     }
@@ -99,7 +102,7 @@ impl InForce {
             None => Some(&mut self.all),
         };
         let Some(entries) = entries else { return };
-        if entries.get(&target).and_then(|entry| entry.drop_after).is_some_and(|at| at <= now) {
+        if entries.get(&target).and_then(|(_, drop_after)| *drop_after).is_some_and(|at| at <= now) {
             entries.remove(&target);
         }
         if let Some(connector) = partition
@@ -110,9 +113,15 @@ impl InForce {
     }
 }
 
+// === free functions ===
+
+fn shown((target, (below, drop_after)): (&Target, &(Position, Option<Timestamp>))) -> FeedEntry {
+    FeedEntry { target: *target, below: *below, drop_after: *drop_after }
+}
+
 #[cfg(test)]
 mod tests {
-    use locum_model::{Position, TokenId};
+    use locum_model::TokenId;
 
     use super::*;
 

@@ -9,11 +9,12 @@
 //! their owners. Which tasks rest on something like that is kept by what it is ([`Reach::hidden_by`]), so that
 //! its revocation costs what has to be told and nothing for anything else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use locum_model::limits::CLOCK_SKEW_MAX;
 use locum_model::{ConnectorNo, IssueRecord, Target, TaskId, Timestamp};
+use smallvec::SmallVec;
 
 use crate::state::task_map::TaskMap;
 use crate::state::tasks::Tasks;
@@ -31,7 +32,8 @@ pub(crate) struct Reach {
 /// The tokens of a task, and of all below it.
 #[derive(Default)]
 struct Row {
-    outs: Vec<Out>,
+    /// Nearly always one, which then lies in the map.
+    outs: SmallVec<[Out; 1]>,
     /// Its end was told, and so that of all of them.
     is_told: bool,
 }
@@ -58,7 +60,7 @@ impl Reach {
             let due = &mut self.due;
             let row = self.tasks.entry(*task).or_insert_with(|| {
                 due.insert((exp.plus(CLOCK_SKEW_MAX), *task));
-                Row { outs: Vec::with_capacity(1), is_told: false }
+                Row::default()
             });
             self.hidden.extend(unsaid.iter().flatten().map(|target| (*target, *task)));
             let is_same = |out: &&mut Out| out.connector == connector && out.unsaid == unsaid;
@@ -71,11 +73,13 @@ impl Reach {
     }
 
     /// The connectors that a task's tokens are for, and the last expiry there.
-    pub(crate) fn of(&self, task: TaskId) -> BTreeMap<ConnectorNo, Timestamp> {
-        let mut reached = BTreeMap::new();
+    pub(crate) fn of(&self, task: TaskId) -> SmallVec<[(ConnectorNo, Timestamp); 1]> {
+        let mut reached = SmallVec::<[(ConnectorNo, Timestamp); 1]>::new();
         for out in self.tasks.get(&task).iter().flat_map(|row| &row.outs) {
-            let exp = reached.entry(out.connector).or_insert(out.exp);
-            *exp = out.exp.max(*exp);
+            match reached.iter_mut().find(|(connector, _)| *connector == out.connector) {
+                Some((_, exp)) => *exp = out.exp.max(*exp),
+                None => reached.push((out.connector, out.exp)),
+            }
         }
         reached
     }
@@ -120,8 +124,11 @@ impl Reach {
             looked_at += 1;
             self.due.pop_first();
             let Some(row) = self.tasks.get_mut(&task) else { continue };
-            let over: Vec<_> = row.outs.extract_if(.., |out| now >= out.exp.plus(CLOCK_SKEW_MAX)).collect();
-            for target in over.iter().flat_map(|out| out.unsaid.iter().flatten()) {
+            let is_over = |out: &Out| now >= out.exp.plus(CLOCK_SKEW_MAX);
+            let over = row.outs.iter_mut().filter(|out| is_over(out));
+            let unsaid: Vec<_> = over.filter_map(|out| out.unsaid.take()).collect();
+            row.outs.retain(|out| !is_over(out));
+            for target in unsaid.iter().flatten() {
                 if !row.outs.iter().any(|out| out.unsaid.iter().flatten().any(|other| other == target)) {
                     self.hidden.remove(&(*target, task));
                 }

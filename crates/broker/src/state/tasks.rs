@@ -1,5 +1,6 @@
 //! Tasks in full: what the table does not need for a check but people and use cases do.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ pub(crate) struct TaskRow {
     pub started: Arc<TaskStarted>,
     /// Where its beginning stands in the journal.
     pub position: Position,
+    /// Whose it is, as it began: beside the row, as what it began with is in no cache when it ends.
+    of: (WorkloadNo, TenantNo),
     /// The chain from root to this task.
     pub chain: Arc<[TaskId]>,
     /// The actors from root to leaf.
@@ -73,6 +76,7 @@ impl Tasks {
         let row = TaskRow {
             started: Arc::clone(started),
             position,
+            of: (started.workload, started.tenant),
             chain: chain.into(),
             actors: actors.into(),
             ended: None,
@@ -101,8 +105,9 @@ impl Tasks {
         let Some(row) = self.rows.get_mut(&task).filter(|row| row.ended.is_none()) else { return };
         let free_at = ended.at.plus(TOKEN_TTL_MAX);
         row.ended = Some(ended);
-        lower(&mut self.live_by_workload, row.started.workload);
-        lower(&mut self.live_by_tenant, row.started.tenant);
+        let (workload, tenant) = row.of;
+        lower(&mut self.live_by_workload, workload);
+        lower(&mut self.live_by_tenant, tenant);
         self.retired.insert((free_at, task));
         // Whoever starts and ends in a loop shortens what can be shown, not what there is room for.
         let beyond = self.retired.len().saturating_sub(ENDED_TASKS_KEPT_MAX);
@@ -146,20 +151,20 @@ impl Tasks {
 
     /// Frees at most `most` tasks that ended long enough ago that no token of theirs can live.
     pub(crate) fn free(&mut self, now: Timestamp, most: usize) -> usize {
-        let due: Vec<_> = self.retired.iter().take_while(|(at, _)| *at <= now).take(most).copied().collect();
         let mut freed = 0;
-        for (at, task) in due {
-            self.retired.remove(&(at, task));
-            if self.rows.get(&task).is_some_and(|row| row.children > 0) {
+        for _ in 0..most {
+            let Some((_, task)) = self.retired.first().copied().filter(|(at, _)| *at <= now) else { break };
+            self.retired.pop_first();
+            let Entry::Occupied(row) = self.rows.entry(task) else { continue };
+            if row.get().children > 0 {
                 // A child still points here; look again when the child may have gone.
                 self.retired.insert((now.plus(TOKEN_TTL_MAX), task));
                 continue;
             }
-            if let Some(row) = self.rows.remove(&task) {
-                freed += 1;
-                if let Some(parent) = row.started.parent.and_then(|parent| self.rows.get_mut(&parent)) {
-                    parent.children -= 1;
-                }
+            freed += 1;
+            let parent = row.remove().started.parent;
+            if let Some(parent) = parent.and_then(|parent| self.rows.get_mut(&parent)) {
+                parent.children -= 1;
             }
         }
         freed
