@@ -84,6 +84,8 @@ pub(crate) const OWNED: &[(&str, &[&str])] = &[
     ("dashmap", &["table"]),
     // The table below the standard map: one that keeps no key beside what it finds by it.
     ("hashbrown", &["broker"]),
+    // A list of one, nearly always, without a block of its own.
+    ("smallvec", &["broker"]),
     // Schedules its threads, in models; in no build that ships.
     ("shuttle", &["table"]),
     // Stored and served formats.
