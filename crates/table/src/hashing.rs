@@ -32,7 +32,7 @@ pub(crate) struct Tag(u64);
 pub(crate) struct AsItIs(u64);
 
 /// For task ids, which the broker counts and nobody chooses: those that follow each other lie beside each other, as they
-/// are used together. A run of [`RUN`] lies in one shard of a `DashMap`, the next one in the next.
+/// are used together. A run of them lies in one shard of a `DashMap`, the next one in the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ByCount(u64);
 
