@@ -14,6 +14,8 @@
 //! waits behind what gives it, nor for others to come, nor for disk space that the journal keeps in
 //! reserve.
 
+mod offers;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +29,7 @@ use tokio::sync::oneshot;
 
 use crate::fold::{Fold, Verdict};
 use crate::refusal::Refusal;
+use offers::Offers;
 
 /// How long the writer idles before it seals the journal's end.
 const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(500);
@@ -61,6 +64,7 @@ pub struct Committer {
     sealed: bool,
     /// Which lane had the batch before.
     before: Lane,
+    offers: Offers,
 }
 
 /// Told how many events a batch had and how long it took until it was durable.
@@ -203,6 +207,11 @@ impl Drop for Gathering {
     }
 }
 
+/// What the reaper asks for, for as long as leases run out; nobody waits for it.
+fn is_lapse(event: &Event) -> bool {
+    matches!(event, Event::TaskLapsed(_))
+}
+
 /// What takes authority away is urgent.
 fn lane_of(event: &Event) -> Lane {
     match event {
@@ -252,11 +261,12 @@ impl Lanes {
     /// Which lane has the next batch: the urgent one. Only where nothing but lapses stands in it, of which the reaper
     /// brings more for as long as leases run out, they and what is ordinary have it in turn.
     fn next_after(&self, before: Lane) -> Lane {
-        let is_lapse = |waiting: &Waiting| matches!(waiting.event, Event::TaskLapsed(_));
         let ordinary_is_ready = !self.ordinary.is_empty() && !self.gathering;
         match before {
             _ if self.urgent.is_empty() => Lane::Ordinary,
-            Lane::Urgent if ordinary_is_ready && self.urgent.iter().all(is_lapse) => Lane::Ordinary,
+            Lane::Urgent if ordinary_is_ready && self.urgent.iter().all(|w| is_lapse(&w.event)) => {
+                Lane::Ordinary
+            }
             _ => Lane::Urgent,
         }
     }
@@ -274,8 +284,8 @@ impl Committer {
     pub(crate) fn new(writer: Writer, fold: Arc<Fold>, clock: Arc<dyn Clock>) -> (Self, Commits) {
         let queue = Arc::new(Queue::new(Arc::clone(&clock)));
         let commits = Commits { queue: Arc::clone(&queue) };
-        let before = Lane::Ordinary;
-        (Self { queue, writer, fold, clock, observer: None, sealed: true, before }, commits)
+        let (before, offers) = (Lane::Ordinary, Offers::default());
+        (Self { queue, writer, fold, clock, observer: None, sealed: true, before, offers }, commits)
     }
 
     /// Tells `observer` about every batch from now on.
@@ -316,7 +326,13 @@ impl Committer {
                     observer(committed.len(), self.clock.elapsed().saturating_sub(begun));
                 }
                 // Nobody is woken before all of it is applied: on one core who wakes takes the writer's place.
-                let verdicts = self.fold.apply_all(&committed);
+                let only_lapses = committed.iter().all(|committed| is_lapse(committed.event()));
+                let breathe = || {
+                    if only_lapses {
+                        self.offers.look(&*self.clock);
+                    }
+                };
+                let verdicts = self.fold.apply_all(&committed, breathe);
                 for ((committed, verdict), reply) in committed.iter().zip(verdicts).zip(replies) {
                     // The use case may have been cancelled; the event is applied all the same.
                     let _ = reply.send(Ok(Settled { position: committed.position(), verdict }));

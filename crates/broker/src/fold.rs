@@ -74,10 +74,15 @@ impl Fold {
         }
     }
 
-    /// Applies a batch, in order, and tells of it once all of it is applied.
-    pub(crate) fn apply_all(&self, batch: &[Committed<Event>]) -> Vec<Verdict> {
+    /// Applies a batch, in order, and tells of it once all of it is applied. It calls `breathe` before each event, which
+    /// may take its time: nothing is locked meanwhile.
+    pub(crate) fn apply_all(&self, batch: &[Committed<Event>], mut breathe: impl FnMut()) -> Vec<Verdict> {
         self.make_near(batch);
-        let verdicts = batch.iter().map(|committed| self.apply(committed)).collect();
+        let applied = |committed| {
+            breathe();
+            self.apply(committed)
+        };
+        let verdicts = batch.iter().map(applied).collect();
         self.feed.tell(batch);
         verdicts
     }
