@@ -34,7 +34,7 @@ pub(crate) struct AsItIs(u64);
 /// For task ids, which the broker counts and nobody chooses: those that follow each other lie beside each other, as they
 /// are used together. A run of them lies in one shard of a `DashMap`, the next one in the next.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ByCount(u64);
+pub(crate) struct InRuns(u64);
 
 /// Ids that lie in one shard beside each other, as a power of two.
 const RUN: u32 = 7;
@@ -106,7 +106,7 @@ impl Tag {
     }
 }
 
-// === impl AsItIs, ByCount ===
+// === impl AsItIs, InRuns ===
 
 impl Hasher for AsItIs {
     fn finish(&self) -> u64 {
@@ -124,7 +124,7 @@ impl Hasher for AsItIs {
     }
 }
 
-impl Hasher for ByCount {
+impl Hasher for InRuns {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -154,7 +154,7 @@ impl BuildHasher for AsItIs {
     }
 }
 
-impl BuildHasher for ByCount {
+impl BuildHasher for InRuns {
     type Hasher = Self;
 
     fn build_hasher(&self) -> Self {
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn tasks_that_count_lie_beside_each_other_in_every_shard() {
-        let shards = DashMap::<u64, (), _>::with_hasher_and_shard_amount(ByCount::default(), TASK_SHARDS);
+        let shards = DashMap::<u64, (), _>::with_hasher_and_shard_amount(InRuns::default(), TASK_SHARDS);
         let place = |home, count| {
             let hash = shards.hash_usize(&TaskId::new(home, count).as_u64());
             (shards.determine_shard(hash), hash as u64 & 0xf_ffff, hash >> 57)

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use locum_model::TaskId;
 
-use crate::hashing::{ByCount, TASK_SHARDS};
+use crate::hashing::{InRuns, TASK_SHARDS};
 use crate::sync::Swapped;
 use crate::task::{CHUNK_SLOTS, CHUNKS_MAX, NewTask, Task, TaskCells};
 
@@ -27,7 +27,7 @@ const CHUNKS_PER_SPARE: usize = 8;
 /// The readers' side: which task is in which slot.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    index: DashMap<u64, u32, ByCount>,
+    index: DashMap<u64, u32, InRuns>,
     cells: Swapped<TaskCells>,
 }
 
@@ -69,12 +69,12 @@ struct Chunk {
 impl Tasks {
     /// None yet.
     pub(crate) fn new(cells: Arc<TaskCells>) -> Self {
-        let index = DashMap::with_hasher_and_shard_amount(ByCount::default(), TASK_SHARDS);
+        let index = DashMap::with_hasher_and_shard_amount(InRuns::default(), TASK_SHARDS);
         Self { index, cells: Swapped::new(cells) }
     }
 
     /// The index from task to slot. Whoever reads a cell found here keeps the guard meanwhile.
-    pub(crate) fn index(&self) -> &DashMap<u64, u32, ByCount> {
+    pub(crate) fn index(&self) -> &DashMap<u64, u32, InRuns> {
         &self.index
     }
 
